@@ -1,0 +1,176 @@
+"""The recipes: how sentences are read, and how an adapter is trained.
+
+The reading recipe travels as `sempa.json` with every adapter, index and result, so that two artefacts can be told
+apart before their numbers are mixed. Standard library only.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.templates import SentenceTemplate
+
+SCHEMA_VERSION = 1
+RECIPE_FILE = "sempa.json"
+DEFAULT_BASE = "smollm2-135m-instruct"
+"""The name of the model that needs no account and no hub; see `sempa.models.source`."""
+
+_Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
+
+VARIANTS = ("base", "sempa")
+"""The two names of the one resident model: adapter off, adapter on."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Say how a sentence becomes a vector.
+
+    `template` is a name of `sempa.templates.EMBEDDING_TEMPLATES` or a text with one `{sentence}`; `layer` counts as
+    Python does in the list [embeddings, layer 1, ..., last layer after the final norm], so -1 is the last;
+    `pooling` is "last" (the last token's state) or "mean" (the mean over the prompt's tokens); `max_length` is in
+    tokens of the whole prompt; `adapter` is the SHA-256 of the adapter's weights, None for the base model;
+    `postprocess` is the SHA-256 of the saved statistics, None for raw vectors.
+    """
+
+    base_model: str = DEFAULT_BASE
+    base_revision: str | None = None
+    template: str = "prompteol"
+    layer: int = -1
+    pooling: str = "last"
+    max_length: int = 512
+    adapter: str | None = None
+    postprocess: str | None = None
+
+    def __post_init__(self) -> None:
+        SentenceTemplate.embedding(self.template)
+        if self.pooling not in ("last", "mean"):
+            raise InputError(f"Pooling {self.pooling!r} is unknown: choose 'last' or 'mean'.")
+        if self.max_length < 1:
+            raise InputError(f"max_length is {self.max_length} tokens: it must be at least 1.")
+
+    def differences(self, other: "EncoderConfig") -> dict[str, tuple[object, object]]:
+        """Return the fields in which two recipes differ, each with (mine, theirs)."""
+        mine, theirs = asdict(self), asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+    def require_same(self, other: "EncoderConfig", *, mine: str, theirs: str, cure: str) -> None:
+        """Raise unless both recipes are equal.
+
+        Raises: RecipeMismatch, naming every field that differs with both values, and the cure.
+        """
+        if different := self.differences(other):
+            named = "; ".join(f"{field}: {mine} {a!r}, {theirs} {b!r}" for field, (a, b) in different.items())
+            raise RecipeMismatch(f"{mine} and {theirs} were made with different recipes ({named}). {cure}")
+
+    def with_adapter(self, sha256: str | None) -> "EncoderConfig":
+        """Return the same recipe for another adapter."""
+        return replace(self, adapter=sha256)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Say how an adapter is trained; the defaults are those found for small models.
+
+    `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
+    (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
+    tokens of one forward and never changes the result beyond rounding. `shared_rows` allows the shared prompt head and
+    the one-row-a-pair layout where the model is found to support them.
+    Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there.
+    """
+
+    template: str = "P1"
+    beta: float = 0.1
+    lr: float = 2e-4
+    batch_size: int = 64
+    max_samples: int | None = None
+    stop_after: int | None = None
+    warmup_ratio: float = 0.05
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    lora_r: int = 8
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    max_length: int = 1024
+    evaluate_every: int = 1024
+    token_cap: int = 1024
+    shared_rows: bool = True
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        SentenceTemplate.paraphrase(self.template)
+        for name in ("beta", "lr"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
+        for name in ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "lora_r", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}: it must be at least 1.")
+        if not 0 <= self.warmup_ratio < 1:
+            raise InputError(f"warmup_ratio is {self.warmup_ratio}: it must be at least 0 and below 1.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hold what `sempa.json` says: the reading recipe and, for an adapter, how it was trained."""
+
+    encoder: EncoderConfig
+    training: TrainConfig | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write `sempa.json` into a folder."""
+        payload = {"schema_version": SCHEMA_VERSION, "encoder": asdict(self.encoder)}
+        if self.training is not None:
+            payload["training"] = asdict(self.training)
+        (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `sempa.json` from a folder.
+
+        Raises: StorageError if the file is missing, not JSON, or of another schema version.
+        """
+        path = folder / RECIPE_FILE
+        try:
+            payload = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StorageError(f"{folder} has no {RECIPE_FILE}: it was not written by SemPA Studio.") from None
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} cannot be read ({error}): restore the folder or make it anew.") from error
+        return cls.from_dict(payload, where=str(path))
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any], where: str) -> Self:
+        """Build a recipe from parsed JSON; `where` names the file in errors.
+
+        Raises: StorageError on another schema version or on fields this version does not know.
+        """
+        version = payload.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise StorageError(
+                f"{where} has schema version {version!r}, this version of SemPA Studio reads {SCHEMA_VERSION}: "
+                f"use the matching release or make the artefact anew."
+            )
+        training = payload.get("training")
+        return cls(
+            encoder=_from_dict(EncoderConfig, payload.get("encoder", {}), where),
+            training=None if training is None else _from_dict(TrainConfig, training, where),
+        )
+
+
+def _from_dict(kind: type[_Config], values: Mapping[str, Any], where: str) -> _Config:
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(values) - known):
+        raise StorageError(f"{where} has unknown fields {', '.join(unknown)}: it comes from another version.")
+    return kind(**values)
+
+
+def cache_folder() -> Path:
+    """Return where fetched models are kept: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
+    if own := os.environ.get("SEMPA_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "sempa"

@@ -1,0 +1,1 @@
+"""A model to JSON that the tables are drawn from."""

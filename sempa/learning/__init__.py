@@ -1,0 +1,1 @@
+"""NLI triplets to an adapter folder."""

@@ -1,0 +1,138 @@
+"""Preference pairs as token rows: one row a pair under a block mask, or plain rows where a model needs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PairIds:
+    """Hold a pair as token ids: the prompt, and its K responses, best first, each closed by end-of-sequence."""
+
+    prompt: tuple[int, ...]
+    responses: tuple[tuple[int, ...], ...]
+
+    def row_length(self, head: int) -> int:
+        """Return the tokens of the shared row after a head of `head` tokens; no response's last token is fed."""
+        return len(self.prompt) - head + sum(len(response) - 1 for response in self.responses)
+
+
+@dataclass(frozen=True)
+class PreferenceBatch:
+    """Hold rows ready for one forward.
+
+    input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
+    position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,) is
+    pair * K + candidate; `order` gives each pair's place in the step's batch.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    position_ids: Tensor
+    at: Tensor
+    targets: Tensor
+    segments: Tensor
+    pairs: int
+    candidates: int
+    order: tuple[int, ...]
+
+    def to(self, device: torch.device) -> "PreferenceBatch":
+        """Return the batch with its tensors on a device."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return PreferenceBatch(**{**vars(self), **moved})
+
+
+def common_head(pairs: Sequence[PairIds]) -> tuple[int, ...]:
+    """Return the token ids every prompt starts with, leaving at least one token of each prompt."""
+    first = min(pair.prompt for pair in pairs)
+    last = max(pair.prompt for pair in pairs)
+    length = 0
+    most = min(len(pair.prompt) for pair in pairs) - 1
+    while length < most and first[length] == last[length]:
+        length += 1
+    return first[:length]
+
+
+def shared_rows(
+    pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: int, dtype: torch.dtype
+) -> PreferenceBatch:
+    """Lay each pair out as one row [prompt after the head, response 1, ..., response K].
+
+    No response sees another and all start at the same position, so that every log-probability is what separate rows
+    give. The head's `head` tokens are expected in the key-value cache and are visible to all.
+    """
+    longest = max(pair.row_length(head) for pair in pairs)
+    input_ids = torch.full((len(pairs), longest), pad, dtype=torch.int64)
+    positions = torch.zeros_like(input_ids)
+    blocks = torch.full_like(input_ids, -1)  # -1 padding, 0 prompt, k response k
+    at: list[int] = []
+    targets: list[int] = []
+    segments: list[int] = []
+    for row, pair in enumerate(pairs):
+        prompt = len(pair.prompt) - head
+        input_ids[row, :prompt] = torch.tensor(pair.prompt[head:])
+        positions[row, :prompt] = torch.arange(head, len(pair.prompt))
+        blocks[row, :prompt] = 0
+        start = prompt
+        for k, response in enumerate(pair.responses):
+            end = start + len(response) - 1
+            input_ids[row, start:end] = torch.tensor(response[:-1], dtype=torch.int64)
+            positions[row, start:end] = torch.arange(len(pair.prompt), len(pair.prompt) + end - start)
+            blocks[row, start:end] = k + 1
+            at += [row * longest + place for place in (prompt - 1, *range(start, end))]
+            targets += response
+            segments += [row * len(pair.responses) + k] * len(response)
+            start = end
+    return PreferenceBatch(
+        input_ids,
+        _block_mask(blocks, head, dtype),
+        positions,
+        torch.tensor(at),
+        torch.tensor(targets),
+        torch.tensor(segments),
+        len(pairs),
+        len(pairs[0].responses),
+        tuple(order),
+    )
+
+
+def _block_mask(blocks: Tensor, head: int, dtype: torch.dtype) -> Tensor:
+    rows, length = blocks.shape
+    query, key = blocks.unsqueeze(2), blocks.unsqueeze(1)
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    own = torch.eye(length, dtype=torch.bool)  # a padding query needs something to look at, or softmax gives NaN
+    seen = (causal & (key >= 0) & ((key == 0) | (key == query))) | own
+    seen = torch.cat([torch.ones(rows, length, head, dtype=torch.bool), seen], dim=2)
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+    return mask.unsqueeze(1)
+
+
+def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> PreferenceBatch:
+    """Lay each pair out as K right-padded rows [prompt, response k]: what every causal model can read."""
+    rows = [(pair.prompt, response) for pair in pairs for response in pair.responses]
+    longest = max(len(prompt) + len(response) for prompt, response in rows) - 1
+    input_ids = torch.full((len(rows), longest), pad, dtype=torch.int64)
+    mask = torch.zeros_like(input_ids)
+    at: list[int] = []
+    targets: list[int] = []
+    segments: list[int] = []
+    for row, (prompt, response) in enumerate(rows):
+        fed = torch.tensor((*prompt, *response[:-1]))
+        input_ids[row, : len(fed)] = fed
+        mask[row, : len(fed)] = 1
+        at += range(row * longest + len(prompt) - 1, row * longest + len(fed))
+        targets += response
+        segments += [row] * len(response)
+    return PreferenceBatch(
+        input_ids,
+        mask,
+        torch.arange(longest).expand(len(rows), -1),
+        torch.tensor(at),
+        torch.tensor(targets),
+        torch.tensor(segments),
+        len(pairs),
+        len(pairs[0].responses),
+        tuple(order),
+    )

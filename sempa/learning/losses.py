@@ -1,0 +1,33 @@
+"""The mathematics of preference alignment in three pure functions. torch only."""
+
+import torch
+from torch import Tensor
+
+
+def completion_logps(logits: Tensor, targets: Tensor, segments: Tensor, count: int) -> Tensor:
+    """Sum the log-probabilities of each completion's tokens.
+
+    logits (P, V) predict targets (P,); segments (P,) int64 says which of `count` completions a token belongs to.
+    Returns (count,) float32, in nats, never above 0.
+    """
+    logps = torch.log_softmax(logits.float(), dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return logps.new_zeros(count).index_add(0, segments, logps)
+
+
+def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float) -> Tensor:
+    """Return beta * log(policy / reference) of each completion, the shape of the inputs.
+
+    Source: Rafailov et al. 2023, eq. 5, without the partition term, which cancels within a prompt.
+    """
+    return beta * (policy_logps - reference_logps)
+
+
+def plackett_luce_nll(scores: Tensor, depth: int = 1) -> Tensor:
+    """Return the negative log-likelihood that candidates rank in the order they are given; (B, K) in, (B,) out.
+
+    Only the first `depth` places count: depth 1 is the paper's top-1 likelihood (with K = 2 the DPO loss,
+    -log sigmoid(s_1 - s_2)), depth K - 1 the full ranking. Equal scores give ln K for depth 1 and ln K! in full.
+    Source: Chen et al. 2026, section 4.4.
+    """
+    places = [torch.logsumexp(scores[:, k:], dim=-1) - scores[:, k] for k in range(depth)]
+    return torch.stack(places).sum(dim=0)

@@ -1,0 +1,33 @@
+"""The machine and versions a figure was measured on."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("torch", "transformers", "peft", "faiss-cpu", "gradio")
+
+
+def hardware() -> str:
+    """Return processor, cores usable and memory in words, and the GPU if torch sees one."""
+    import torch
+
+    gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
+    text = f"{_processor()}, {torch.get_num_threads()} threads, {gibibytes:.0f} GiB"
+    return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that move numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        bf16 = " with AVX512-BF16" if "avx512_bf16" in cpuinfo.read_text(encoding="utf-8", errors="replace") else ""
+        if named:
+            return named[0] + bf16
+    return platform.processor() or platform.machine()

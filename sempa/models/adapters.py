@@ -1,0 +1,145 @@
+"""Adapters in plain PEFT form: attach one to a base model, make a fresh one, save one."""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
+
+from sempa.config import RECIPE_FILE, Recipe
+from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
+from sempa.models.source import sha256_of
+
+log = logging.getLogger(__name__)
+
+ADAPTER_NAME = "sempa"
+WEIGHTS_FILE = "adapter_model.safetensors"
+CONFIG_FILE = "adapter_config.json"
+SHIPPED = Path(__file__).parents[2] / "adapters" / "sempa"
+"""The adapter trained for the default model."""
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """Name an attached adapter: where it came from, the hash of its weights, and its recipe if it has one."""
+
+    name: str
+    folder: Path
+    sha256: str
+    recipe: Recipe | None
+
+
+def shipped_adapter() -> str | None:
+    """Return the folder of the adapter that comes with the project for the default model, None if it is not there."""
+    return str(SHIPPED) if (SHIPPED / WEIGHTS_FILE).is_file() else None
+
+
+def attach_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> tuple[PeftModel, AdapterInfo]:
+    """Load a PEFT adapter from a folder or hub id onto a base model, checking that every weight found its place.
+
+    A differing base name alone is a warning, since the same weights go by many names.
+    Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
+    naming both sides, if layers or shapes do not fit.
+    """
+    folder = _adapter_folder(adapter)
+    written_for = _base_named_in(folder)
+    if written_for != base_name:
+        log.warning("The adapter %s was trained on %s and is put on %s.", adapter, written_for, base_name)
+    try:
+        stored = _stored_shapes(folder / WEIGHTS_FILE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what peft warns of (missing keys) is checked and raised below
+            tuned = PeftModel.from_pretrained(
+                model, str(folder), adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False
+            )
+    except (RuntimeError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AdapterMismatch(
+            f"The adapter {adapter} (made for {written_for}) does not fit {base_name}: {reason}"
+        ) from error
+    expected = {
+        name: tuple(weight.shape)
+        for name, weight in get_peft_model_state_dict(
+            tuned, adapter_name=ADAPTER_NAME, save_embedding_layers=False
+        ).items()
+    }
+    if wrong := sorted(set(stored.items()) ^ set(expected.items())):
+        raise AdapterMismatch(
+            f"The adapter {adapter} (made for {written_for}) does not fit {base_name}: {len(wrong)} weights differ in "
+            f"name or shape, the first is {wrong[0][0]} {wrong[0][1]}. Use the base it was trained on."
+        )
+    recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
+    return tuned.eval(), AdapterInfo(adapter, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
+
+
+def _adapter_folder(adapter: str) -> Path:
+    folder = Path(adapter).expanduser()
+    if not folder.is_dir():
+        if adapter.startswith((".", "/", "~")) or adapter.count("/") != 1:
+            raise StorageError(f"The adapter folder {adapter} does not exist: check the path given to --adapter.")
+        folder = _download(adapter)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise StorageError(f"{adapter} has no {name}: --adapter needs a folder written by train.py or PEFT.")
+    return folder
+
+
+def _download(adapter: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(adapter, allow_patterns=["adapter_*", "*.json", "*.safetensors"]))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelUnavailable(
+            f"The adapter {adapter} is no folder here and could not be fetched from the hub "
+            f"({' '.join(str(error).split())[:160]}): check the name, or run `hf auth login` if it is private."
+        ) from error
+
+
+def _base_named_in(folder: Path) -> str:
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return str(config["base_model_name_or_path"])
+    except (ValueError, KeyError, OSError) as error:
+        raise StorageError(f"{folder / CONFIG_FILE} is not a PEFT configuration ({error}).") from error
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    with safe_open(path, "pt") as weights:
+        return {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+
+
+def fresh_adapter(
+    model: PreTrainedModel, base_name: str, *, r: int, alpha: int, dropout: float, seed: int
+) -> PeftModel:
+    """Put a new LoRA adapter on every linear layer but the LM head; it changes nothing until trained.
+
+    Adapter weights are float32 whatever the base's number format. Source: Hu et al. 2022; settings of the paper.
+    """
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", bias="none"
+    )
+    torch.manual_seed(seed)
+    tuned = get_peft_model(model, config, adapter_name=ADAPTER_NAME, autocast_adapter_dtype=True)
+    tuned.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
+    return tuned
+
+
+def save_adapter(tuned: PeftModel, folder: Path) -> str:
+    """Write the adapter as plain PEFT (safetensors) directly into a folder and return the weights' SHA-256.
+
+    Nothing is looked up on the hub: `save_embedding_layers` would otherwise ask it for the base's vocabulary.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tuned.save_pretrained(str(folder), selected_adapters=[ADAPTER_NAME], save_embedding_layers=False)
+    nested = folder / ADAPTER_NAME  # PEFT puts adapters that are not called "default" into a folder of that name
+    for file in nested.iterdir():
+        file.replace(folder / file.name)
+    nested.rmdir()
+    return sha256_of(folder / WEIGHTS_FILE)

@@ -1,0 +1,101 @@
+"""Load weights: precision chosen from the processor, errors turned into sentences."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from sempa.errors import InputError, ModelUnavailable
+from sempa.models.source import ModelSource
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Say on which device and in which number format the model runs, and why."""
+
+    device: str
+    dtype: torch.dtype
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')} on {self.device} ({self.reason})"
+
+
+def choose_precision(precision: str = "auto", device: str = "auto") -> Precision:
+    """Choose device and number format from what the machine can do, or take the ones asked for.
+
+    A processor with AVX512-BF16 or AMX multiplies bfloat16 twice as fast as float32; without either it is slower.
+    Raises: InputError for an unknown precision or a device that is not there.
+    """
+    if precision != "auto" and precision not in DTYPES:
+        raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)}.")
+    device = _choose_device(device)
+    if precision != "auto":
+        return Precision(device, DTYPES[precision], "asked for")
+    if device.startswith("cuda"):
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision(device, torch.bfloat16, "this GPU computes bfloat16")
+        return Precision(device, torch.float16, "this GPU has no bfloat16; enough for inference")
+    if device == "mps":
+        return Precision(device, torch.float16, "Apple GPU")
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return Precision(device, torch.bfloat16, "this processor computes bfloat16")
+    return Precision(device, torch.float32, "this processor has no fast bfloat16")
+
+
+def _choose_device(device: str) -> str:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = device.split(":")[0]
+    if kind not in present:
+        raise InputError(f"Device {device!r} is unknown: choose auto, cpu, cuda or mps.")
+    if not present[kind]:
+        raise InputError(f"Device {device!r} is not available on this machine: use --device auto.")
+    return device
+
+
+def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal language model and its tokenizer onto the CPU, in evaluation mode.
+
+    Raises: ModelUnavailable, naming the model and the cure, when it is missing, gated, unreachable or not a causal
+    language model.
+    """
+    where: dict[str, str] = {}
+    if source.gguf_file:
+        where["gguf_file"] = source.gguf_file
+    if source.revision:
+        where["revision"] = source.revision
+    # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
+    quantization = {"quantization_config": GgufConfig(dequantize=True)} if source.gguf_file else {}
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
+        model = AutoModelForCausalLM.from_pretrained(source.location, dtype=dtype, **where, **quantization)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnavailable(_explain(source.name, error)) from error
+    return model.eval(), tokenizer
+
+
+def _explain(name: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    lowered = text.lower()
+    if "gated" in lowered or "401" in lowered or "403" in lowered:
+        return (
+            f"The model {name} is gated or private: accept its terms on its hub page, run `hf auth login`, start again."
+        )
+    if "not a valid model identifier" in lowered or "404" in lowered or "repository not found" in lowered:
+        return f"There is no model {name} on the hub and no such folder here: check the name given to --base."
+    if "couldn't connect" in lowered or "connection" in lowered or "offline" in lowered:
+        return f"The model {name} is not in the local cache and the hub cannot be reached: check the network."
+    if "unrecognized configuration class" in lowered or "should have a `model_type`" in lowered:
+        return f"The model {name} is not a causal language model transformers can load: choose another --base."
+    return f"The model {name} could not be loaded: {text[:300]}"

@@ -1,0 +1,167 @@
+"""One set of weights under two names: `base` with the adapter off, `sempa` with it on."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
+from sempa.errors import InputError
+from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
+from sempa.models.load import Precision, choose_precision, read_weights
+from sempa.models.source import Report, locate, log
+
+BASE, SEMPA = VARIANTS
+
+
+@dataclass(frozen=True)
+class BaseInfo:
+    """Name the base model and how it runs."""
+
+    name: str
+    revision: str | None
+    precision: Precision
+    parameters: int
+
+
+class ModelPair:
+    """Hold one causal language model and, if there is one, its adapter; safe to call from many threads.
+
+    The adapter switch is global state of the model: every forward runs under one lock, held from setting the switch
+    to the last layer, and every method that computes takes the variant by name.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        info: BaseInfo,
+        adapter: AdapterInfo | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.info = info
+        self.adapter = adapter
+        self._model = model
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(
+        cls,
+        base: str = DEFAULT_BASE,
+        adapter: str | None = None,
+        *,
+        revision: str | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        report: Report = log.info,
+    ) -> Self:
+        """Load a base model by name, folder, GGUF file or hub id, and an adapter by folder or hub id.
+
+        Raises: ModelUnavailable for the base, AdapterMismatch or StorageError for the adapter, InputError for the
+        precision or device.
+        """
+        chosen = choose_precision(precision, device)
+        source = locate(base, revision, report)
+        report(f"Loading {source.name} in {chosen}.")
+        model, tokenizer = read_weights(source, chosen.dtype)
+        model = model.to(chosen.device)
+        info = BaseInfo(source.name, source.revision, chosen, model.num_parameters())
+        if adapter is None:
+            return cls(model, tokenizer, info)
+        tuned, adapter_info = attach_adapter(model, adapter, source.name)
+        return cls(tuned, tokenizer, info, adapter_info)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Return the names that can be asked for: both, or base alone when there is no adapter."""
+        return VARIANTS if isinstance(self._model, PeftModel) else (BASE,)
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device the weights are on."""
+        return self._model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the number format of the base weights."""
+        return self.info.precision.dtype
+
+    @property
+    def width(self) -> int:
+        """Return D, the length of a state."""
+        return int(self._model.config.hidden_size)
+
+    def recipe(self, variant: str, like: EncoderConfig) -> EncoderConfig:
+        """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in."""
+        self._require(variant)
+        adapter = self.adapter.sha256 if self.adapter and variant == SEMPA else None
+        return EncoderConfig(
+            base_model=self.info.name,
+            base_revision=self.info.revision,
+            template=like.template,
+            layer=like.layer,
+            pooling=like.pooling,
+            max_length=like.max_length,
+            adapter=adapter,
+            postprocess=like.postprocess,
+        )
+
+    @contextmanager
+    def using(self, variant: str) -> Iterator[PreTrainedModel]:
+        """Hold the model as one variant until the block ends; no other thread computes meanwhile.
+
+        Yields the causal language model itself; its LoRA layers act when the variant is `sempa`.
+        Raises: InputError for a variant that is not there.
+        """
+        self._require(variant)
+        with self._lock:
+            if not isinstance(self._model, PeftModel):
+                yield self._model
+            elif variant == BASE:
+                with self._model.disable_adapter():
+                    yield self._model.get_base_model()
+            else:
+                yield self._model.get_base_model()
+
+    @torch.inference_mode()
+    def hidden_states(self, variant: str, input_ids: Tensor, attention_mask: Tensor, layer: int = -1) -> Tensor:
+        """Return one layer's states of right-padded rows; (B, T) ids and mask in, (B, T, D) out.
+
+        The LM head is not run. Layer -1 is the last, after the final norm.
+        """
+        with self.using(variant) as model:
+            out = model.base_model(
+                input_ids=input_ids.to(self.device),
+                attention_mask=attention_mask.to(self.device),
+                use_cache=False,
+                output_hidden_states=layer != -1,
+            )
+        return out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+
+    @torch.inference_mode()
+    def next_logits(self, variants: Sequence[str], input_ids: Tensor, cache: DynamicCache) -> Tensor:
+        """Feed (B, T) ids of equal length to row-wise chosen variants in one pass and return (B, V) float32 logits.
+
+        `cache` holds what was fed before and grows by T. Weights are read once for both variants.
+        """
+        for variant in set(variants):
+            self._require(variant)
+        options: dict[str, object] = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        ids = input_ids.to(self.device)
+        if len(set(variants)) == 1:
+            with self.using(variants[0]) as model:
+                return model(input_ids=ids, **options).logits[:, -1].float()
+        names = ["__base__" if variant == BASE else ADAPTER_NAME for variant in variants]
+        with self._lock:
+            return self._model(input_ids=ids, adapter_names=names, **options).logits[:, -1].float()
+
+    def _require(self, variant: str) -> None:
+        if variant not in self.variants:
+            known = " and ".join(self.variants)
+            raise InputError(f"There is no model {variant!r} here, only {known}: load an adapter with --adapter.")

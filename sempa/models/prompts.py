@@ -1,0 +1,56 @@
+"""Requests to the model as token ids, in its own chat format where it has one."""
+
+from collections.abc import Sequence
+
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from sempa.errors import InputError
+from sempa.templates import SYSTEM_PROMPT
+
+
+def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
+    """Render a user's request up to where the model's answer starts.
+
+    A tokenizer without a chat template gives the request and a line break; one whose template knows no system role
+    gets the request alone.
+    """
+    if not tokenizer.chat_template:
+        return f"{request}\n"
+    user = {"role": "user", "content": request}
+    system = {"role": "system", "content": SYSTEM_PROMPT}
+    try:
+        text = tokenizer.apply_chat_template([system, user], tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        text = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
+    return str(text)
+
+
+def request_ids(tokenizer: PreTrainedTokenizerBase, request: str) -> list[int]:
+    """Return the token ids of a rendered request; a chat template brings its own special tokens."""
+    return list(tokenizer(request_text(tokenizer, request), add_special_tokens=not tokenizer.chat_template).input_ids)
+
+
+def response_ids(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]:
+    """Return the token ids of an answer, closed by the end-of-sequence token.
+
+    The answer is tokenised by itself and joined to the request as ids, which is how generation meets it.
+    Raises: InputError if the tokenizer has no end-of-sequence token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise InputError("The tokenizer has no end-of-sequence token: answers cannot be closed. Choose another --base.")
+    return [*tokenizer(response, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+
+
+def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id rows are filled up with; masks come from lengths, so any valid id serves."""
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerBase, configured: int | Sequence[int] | None) -> frozenset[int]:
+    """Return every id that ends an answer: the tokenizer's and those the model's configuration names."""
+    named = [configured] if isinstance(configured, int) else list(configured or [])
+    return frozenset(i for i in (*named, tokenizer.eos_token_id) if i is not None)

@@ -1,0 +1,95 @@
+"""Corrections of embeddings with statistics fitted on declared text, saved beside the recipe.
+
+Source: Mu and Viswanath 2018 (removing top directions); Su et al. 2021 (whitening).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from sempa.errors import InputError, StorageError
+from sempa.models.source import sha256_of
+
+Rows = NDArray[np.float32]
+FILE = "postprocess.safetensors"
+KINDS = ("centre", "remove-top", "whiten")
+
+
+@dataclass(frozen=True)
+class Postprocess:
+    """Hold, for each variant, the mean (D,) to take off and the matrix (D, D) to multiply by.
+
+    `fitted_on` says in words which text the statistics come from.
+    """
+
+    kind: str
+    fitted_on: str
+    means: Mapping[str, Rows]
+    matrices: Mapping[str, Rows]
+
+    @classmethod
+    def fit(cls, kind: str, rows: Mapping[str, Rows], fitted_on: str, directions: int = 3) -> Self:
+        """Fit statistics on each variant's (N, D) rows: `centre`, `remove-top` (of `directions`), or `whiten`.
+
+        Raises: InputError for an unknown kind, or too few rows for whitening (N must exceed D).
+        """
+        if kind not in KINDS:
+            raise InputError(f"Post-processing {kind!r} is unknown: choose {', '.join(KINDS)}.")
+        means = {name: values.mean(axis=0) for name, values in rows.items()}
+        matrices = {name: _matrix(kind, values - means[name], directions) for name, values in rows.items()}
+        return cls(kind, fitted_on, means, matrices)
+
+    def apply(self, rows: Rows, variant: str) -> Rows:
+        """Return corrected (N, D) rows, not yet of unit length.
+
+        Raises: InputError if the statistics hold nothing for the variant.
+        """
+        if variant not in self.means:
+            raise InputError(f"The post-processing statistics hold {', '.join(self.means)}, not {variant!r}.")
+        corrected: Rows = (rows - self.means[variant]) @ self.matrices[variant]
+        return corrected
+
+    def save(self, folder: Path) -> str:
+        """Write the statistics into a folder and return their SHA-256."""
+        tensors = {f"{v}.mean": self.means[v] for v in self.means} | {f"{v}.matrix": self.matrices[v] for v in self.means}
+        save_file(tensors, folder / FILE, metadata={"kind": self.kind, "fitted_on": self.fitted_on})
+        return sha256_of(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path, sha256: str) -> Self:
+        """Read statistics from a folder.
+
+        Raises: StorageError if they are missing or are not those of `sha256`.
+        """
+        path = folder / FILE
+        if not path.is_file() or sha256_of(path) != sha256:
+            raise StorageError(f"{path} is missing or not the file the recipe names: restore it or fit it anew.")
+        with safe_open(path, "numpy") as stored:
+            meta = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        parts = {
+            part: {name.split(".")[0]: value for name, value in tensors.items() if name.endswith(part)}
+            for part in (".mean", ".matrix")
+        }
+        return cls(meta.get("kind", ""), meta.get("fitted_on", ""), parts[".mean"], parts[".matrix"])
+
+
+def _matrix(kind: str, centred: Rows, directions: int) -> Rows:
+    count, width = centred.shape
+    if kind == "centre":
+        return np.eye(width, dtype=np.float32)
+    if kind == "whiten" and count <= width:
+        raise InputError(f"Whitening vectors of {width} numbers needs more than {width} sentences, got {count}.")
+    values, vectors = np.linalg.eigh(centred.astype(np.float64).T @ centred / count)
+    if kind == "whiten":
+        matrix = vectors / np.sqrt(np.maximum(values, values.max() * 1e-9))
+    else:
+        top = vectors[:, np.argsort(values)[::-1][:directions]]
+        matrix = np.eye(width) - top @ top.T
+    return np.ascontiguousarray(matrix, dtype=np.float32)

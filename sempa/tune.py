@@ -1,0 +1,173 @@
+"""One training run: triplets, model, score and run folder joined; what train.py and the app call."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe, TrainConfig
+from sempa.errors import InputError
+from sempa.evidence.metrics import nearer_share
+from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
+from sempa.learning.card import write_card
+from sempa.learning.preferences import (
+    SAMPLE_TRIPLETS,
+    Triplet,
+    TripletReport,
+    preference_pairs,
+    read_triplets,
+    split_held_out,
+    triplets_from_rows,
+)
+from sempa.learning.runs import RunFolder
+from sempa.learning.training import TrainStep, tokenize_pairs, train
+from sempa.machine import hardware, versions
+from sempa.models.hub_rows import hub_rows
+from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.source import Report, log, sha256_of
+from sempa.models.tuning import TuningModel
+from sempa.reading.encoder import Encoder
+
+RUN_FACTS = "training.json"
+SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
+"""For the sample triplets: three short epochs, a few minutes on two cores."""
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """Say what to train on what; `data` None means the sample triplets, `dev` None means held-out triplets."""
+
+    output: Path
+    config: TrainConfig
+    data: str | None = None
+    dev: str | None = None
+    base: str = DEFAULT_BASE
+    precision: str = "auto"
+    device: str = "auto"
+    license: str | None = None
+    attribution: str | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Say what a finished run scored and where its adapter is."""
+
+    folder: Path
+    score_name: str
+    before: float
+    after: float
+    facts: dict[str, Any]
+
+
+class TuneRun:
+    """Prepare a run on construction, yield its steps, and end with a whole adapter folder."""
+
+    def __init__(self, request: TuneRequest, report: Report = log.info) -> None:
+        """Read the data, load the model, measure the base.
+
+        Raises: any SempaError of the parts; nothing is written before everything has been read.
+        """
+        self.request = request
+        triplets, read = _triplets(request.data)
+        report(f"{request.data or 'Sample triplets'}: {read}.")
+        held: list[Triplet] = []
+        if request.dev is None:
+            triplets, held = split_held_out(triplets, request.config.seed, share=0.2 if request.data is None else 0.1)
+        dev = None if request.dev is None else _scored_pairs(request.dev)
+        self._data = {
+            "name": Path(request.data).name if request.data else "sample triplets",
+            "summary": str(read) + (f"; {len(held)} held out" if held else ""),
+            "sha256": _sha256(request.data),
+        }
+        pair = ModelPair.open(request.base, precision=request.precision, device=request.device, report=report)
+        pairs, too_long = tokenize_pairs(
+            pair.tokenizer, preference_pairs(triplets, request.config.template), request.config.max_length
+        )
+        if too_long:
+            report(f"Left out {len(too_long)} pairs longer than {request.config.max_length} tokens.")
+        self._pairs = pairs
+        facts = {"base_model": request.base, "data": self._data, "dev": request.dev, "config": asdict(request.config)}
+        self._run = RunFolder.open(request.output, facts, resume=request.resume)
+        self._model = TuningModel(pair, request.config)
+        self._encoder = Encoder(self._model.pair, EncoderConfig())
+        self.score_name, self._score = _scorer(self._encoder, dev, held)
+        report(f"Choosing the checkpoint by {self.score_name}.")
+        self.before = self._score(BASE)
+        report(f"Base model: {self.before:.2f}.")
+
+    def steps(self) -> Iterator[TrainStep]:
+        """Yield every step; the run folder holds the best adapter so far at any time."""
+        yield from train(self._model, self._pairs, self.request.config, self._run, lambda: self._score(SEMPA))
+
+    def finish(self) -> Outcome:
+        """Write recipe, facts and card beside the best adapter and give the folder its final name."""
+        lines = self._run.lines()
+        scores = [{"samples": 0, "score": self.before}]
+        scores += [{"samples": line["samples"], "score": line["score"]} for line in lines if "score" in line]
+        best = max(scores[1:], key=lambda point: point["score"])
+        config = replace(self.request.config, max_samples=self.request.config.max_samples or len(self._pairs))
+        facts = {
+            "base_model": self.request.base,
+            "data": self._data,
+            "dev": self.request.dev and Path(self.request.dev).name,
+            "score_name": self.score_name,
+            "scores": scores,
+            "best": best,
+            "samples": lines[-1]["samples"],
+            "seconds": sum(line["seconds"] for line in lines),
+            "precision": str(self._model.pair.info.precision),
+            "hardware": hardware(),
+            "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+            "license": self.request.license,
+            "attribution": self.request.attribution,
+            "date": time.strftime("%Y-%m-%d"),
+        }
+        return self._publish(facts, config, best)
+
+    def _publish(self, facts: dict[str, Any], config: TrainConfig, best: dict[str, Any]) -> Outcome:
+        import json
+
+        from sempa.models.adapters import WEIGHTS_FILE
+
+        folder = self._run.best_folder(best["samples"])
+        adapter = sha256_of(folder / WEIGHTS_FILE)
+        Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
+        (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_card(folder, facts, config)
+        output = self._run.finish(folder)
+        return Outcome(output, self.score_name, self.before, best["score"], facts)
+
+
+def _triplets(data: str | None) -> tuple[list[Triplet], TripletReport]:
+    if data is None:
+        return read_triplets(SAMPLE_TRIPLETS)
+    if Path(data).is_file() or Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data:
+        return read_triplets(Path(data))
+    return triplets_from_rows(hub_rows(data, "train"), data)
+
+
+def _scored_pairs(dev: str) -> ScoredPairs:
+    if Path(dev).is_file() or Path(dev).suffix in (".tsv", ".csv") and ":" not in dev:
+        return read_scored_pairs(Path(dev))
+    return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
+
+
+def _sha256(data: str | None) -> str | None:
+    path = SAMPLE_TRIPLETS if data is None else Path(data)
+    return sha256_of(path) if path.is_file() else None
+
+
+def _scorer(encoder: Encoder, dev: ScoredPairs | None, held: list[Triplet]) -> tuple[str, Any]:
+    if dev is not None:
+        name = f"Spearman x100 on {dev.name} ({len(dev.scores):,} pairs, PromptEOL, last layer, as the file gives it)"
+        return name, lambda variant: sts_spearman(lambda texts: encoder.encode(texts, variant), dev)
+    if not held:
+        raise InputError("There is neither a --dev file nor a held-out triplet to choose a checkpoint by.")
+    columns = [[getattr(t, part) for t in held] for part in ("anchor", "entailment", "contradiction")]
+
+    def share(variant: str) -> float:
+        return 100 * nearer_share(*(encoder.encode(column, variant) for column in columns))
+
+    return f"the share (%) of {len(held)} held-out triplets whose entailment is nearer than the contradiction", share

@@ -1,0 +1,121 @@
+"""Train a SemPA adapter: `python train.py` works as it is; `python train.py --help` lists what can be set."""
+
+import argparse
+import logging
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+from sempa.config import DEFAULT_BASE, TrainConfig
+from sempa.errors import SempaError
+
+# Flags that set one field of TrainConfig; None means the default of the data trained on.
+SETTINGS = {
+    "max_samples": "number of pairs the learning-rate schedule is made for (default: one pass over the data)",
+    "stop_after": "stop after this many pairs, on the same schedule",
+    "batch_size": "pairs in one optimiser step",
+    "lr": "peak learning rate",
+    "beta": "strength of the pull towards the base model in DPO",
+    "template": "paraphrase template: P1 to P5, or a text with {sentence}",
+    "evaluate_every": "score a checkpoint every so many pairs",
+    "warmup_ratio": "share of the steps that warm up",
+    "weight_decay": "AdamW weight decay",
+    "lora_r": "rank of the adapter",
+    "lora_alpha": "scale of the adapter",
+    "lora_dropout": "dropout before the adapter",
+    "max_length": "longest prompt and response, in tokens; longer pairs are left out",
+    "token_cap": "tokens of one forward; lower it if memory is short",
+    "seed": "seed of data order and adapter",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; importing it needs no torch."""
+    made = argparse.ArgumentParser(prog="train.py", description="Train a SemPA adapter for a causal language model.")
+    made.add_argument(
+        "--data",
+        help="triplets: a CSV (sent0,sent1,hard_neg) or JSONL file, or a hub data set as owner/name[:subset or "
+        "file.csv]; without it, sample triplets that ship with the project",
+    )
+    made.add_argument("--output", type=Path, help="folder of the adapter (default: runs/sempa-DATE-TIME)")
+    made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    made.add_argument(
+        "--dev",
+        help="STS pairs to choose the checkpoint on: TSV or CSV (score,sentence1,sentence2) or a hub data set, e.g. "
+        "mteb/stsbenchmark-sts; without it, held-out triplets decide",
+    )
+    made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
+    made.add_argument("--precision", default="auto", help="auto, bfloat16 or float32 (default: by processor)")
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    made.add_argument("--license", help="licence to state on the adapter's card")
+    made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    for name, text in SETTINGS.items():
+        kind = type(defaults[name]) if defaults[name] is not None else int
+        made.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"{text} (default: {defaults[name]})")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a training from the command line; return the exit status."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        _run(args)
+    except SempaError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. Add --resume with the same --output to continue.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    replace(TrainConfig(), **given)  # a bad value is refused before torch is imported
+    from tqdm import tqdm
+
+    from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun
+
+    config = replace(SAMPLE_SETTINGS if args.data is None else TrainConfig(), **given)
+    output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
+    request = TuneRequest(
+        output=output,
+        config=config,
+        data=args.data,
+        dev=args.dev,
+        base=args.base,
+        precision=args.precision,
+        device=args.device,
+        license=args.license,
+        attribution=args.attribution,
+        resume=args.resume,
+    )
+    run = TuneRun(request, report=lambda line: print(line, flush=True))
+    with tqdm(unit="pair", unit_scale=False, disable=None, dynamic_ncols=True) as bar:
+        for step in run.steps():
+            bar.total = bar.total or step.steps * config.batch_size
+            bar.update(step.samples - bar.n)
+            figures = step.metrics
+            shown = f"loss {figures['loss']:.4f} margin {figures['rewards/margins']:.3f}"
+            bar.set_postfix_str(shown)
+            if bar.disable or step.score is not None:
+                rate = config.batch_size / step.seconds if step.score is None else None
+                line = f"step {step.step + 1}/{step.steps}  {step.samples} pairs  {shown}"
+                line += f"  accuracy {figures['rewards/accuracies']:.2f}" + (f"  {rate:.1f} pairs/s" if rate else "")
+                line += f"  score {step.score:.2f}{' (best)' if step.is_best else ''}" if step.score is not None else ""
+                tqdm.write(line, file=sys.stdout)
+                sys.stdout.flush()
+    outcome = run.finish()
+    print(f"{outcome.score_name[0].upper()}{outcome.score_name[1:]}:")
+    print(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
+    if outcome.after <= outcome.before:
+        print("  No checkpoint scored above the base model: more pairs or another --lr may help.")
+    base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
+    print(f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
