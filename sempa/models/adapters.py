@@ -106,7 +106,7 @@ def _base_named_in(folder: Path) -> str:
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return str(config["base_model_name_or_path"])
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise StorageError(f"{folder / CONFIG_FILE} is not a PEFT configuration ({error}).") from error
 
 

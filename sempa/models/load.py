@@ -1,9 +1,12 @@
 """Load weights: precision chosen from the processor, errors turned into sentences."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -66,8 +69,8 @@ def _choose_device(device: str) -> str:
 def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer onto the CPU, in evaluation mode.
 
-    Raises: ModelUnavailable, naming the model and the cure, when it is missing, gated, unreachable or not a causal
-    language model.
+    Weights come from safetensors or GGUF alone, never from a pickle. Raises: ModelUnavailable, naming the model and
+    the cure, when it is missing, gated, unreachable, damaged or not a causal language model.
     """
     where: dict[str, str] = {}
     if source.gguf_file:
@@ -79,23 +82,39 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
-        model = AutoModelForCausalLM.from_pretrained(source.location, dtype=dtype, **where, **quantization)
-    except (OSError, ValueError, KeyError) as error:
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            source.location, dtype=dtype, use_safetensors=True, output_loading_info=True, **where, **quantization
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelUnavailable(_explain(source.name, error)) from error
+    if missing := sorted(loaded["missing_keys"]):
+        raise ModelUnavailable(
+            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew, or "
+            f"choose another --base."
+        )
     return model.eval(), tokenizer
 
 
 def _explain(name: str, error: Exception) -> str:
     text = " ".join(str(error).split())
-    lowered = text.lower()
-    if "gated" in lowered or "401" in lowered or "403" in lowered:
+    causes = tuple(_causes(error))
+    refused = any(isinstance(c, HfHubHTTPError) and c.response.status_code in (401, 403) for c in causes)
+    missing = any(isinstance(c, RepositoryNotFoundError) for c in causes)  # also the parent of GatedRepoError
+    if any(isinstance(c, GatedRepoError) for c in causes) or (refused and not missing):
+        return f"The model {name} is gated: accept its terms on its hub page, run `hf auth login`, start again."
+    if missing:
         return (
-            f"The model {name} is gated or private: accept its terms on its hub page, run `hf auth login`, start again."
+            f"There is no model {name} on the hub and no such folder here: check the name given to --base, or run "
+            f"`hf auth login` if it is private."
         )
-    if "not a valid model identifier" in lowered or "404" in lowered or "repository not found" in lowered:
-        return f"There is no model {name} on the hub and no such folder here: check the name given to --base."
-    if "couldn't connect" in lowered or "connection" in lowered or "offline" in lowered:
+    if any(isinstance(c, LocalEntryNotFoundError) for c in causes):
         return f"The model {name} is not in the local cache and the hub cannot be reached: check the network."
-    if "unrecognized configuration class" in lowered or "should have a `model_type`" in lowered:
+    if "Unrecognized configuration class" in text or "Should have a `model_type`" in text:
         return f"The model {name} is not a causal language model transformers can load: choose another --base."
     return f"The model {name} could not be loaded: {text[:300]}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -15,6 +15,7 @@ from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
 from sempa.models.load import Precision, choose_precision, read_weights
+from sempa.models.prompts import stop_ids
 from sempa.models.source import Report, locate, log
 
 BASE, SEMPA = VARIANTS
@@ -97,6 +98,21 @@ class ModelPair:
         """Return D, the length of a state."""
         return int(self._model.config.hidden_size)
 
+    @property
+    def context_length(self) -> int | None:
+        """Return how many tokens the model was made for, None if its configuration does not say."""
+        return getattr(self._model.config, "max_position_embeddings", None)
+
+    @property
+    def adapter_parameters(self) -> int:
+        """Return how many parameters the adapter adds, 0 without one."""
+        return sum(p.numel() for name, p in self._model.named_parameters() if "lora_" in name)
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Return every token id that ends an answer."""
+        return stop_ids(self.tokenizer, getattr(self._model.generation_config, "eos_token_id", None))
+
     def recipe(self, variant: str, like: EncoderConfig) -> EncoderConfig:
         """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in."""
         self._require(variant)
@@ -134,7 +150,11 @@ class ModelPair:
         """Return one layer's states of right-padded rows; (B, T) ids and mask in, (B, T, D) out.
 
         The LM head is not run. Layer -1 is the last, after the final norm.
+        Raises: InputError for a layer the model does not have.
         """
+        layers = int(self._model.config.num_hidden_layers) + 1
+        if not -layers <= layer < layers:
+            raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
         with self.using(variant) as model:
             out = model.base_model(
                 input_ids=input_ids.to(self.device),

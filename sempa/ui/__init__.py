@@ -1,1 +1,1 @@
-"""The Gradio app, one file a tab."""
+"""The Gradio app, one file a tab; the only home of gradio."""

@@ -1,0 +1,71 @@
+"""Open SemPA Studio in the browser: `python app.py`; `python app.py --help` lists what can be set."""
+
+import argparse
+import logging
+import os
+import sys
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no socket but our own
+
+from sempa.cli import add_model_arguments, open_encoder
+from sempa.errors import InputError, SempaError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; importing it needs no torch."""
+    made = argparse.ArgumentParser(prog="app.py", description="Compare a base model and its SemPA adapter.")
+    add_model_arguments(made)
+    made.add_argument("--server-name", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every network)")
+    made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
+    made.add_argument("--share", action="store_true", help="make a public link for 72 hours through Gradio's servers")
+    made.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this user and password")
+    made.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Start the app and serve until it is stopped; return the exit status."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        auth = _auth(args.auth)
+        studio = _open_studio(args)
+        from sempa.ui.launch import launch
+
+        launch(
+            studio,
+            server_name=args.server_name,
+            server_port=args.server_port,
+            share=args.share,
+            auth=auth,
+            mcp=args.mcp,
+        )
+    except SempaError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _auth(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise InputError("--auth needs the form user:password.")
+    return user, password
+
+
+def _open_studio(args: argparse.Namespace):  # noqa: ANN202  the type would import torch
+    from sempa.studio import Studio
+
+    studio = Studio(open_encoder(args))
+    if len(studio.variants) == 1:
+        train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
+        print(f"No adapter: the base model stands alone. Train one with `{train}`, then start with --adapter FOLDER.")
+    return studio
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""Run `python -m sempa`."""
+
+from sempa.cli import main
+
+raise SystemExit(main())

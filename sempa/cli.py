@@ -1,0 +1,173 @@
+"""`python -m sempa`: embed, similarity, search, index and evaluate from the terminal, with JSON output."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sempa.config import DEFAULT_BASE
+from sempa.errors import InputError, SempaError
+
+if TYPE_CHECKING:
+    from sempa.reading.encoder import Encoder
+    from sempa.studio import Studio
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; importing it needs no torch."""
+    made = argparse.ArgumentParser(prog="python -m sempa", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    embed = commands.add_parser("embed", help="print a JSON array of numbers for each sentence, one a line")
+    embed.add_argument("sentences", nargs="*", help="sentences; none means one a line from standard input")
+    embed.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
+    embed.set_defaults(run=_embed)
+
+    similarity = commands.add_parser("similarity", help="print both models' cosine of two sentences")
+    similarity.add_argument("first")
+    similarity.add_argument("second")
+    similarity.set_defaults(run=_similarity)
+
+    search = commands.add_parser("search", help="print both models' nearest texts")
+    search.add_argument("query")
+    search.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
+    search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
+    search.set_defaults(run=_search)
+
+    index = commands.add_parser("index", help="build an index, or rebuild one from its own texts")
+    index.add_argument("name", help="lower-case letters, digits, '-' and '_'; the folder is index/NAME")
+    index.add_argument("--texts", type=Path, help="TXT (one a line), CSV or JSONL; without it index/NAME/texts.csv")
+    index.add_argument("--column", help="the column that holds the text")
+    index.set_defaults(run=_index)
+
+    evaluate = commands.add_parser("evaluate", help="measure both models on sets of scored pairs")
+    evaluate.add_argument("what", choices=("sts",))
+    evaluate.add_argument("--data", type=Path, required=True, help="a TSV or CSV file, or a folder of them")
+    evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
+    evaluate.add_argument("--json", type=Path, help="write the result here")
+    evaluate.set_defaults(run=_evaluate)
+
+    for command in (embed, similarity, search, index, evaluate):
+        add_model_arguments(command)
+    return made
+
+
+def add_model_arguments(made: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose a model, the same for every entry."""
+    made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped one, for the default base)")
+    made.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: by processor)")
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def open_encoder(args: argparse.Namespace) -> "Encoder":
+    """Load the model the arguments name."""
+    from sempa.models.adapters import shipped_adapter
+    from sempa.models.pair import ModelPair
+    from sempa.reading.encoder import Encoder
+
+    adapter = args.adapter or (shipped_adapter() if args.base == DEFAULT_BASE else None)
+    pair = ModelPair.open(
+        args.base,
+        adapter,
+        precision=args.precision,
+        device=args.device,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    return Encoder(pair)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, or 2 with one line on standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    args = parser().parse_args(argv)
+    try:
+        args.run(args)
+    except SempaError as error:
+        print(f"sempa: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _open_studio(args: argparse.Namespace) -> "Studio":
+    from sempa.studio import Studio
+
+    return Studio(open_encoder(args))
+
+
+def _embed(args: argparse.Namespace) -> None:
+    sentences = args.sentences or [line.rstrip("\n") for line in sys.stdin]
+    for row in open_encoder(args).encode(sentences, args.variant):
+        print(json.dumps([round(float(value), 7) for value in row]))
+
+
+def _similarity(args: argparse.Namespace) -> None:
+    print(json.dumps(_open_studio(args).similarity(args.first, args.second)))
+
+
+def _search(args: argparse.Namespace) -> None:
+    from sempa.studio import hits_payload
+
+    print(json.dumps(hits_payload(_open_studio(args).search(args.query, args.index, args.k)), indent=2))
+
+
+def _index(args: argparse.Namespace) -> None:
+    from sempa.reading.index import TEXTS, SentenceIndex, index_folder
+    from sempa.reading.texts import read_corpus
+
+    folder = index_folder(args.name)
+    corpus = read_corpus(args.texts or folder / TEXTS, args.column)
+    encoder = open_encoder(args)
+    index = SentenceIndex(corpus)
+    for variant in encoder.variants:
+        started = time.monotonic()
+        rows = encoder.encode(corpus.texts, variant, progress=lambda done, total: _say_progress(done, total, started))
+        index.add(encoder.recipe(variant), rows)
+    index.save(folder)
+    print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
+
+
+def _say_progress(done: int, total: int, started: float) -> None:
+    rate = done / max(time.monotonic() - started, 1e-9)
+    end = "\n" if done == total else ""
+    print(f"\r{done:,} of {total:,} texts, {rate:.0f} a second", end=end, file=sys.stderr, flush=True)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from sempa.evidence.results import sts_payload, write_result
+    from sempa.evidence.sts import read_scored_pairs, sts_spearman
+    from sempa.machine import hardware, versions
+
+    encoder = open_encoder(args)
+    sets: dict[str, dict[str, object]] = {}
+    for path in _tables(args.data):
+        pairs = read_scored_pairs(path)
+        figures: dict[str, object] = {"pairs": len(pairs.scores)}
+        for variant in encoder.variants:
+            score = sts_spearman(lambda texts, v=variant: encoder.encode(texts, v), pairs)
+            figures[variant] = {"spearman": round(score, 2)}
+            print(f"{path.stem:12} {variant:6} {score:6.2f}  ({len(pairs.scores):,} pairs)", flush=True)
+        sets[path.stem] = figures
+    about = {
+        "precision": str(encoder.pair.info.precision),
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": "none: nothing is drawn",
+    }
+    if args.json:
+        recipes = {variant: encoder.recipe(variant) for variant in encoder.variants}
+        write_result(sts_payload(sets, args.text, recipes, about), args.json)
+
+
+def _tables(data: Path) -> Iterator[Path]:
+    if not data.exists():
+        raise InputError(f"{data} does not exist: --data needs a TSV or CSV file, or a folder of them.")
+    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in (".tsv", ".csv"))
+    if not paths:
+        raise InputError(f"{data} holds no TSV or CSV file.")
+    yield from paths

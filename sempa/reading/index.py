@@ -1,0 +1,191 @@
+"""Search a corpus by meaning: exact inner product over unit rows, for several models over the same ids."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.config import RECIPE_FILE, SCHEMA_VERSION, EncoderConfig, Recipe
+from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.models.source import COMPLETE
+from sempa.reading.texts import Corpus, read_corpus, write_corpus
+
+Rows = NDArray[np.float32]
+INDEX_ROOT = Path(__file__).parents[2] / "index"
+TEXTS = "texts.csv"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Say which text was found: its id, text, cosine, rank from 1, and tags."""
+
+    id: int
+    text: str
+    cosine: float
+    rank: int
+    tags: Mapping[str, str]
+
+
+class SentenceIndex:
+    """Hold N texts and, for each model they were read with, their vectors over the same ids."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        if not corpus.texts:
+            raise InputError("An index needs at least one text.")
+        self.corpus = corpus
+        self._engines: list[tuple[EncoderConfig, faiss.IndexFlatIP]] = []
+
+    def __len__(self) -> int:
+        return len(self.corpus.texts)
+
+    @property
+    def recipes(self) -> list[EncoderConfig]:
+        """Return the recipes there are vectors for."""
+        return [recipe for recipe, _ in self._engines]
+
+    def add(self, recipe: EncoderConfig, rows: Rows) -> None:
+        """Add the vectors of one model: (N, D) unit float32 rows in the order of the texts.
+
+        Raises: InputError if the number of rows is wrong or they are not of unit length.
+        """
+        if len(rows) != len(self):
+            raise InputError(f"The index holds {len(self)} texts, but {len(rows)} vectors were given.")
+        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+            raise InputError("The vectors are not of unit length, so inner products would not be cosines.")
+        engine = faiss.IndexFlatIP(rows.shape[1])
+        engine.add(np.ascontiguousarray(rows, dtype=np.float32))
+        self._engines = [(known, held) for known, held in self._engines if known != recipe] + [(recipe, engine)]
+
+    def search(self, recipe: EncoderConfig, queries: Rows, k: int) -> list[list[Hit]]:
+        """Return, for each of (Q, D) unit query rows, its min(k, N) nearest texts, best first; ties by id.
+
+        Raises: RecipeMismatch if there are no vectors of this recipe; InputError for k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}: ask for at least 1 hit.")
+        cosines, ids = self._engine(recipe).search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
+        return [
+            [self._hit(int(i), float(c), rank) for rank, (i, c) in enumerate(zip(found, scores, strict=True), start=1)]
+            for found, scores in zip(ids, cosines, strict=True)
+        ]
+
+    def ranks(self, recipe: EncoderConfig, query: Rows, ids: Sequence[int]) -> list[int]:
+        """Return the rank (from 1) that each of `ids` has for one (D,) query row under a recipe."""
+        hits = self.search(recipe, query[np.newaxis], len(self))[0]
+        place = {hit.id: hit.rank for hit in hits}
+        return [place[i] for i in ids]
+
+    def pair_cosines(self, recipe: EncoderConfig, pairs: int = 20_000, seed: int = 0) -> Rows:
+        """Return the cosines of random pairs of different texts, ascending: what is usual in this corpus."""
+        generator = np.random.default_rng(seed)
+        rows = self._engine(recipe).reconstruct_n(0, len(self))
+        first = generator.integers(0, len(self), pairs)
+        second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
+        return np.sort(np.einsum("nd,nd->n", rows[first], rows[second]))
+
+    def _hit(self, i: int, cosine: float, rank: int) -> Hit:
+        return Hit(i, self.corpus.texts[i], cosine, rank, self.corpus.tags[i])
+
+    def _engine(self, recipe: EncoderConfig) -> faiss.IndexFlatIP:
+        for known, engine in self._engines:
+            if known == recipe:
+                return engine
+        if not self._engines:
+            raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
+        nearest = min(self.recipes, key=lambda known: len(known.differences(recipe)))
+        nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
+        raise AssertionError("a recipe equal to a known one was not found")
+
+    def save(self, folder: Path) -> None:
+        """Write texts, vectors and recipes to a folder, whole or not at all, in place of what was there.
+
+        Raises: StorageError if the disk refuses; the old folder then stays as it was.
+        """
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+            try:
+                self._write(made)
+                _swap(made, folder)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        except OSError as error:
+            raise StorageError(
+                f"The index could not be written to {folder} ({error.strerror or error}); what was there is unchanged."
+            ) from error
+        except RuntimeError as error:  # faiss reports a full disk this way
+            raise StorageError(f"The index could not be written to {folder}: {str(error)[:200]}") from error
+
+    def _write(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        write_corpus(self.corpus, folder / TEXTS)
+        vectors = []
+        for recipe, engine in self._engines:
+            name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
+            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(vectors)}.faiss"
+            faiss.write_index(engine, str(folder / file))
+            vectors.append({"file": file, "encoder": asdict(recipe)})
+        payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": vectors}
+        (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+        (folder / COMPLETE).write_text("", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open an index folder written by `save`; a folder with texts alone opens without vectors.
+
+        Raises: StorageError if the folder is missing, half-made, damaged or of another schema version.
+        """
+        if not (folder / TEXTS).is_file():
+            raise StorageError(f"{folder} is no index: it has no {TEXTS}.")
+        index = cls(read_corpus(folder / TEXTS))
+        if not (folder / COMPLETE).is_file():
+            return index
+        try:
+            payload = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            for entry in payload["vectors"]:
+                part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
+                recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
+                engine = faiss.read_index(str(folder / Path(entry["file"]).name))
+                if engine.ntotal != len(index):
+                    raise StorageError(
+                        f"{folder} holds {len(index)} texts but {engine.ntotal} vectors: build the index anew."
+                    )
+                index._engines.append((recipe, engine))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error
+        return index
+
+
+def _swap(made: Path, folder: Path) -> None:
+    aside = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+    if folder.exists():
+        folder.replace(aside)
+    made.replace(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def index_names(root: Path = INDEX_ROOT) -> list[str]:
+    """Return the names of the indexes in a folder, the demo first."""
+    names = sorted(path.parent.name for path in root.glob(f"*/{TEXTS}") if _NAME.fullmatch(path.parent.name))
+    return sorted(names, key=lambda name: name != "demo")
+
+
+def index_folder(name: str, root: Path = INDEX_ROOT) -> Path:
+    """Return the folder of a named index.
+
+    Raises: InputError for a name that is not plain lower-case letters, digits, '-' and '_'.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no index name: use up to 64 lower-case letters, digits, '-' and '_'.")
+    return root / name

@@ -1,0 +1,83 @@
+"""One free prompt to both models, and what is known of each."""
+
+from collections.abc import Callable, Iterator
+
+import gradio as gr
+
+from sempa.machine import hardware
+from sempa.models.pair import SEMPA
+from sempa.studio import Studio
+from sempa.ui.events import LANE, PRIVATE, Stops, for_people
+from sempa.ui.present import fact_table, say, sts_table
+from sempa.ui.streaming import Once, shown
+from sempa.writing import Sampling
+
+FIRST = "In two sentences, why is the sky blue?"
+FIRST_SAMPLING = Sampling(n=1, temperature=0, max_new_tokens=64)
+EXAMPLES = [
+    FIRST,
+    "Write a four-line poem about a lighthouse.",
+    "What is 17 times 6? Explain the steps.",
+    "Give three tips for a first job interview.",
+]
+
+
+def answers(studio: Studio, prompt: str, sampling: Sampling, stopped: Callable[[], bool]) -> Iterator[str]:
+    """Yield both models' answers as they grow."""
+    yield from shown(studio.answer(prompt, sampling, stopped))
+
+
+def facts(studio: Studio) -> list[tuple[str, str]]:
+    """Return what is known of the two models: names, sizes, recipe, machine."""
+    pair, config = studio.pair, studio.encoder.config
+    rows = [
+        ("Base model", pair.info.name + (f" ({pair.info.revision})" if pair.info.revision else "")),
+        ("Parameters", f"{pair.info.parameters:,}"),
+    ]
+    if pair.adapter and SEMPA in studio.variants:
+        share = pair.adapter_parameters / pair.info.parameters
+        rows.append(("Adapter", f"{pair.adapter.folder.name}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)"))
+        if (recipe := pair.adapter.recipe) and (t := recipe.training):
+            trained = f"DPO, template {t.template}, beta {t.beta}, learning rate {t.lr}, {t.batch_size} pairs a step"
+            rows.append(("Trained by", f"{trained}, {t.max_samples:,} pairs, seed {t.seed}"))
+    rows += [
+        ("Embedding read by", f"template {config.template}, layer {config.layer}, {config.pooling} token"),
+        ("Runs in", str(pair.info.precision)),
+        ("Machine", hardware()),
+    ]
+    return rows
+
+
+def known(studio: Studio) -> str:
+    """Return the facts and every measured result of this model and adapter as tables."""
+    results = studio.sts_results()
+    tables = "".join(sts_table(result) for result in results)
+    return fact_table(facts(studio)) + (tables or say("No measured results for this model and adapter yet."))
+
+
+def build_compare_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
+    """Put the tab's widgets and events into the page under construction."""
+    opening = Once(lambda: answers(studio, FIRST, FIRST_SAMPLING, lambda: False))
+
+    @for_people
+    def answer(prompt: str, temperature: float, tokens: int, seed: int, request: gr.Request) -> Iterator[str]:
+        sampling = Sampling(1, temperature, 0.9, int(tokens), int(seed))
+        with stops.running(request.session_hash) as stopped:
+            yield from answers(studio, prompt, sampling, stopped)
+
+    gr.Markdown("Has the aligned model unlearned to write? Ask both the same and judge.")
+    prompt = gr.Textbox(FIRST, label="Prompt", lines=2, elem_id="compare-prompt")
+    with gr.Row():
+        run = gr.Button("Ask both", variant="primary", elem_id="compare-run")
+        stop = gr.Button("Stop", elem_id="compare-stop")
+    with gr.Accordion("How it is drawn", open=False), gr.Row():
+        temperature = gr.Slider(0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)")
+        tokens = gr.Slider(16, 512, value=FIRST_SAMPLING.max_new_tokens, step=16, label="Longest answer (tokens)")
+        seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
+    out = gr.HTML(say("Writing the worked example …"), elem_id="compare-out", label="Answers")
+    asking = gr.on([run.click, prompt.submit], answer, [prompt, temperature, tokens, seed], out, **LANE, **PRIVATE)
+    stop.click(stops.stop_of, None, None, cancels=[asking], queue=False, **PRIVATE)
+    gr.Examples([[text] for text in EXAMPLES], [prompt], label="Try", **PRIVATE)
+    gr.Markdown("### What is known of each")
+    gr.HTML(known(studio), elem_id="compare-known", label="What is known of each model")
+    page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)

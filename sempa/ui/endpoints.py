@@ -1,0 +1,66 @@
+"""The four named endpoints for programs: typed in, JSON out; also MCP tools."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from sempa.studio import DEMO, Studio, hits_payload
+from sempa.ui.events import LANE, for_people
+from sempa.writing import Sampling
+
+
+def add_endpoints(studio: Studio) -> None:
+    """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
+    for endpoint in _endpoints(studio):
+        gr.api(for_people(endpoint), api_name=endpoint.__name__, **LANE)
+
+
+def _endpoints(studio: Studio) -> list[Callable[..., Any]]:
+    def similarity(sentence_a: str, sentence_b: str) -> dict[str, float]:
+        """Return the cosine of two sentences under the base model and under the SemPA-aligned model.
+
+        Args:
+            sentence_a: the first sentence
+            sentence_b: the second sentence
+        """
+        return studio.similarity(sentence_a, sentence_b)
+
+    def embed(sentences: list[str], variant: str = studio.encoder.best_variant) -> list[list[float]]:
+        """Return a unit-length embedding for each sentence.
+
+        Args:
+            sentences: up to 256 sentences
+            variant: "base" or "sempa"
+        """
+        return [[float(value) for value in row] for row in studio.embed(sentences, variant)]
+
+    def search(query: str, index: str = DEMO, k: int = 5) -> dict[str, list[dict[str, Any]]]:
+        """Return the k texts of an index nearest in meaning to a query, under each model.
+
+        Args:
+            query: what to look for
+            index: name of the index
+            k: number of hits, 1 to 100
+        """
+        return hits_payload(studio.search(query, index, k))
+
+    def paraphrase(
+        sentence: str, n: int = 3, temperature: float = 0.8, max_new_tokens: int = 48, seed: int = 0
+    ) -> dict[str, list[str]]:
+        """Return n paraphrases of a sentence by each model.
+
+        Args:
+            sentence: the sentence to paraphrase
+            n: candidates a model, 1 to 16
+            temperature: 0 for the likeliest words, up to 2 for more variety
+            max_new_tokens: longest answer in tokens
+            seed: fixes the draw
+        """
+        sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
+        texts: dict[str, list[str]] = {}
+        for texts in studio.paraphrase(sentence, sampling):
+            pass
+        return texts
+
+    return [similarity, embed, search, paraphrase]

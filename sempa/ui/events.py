@@ -1,0 +1,88 @@
+"""What every event of the page shares: errors for people, one lane for the model, stopping, and the GPU if rented."""
+
+import functools
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from sempa.errors import SempaError
+
+LANE = {"concurrency_id": "model", "concurrency_limit": 4}
+"""All events that compute share four places; the model's own lock keeps them right, the queue keeps them fair."""
+PRIVATE = {"api_visibility": "private"}
+GPU_SECONDS = 60
+
+
+def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a SempaError of a handler into a message on the page; anything else stays a bug and a traceback."""
+    if _is_generator(handler):
+
+        @functools.wraps(handler)
+        def streamed(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            try:
+                yield from handler(*args, **kwargs)
+            except SempaError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+
+        return on_gpu(streamed)
+
+    @functools.wraps(handler)
+    def answered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except SempaError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return on_gpu(answered)
+
+
+def _is_generator(handler: Callable[..., Any]) -> bool:
+    import inspect
+
+    return inspect.isgeneratorfunction(inspect.unwrap(getattr(handler, "__func__", handler)))
+
+
+def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a handler on a ZeroGPU Space's rented GPU; elsewhere return it as it is."""
+    if importlib.util.find_spec("spaces") is None:
+        return handler
+    import spaces
+
+    rented: Callable[..., Any] = spaces.GPU(duration=GPU_SECONDS)(handler)
+    return rented
+
+
+class Stops:
+    """Remember, for each visitor, whether the writing under way is to stop."""
+
+    def __init__(self) -> None:
+        self._flags: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def running(self, visitor: str | None) -> Iterator[Callable[[], bool]]:
+        """Hold a flag for one visitor while a text is written; yields a function that says whether to stop."""
+        flag = threading.Event()
+        with self._lock:
+            if visitor:
+                self._flags[visitor] = flag
+        try:
+            yield flag.is_set
+        finally:
+            with self._lock:
+                if visitor and self._flags.get(visitor) is flag:
+                    del self._flags[visitor]
+
+    def stop_of(self, request: gr.Request) -> None:
+        """Stop the writing of the visitor who asks."""
+        self.stop(request.session_hash)
+
+    def stop(self, visitor: str | None) -> None:
+        """Ask the writing of one visitor to stop before its next token."""
+        with self._lock:
+            if flag := self._flags.get(visitor or ""):
+                flag.set()

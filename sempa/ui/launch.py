@@ -1,0 +1,72 @@
+"""Serve the page: what Gradio users expect of the usual options, and one sentence when it cannot be."""
+
+import gradio as gr
+
+from sempa.errors import SempaError
+from sempa.studio import Studio
+from sempa.ui.page import build_page
+from sempa.ui.present import CSS
+
+MAX_UPLOAD = "5mb"
+MAX_QUEUE = 64
+
+
+def launch(
+    studio: Studio,
+    *,
+    server_name: str | None = None,
+    server_port: int | None = None,
+    share: bool = False,
+    auth: tuple[str, str] | None = None,
+    mcp: bool = False,
+    block: bool = True,
+) -> gr.Blocks:
+    """Build and serve the page; return when it is stopped, or at once when `block` is false.
+
+    Raises: SempaError if the port is taken or MCP's package is missing.
+    """
+    page = build_page(studio).queue(max_size=MAX_QUEUE)
+    try:
+        page.launch(
+            server_name=server_name,
+            server_port=server_port,
+            share=share,
+            auth=auth,
+            mcp_server=mcp,
+            prevent_thread_lock=not block,
+            theme=_theme(),
+            css=CSS,
+            footer_links=["api", "settings"],
+            max_file_size=MAX_UPLOAD,
+            enable_monitoring=False,
+            show_error=True,
+        )
+    except OSError as error:
+        if "port" in str(error).lower() or "address" in str(error).lower():
+            asked = f"Port {server_port} is" if server_port else "The ports from 7860 on are"
+            raise SempaError(f"{asked} in use: choose another with --server-port.") from error
+        raise
+    except ImportError as error:
+        raise SempaError('--mcp needs the MCP package: pip install "gradio[mcp]".') from error
+    return page
+
+
+def _theme() -> gr.themes.Base:
+    """Return the page's look: the reader's own fonts (nothing is fetched), contrast of 4.5 to 1 or better."""
+    theme = gr.themes.Base(
+        primary_hue="teal",
+        neutral_hue="slate",
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+    return theme.set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+    )

@@ -1,0 +1,69 @@
+"""One sentence, both models' paraphrases, written at once."""
+
+from collections.abc import Callable, Iterator
+
+import gradio as gr
+
+from sempa.studio import Studio
+from sempa.ui.events import LANE, PRIVATE, Stops, for_people
+from sempa.ui.streaming import Once, shown
+from sempa.ui.present import paraphrase_choices, say
+from sempa.writing import Sampling
+
+FIRST = "The committee postponed its decision until every member had read the report."
+EXAMPLES = [
+    FIRST,
+    "Nobody noticed that the clock had stopped.",
+    "If the frost returns, the blossom will not survive.",
+    "The lawyer who had lost the case bought everyone a drink.",
+]
+FIRST_SAMPLING = Sampling(n=3, temperature=0.8, top_p=0.9, max_new_tokens=48, seed=7)
+
+
+def paraphrases(
+    studio: Studio, sentence: str, template: str, sampling: Sampling, stopped: Callable[[], bool]
+) -> Iterator[str]:
+    """Yield both models' candidates as they grow."""
+    yield from shown(studio.paraphrase(sentence, sampling, template, stopped))
+
+
+def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
+    """Put the tab's widgets and events into the page under construction."""
+    opening = Once(lambda: paraphrases(studio, FIRST, "P1", FIRST_SAMPLING, lambda: False))
+
+    @for_people
+    def answer(
+        sentence: str,
+        template: str,
+        n: int,
+        temperature: float,
+        top_p: float,
+        tokens: int,
+        seed: int,
+        request: gr.Request,
+    ) -> Iterator[str]:
+        sampling = Sampling(int(n), temperature, top_p, int(tokens), int(seed))
+        with stops.running(request.session_hash) as stopped:
+            yield from paraphrases(studio, sentence, template, sampling, stopped)
+
+    gr.Markdown("Both models write at once, from one batch: same request, same dice.")
+    sentence = gr.Textbox(FIRST, label="Sentence", lines=2, elem_id="paraphrase-sentence")
+    with gr.Row():
+        run = gr.Button("Write", variant="primary", elem_id="paraphrase-run")
+        stop = gr.Button("Stop", elem_id="paraphrase-stop")
+    with gr.Accordion("How it is asked and drawn", open=False):
+        template = gr.Dropdown(
+            paraphrase_choices(), value="P1", label="Request (or your own, with {sentence})", allow_custom_value=True
+        )
+        with gr.Row():
+            n = gr.Slider(1, 8, value=FIRST_SAMPLING.n, step=1, label="Candidates")
+            temperature = gr.Slider(0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)")
+            top_p = gr.Slider(0.1, 1, value=FIRST_SAMPLING.top_p, step=0.05, label="Top p")
+            tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
+            seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
+    out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates")
+    inputs = [sentence, template, n, temperature, top_p, tokens, seed]
+    writing = gr.on([run.click, sentence.submit], answer, inputs, out, **LANE, **PRIVATE)
+    stop.click(stops.stop_of, None, None, cancels=[writing], queue=False, **PRIVATE)
+    gr.Examples([[text] for text in EXAMPLES], [sentence], label="Try", **PRIVATE)
+    page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)

@@ -1,0 +1,69 @@
+"""One query, both models' nearest texts."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+
+from sempa.studio import DEMO, Studio
+from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.present import hit_cards, say
+
+EXAMPLES = [
+    "Nobody believed the sailor's story.",
+    "How do I keep my tomatoes from splitting?",
+    "money I cannot get back",
+    "the dog chased the cat",
+    "a place where trains wait",
+]
+
+
+def find(studio: Studio, query: str, index: str, k: int) -> Iterator[str]:
+    """Yield progress while an index is read for the first time with these models, then both models' hits."""
+    if missing := studio.missing_vectors(index):
+        count = len(studio.index(index))
+        yield say(f"First search in {index!r} with this model: reading {count:,} texts ({' and '.join(missing)}) …")
+    yield hit_cards(studio.search(query, index, int(k)))
+
+
+def build_search_tab(studio: Studio) -> None:
+    """Put the tab's widgets and events into the page under construction."""
+    names = studio.index_names()
+    if not names:
+        gr.Markdown("There is no index yet. Build one: `python -m sempa index NAME --texts FILE`.")
+        return
+
+    @for_people
+    def answer(query: str, index: str, k: int) -> Iterator[str]:
+        yield from find(studio, query, index, k)
+
+    gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
+    with gr.Row(equal_height=True):
+        query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, elem_id="search-query")
+        index = gr.Dropdown(names, value=names[0], label="Index", scale=1, elem_id="search-index")
+        k = gr.Slider(1, 20, value=5, step=1, label="Hits (k)", scale=1, elem_id="search-k")
+    run = gr.Button("Search", variant="primary", elem_id="search-run")
+    first = names[0]
+
+    def opening() -> str:
+        if studio.missing_vectors(first):
+            return say("Press Search: the texts are read with this model once, then every search is quick.")
+        return hit_cards(studio.search(EXAMPLES[0], first, 5))
+
+    out = gr.HTML(opening, elem_id="search-out", label="Hits")
+    gr.on([run.click, query.submit, k.release, index.input], answer, [query, index, k], out, **LANE, **PRIVATE)
+    gr.Examples(
+        [[text] for text in EXAMPLES],
+        [query],
+        out,
+        lambda text: answer_last(studio, text),
+        run_on_click=True,
+        cache_examples=False,
+        label=f"Try (in {DEMO})",
+        **PRIVATE,
+    )
+
+
+def answer_last(studio: Studio, query: str) -> str:
+    """Return the hits of an example query in the first index."""
+    *_, last = find(studio, query, studio.index_names()[0], 5)
+    return last

@@ -1,0 +1,42 @@
+"""Two sentences, both models' cosines."""
+
+import gradio as gr
+
+from sempa.studio import Studio
+from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.present import similarity_cards
+
+EXAMPLES = [
+    ["The musicians packed up before the rain began.", "The band put its instruments away while it was still dry."],
+    ["The bridge is open to lorries.", "The bridge is not open to lorries."],
+    ["The hare outran the hound.", "The hound outran the hare."],
+    ["He kicked the bucket last spring.", "He died a few months ago."],
+    ["She deposited the cheque at the bank.", "She sat down on the bank of the river."],
+]
+"""Paraphrase without common words, negation, roles swapped, idiom, one word with two meanings."""
+
+
+def compare_sentences(studio: Studio, first: str, second: str) -> str:
+    """Return both models' cosines as cards."""
+    cosines = studio.similarity(first, second)
+    return similarity_cards(cosines, studio.standing(cosines))
+
+
+def build_similarity_tab(studio: Studio) -> None:
+    """Put the tab's widgets and events into the page under construction."""
+    first, second = EXAMPLES[0]
+
+    @for_people
+    def answer(a: str, b: str) -> str:
+        return compare_sentences(studio, a, b)
+
+    gr.Markdown("How alike are two sentences, to the base model and to the aligned one?")
+    with gr.Row():
+        a = gr.Textbox(first, label="Sentence A", lines=2, elem_id="similarity-a")
+        b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
+    run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
+    out = gr.HTML(lambda: compare_sentences(studio, first, second), elem_id="similarity-out", label="Cosines")
+    gr.on([run.click, a.submit, b.submit], answer, [a, b], out, **LANE, **PRIVATE)
+    gr.Examples(
+        EXAMPLES, [a, b], out, answer, run_on_click=True, cache_examples=False, label="Try: where meaning and words part", **PRIVATE
+    )

