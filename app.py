@@ -7,8 +7,13 @@ import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no socket but our own
 
+from typing import TYPE_CHECKING
+
 from sempa.cli import add_model_arguments, open_encoder
 from sempa.errors import InputError, SempaError
+
+if TYPE_CHECKING:
+    from sempa.studio import Studio
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +62,7 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def _open_studio(args: argparse.Namespace):  # noqa: ANN202  the type would import torch
+def _open_studio(args: argparse.Namespace) -> "Studio":
     from sempa.studio import Studio
 
     studio = Studio(open_encoder(args))

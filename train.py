@@ -114,7 +114,9 @@ def _run(args: argparse.Namespace) -> None:
     if outcome.after <= outcome.before:
         print("  No checkpoint scored above the base model: more pairs or another --lr may help.")
     base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
-    print(f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}")
+    print(
+        f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """`python -m sempa`: embed, similarity, search, index and evaluate from the terminal, with JSON output."""
 
 import argparse
+import functools
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,17 +125,20 @@ def _index(args: argparse.Namespace) -> None:
     encoder = open_encoder(args)
     index = SentenceIndex(corpus)
     for variant in encoder.variants:
-        started = time.monotonic()
-        rows = encoder.encode(corpus.texts, variant, progress=lambda done, total: _say_progress(done, total, started))
-        index.add(encoder.recipe(variant), rows)
+        index.add(encoder.recipe(variant), encoder.encode(corpus.texts, variant, progress=_progress_line()))
     index.save(folder)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
 
 
-def _say_progress(done: int, total: int, started: float) -> None:
-    rate = done / max(time.monotonic() - started, 1e-9)
-    end = "\n" if done == total else ""
-    print(f"\r{done:,} of {total:,} texts, {rate:.0f} a second", end=end, file=sys.stderr, flush=True)
+def _progress_line() -> Callable[[int, int], None]:
+    started = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        end = "\n" if done == total else ""
+        print(f"\r{done:,} of {total:,} texts, {rate:.0f} a second", end=end, file=sys.stderr, flush=True)
+
+    return say
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -148,7 +152,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         pairs = read_scored_pairs(path)
         figures: dict[str, object] = {"pairs": len(pairs.scores)}
         for variant in encoder.variants:
-            score = sts_spearman(lambda texts, v=variant: encoder.encode(texts, v), pairs)
+            score = sts_spearman(functools.partial(encoder.encode, variant=variant), pairs)
             figures[variant] = {"spearman": round(score, 2)}
             print(f"{path.stem:12} {variant:6} {score:6.2f}  ({len(pairs.scores):,} pairs)", flush=True)
         sets[path.stem] = figures

@@ -103,15 +103,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         SentenceTemplate.paraphrase(self.template)
-        for name in ("beta", "lr"):
+        for name in ("beta", "lr", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
-        for name in ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "lora_r", "max_length"):
+        counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
+        for name in (*counts, "lora_r", "lora_alpha"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}: it must be at least 1.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise InputError(f"warmup_ratio is {self.warmup_ratio}: it must be at least 0 and below 1.")
+        for name in ("warmup_ratio", "lora_dropout", "weight_decay", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,10 @@ class Recipe:
     def from_dict(cls, payload: Mapping[str, Any], where: str) -> Self:
         """Build a recipe from parsed JSON; `where` names the file in errors.
 
-        Raises: StorageError on another schema version or on fields this version does not know.
+        Raises: StorageError if it is no recipe, of another schema version, or has fields this version does not know.
         """
+        if not (isinstance(payload, Mapping) and isinstance(payload.get("encoder", {}), Mapping)):
+            raise StorageError(f"{where} is not a recipe: restore the file or make the artefact anew.")
         version = payload.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StorageError(

@@ -1,8 +1,10 @@
 """One training run: triplets, model, score and run folder joined; what train.py and the app call."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sempa.learning.preferences import (
 from sempa.learning.runs import RunFolder
 from sempa.learning.training import TrainStep, tokenize_pairs, train
 from sempa.machine import hardware, versions
+from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.hub_rows import hub_rows
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import Report, log, sha256_of
@@ -127,10 +130,6 @@ class TuneRun:
         return self._publish(facts, config, best)
 
     def _publish(self, facts: dict[str, Any], config: TrainConfig, best: dict[str, Any]) -> Outcome:
-        import json
-
-        from sempa.models.adapters import WEIGHTS_FILE
-
         folder = self._run.best_folder(best["samples"])
         adapter = sha256_of(folder / WEIGHTS_FILE)
         Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
@@ -143,13 +142,13 @@ class TuneRun:
 def _triplets(data: str | None) -> tuple[list[Triplet], TripletReport]:
     if data is None:
         return read_triplets(SAMPLE_TRIPLETS)
-    if Path(data).is_file() or Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data:
+    if Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
         return read_triplets(Path(data))
     return triplets_from_rows(hub_rows(data, "train"), data)
 
 
 def _scored_pairs(dev: str) -> ScoredPairs:
-    if Path(dev).is_file() or Path(dev).suffix in (".tsv", ".csv") and ":" not in dev:
+    if Path(dev).is_file() or (Path(dev).suffix in (".tsv", ".csv") and ":" not in dev):
         return read_scored_pairs(Path(dev))
     return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
 
@@ -162,7 +161,7 @@ def _sha256(data: str | None) -> str | None:
 def _scorer(encoder: Encoder, dev: ScoredPairs | None, held: list[Triplet]) -> tuple[str, Any]:
     if dev is not None:
         name = f"Spearman x100 on {dev.name} ({len(dev.scores):,} pairs, PromptEOL, last layer, as the file gives it)"
-        return name, lambda variant: sts_spearman(lambda texts: encoder.encode(texts, variant), dev)
+        return name, lambda variant: sts_spearman(partial(encoder.encode, variant=variant), dev)
     if not held:
         raise InputError("There is neither a --dev file nor a held-out triplet to choose a checkpoint by.")
     columns = [[getattr(t, part) for t in held] for part in ("anchor", "entailment", "contradiction")]

@@ -90,9 +90,7 @@ def _draw(
         return [int(token) for token in logits.argmax(dim=-1)]
     probabilities = _cut_tail(torch.softmax(logits.cpu() / sampling.temperature, dim=-1), sampling.top_p)
     # A fixed number of draws a step, finished rows included, keeps each answer's stream of chance its own.
-    chance = {
-        name: torch.rand(sampling.n, generator=generator) for name, generator in generators.items()
-    }
+    chance = {name: torch.rand(sampling.n, generator=generator) for name, generator in generators.items()}
     picks = torch.stack([chance[name][i] for name, i in rows]).unsqueeze(-1)
     cumulative = probabilities.cumsum(dim=-1)
     places = torch.searchsorted(cumulative, picks * cumulative[:, -1:])

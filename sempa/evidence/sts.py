@@ -32,10 +32,10 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
     """
     if not path.is_file():
         raise InputError(f"The file of scored pairs {path} does not exist.")
-    unquoted = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream, **unquoted)  # type: ignore[arg-type]
+            unquoted = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows = unquoted if path.suffix == ".tsv" else csv.DictReader(stream)
             return scored_pairs_from_rows(rows, f"{path.parent.name}/{path.stem}")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}).") from error

@@ -21,16 +21,16 @@ tags: [sentence-embeddings, sempa, dpo, lora]
 
 # SemPA adapter for {facts["base_model"]}
 
-A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) trained by semantic preference alignment: sentence-level
-DPO on paraphrase preferences made of NLI triplets (Chen et al., Findings of ACL 2026). With it on, one-word-prompt
-embeddings of the base model get better; the model still writes.
+A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) trained by semantic preference alignment:
+sentence-level DPO on paraphrase preferences made of NLI triplets (Chen et al., Findings of ACL 2026).
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
 {attribution}
 ## Settings
-Paraphrase template {config.template}, beta {config.beta}, peak learning rate {config.lr}, {config.batch_size} pairs a step,
-{facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}. The whole recipe is in `sempa.json`.
+Paraphrase template {config.template}, beta {config.beta}, peak learning rate {config.lr},
+{config.batch_size} pairs a step, {facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.
+The whole recipe is in `sempa.json`.
 
 ## Scores
 {facts["score_name"]}. The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.

@@ -67,9 +67,7 @@ def read_triplets(path: Path) -> tuple[list[Triplet], TripletReport]:
             rows = _jsonl_rows(stream, path) if path.suffix in (".jsonl", ".json") else csv.DictReader(stream)
             return triplets_from_rows(rows, str(path))
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text (byte {error.start}): --data needs a CSV or JSONL file."
-        ) from error
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}): --data needs a CSV or JSONL file.") from error
     except csv.Error as error:
         raise InputError(f"{path} is not a readable CSV file ({error}): --data needs CSV or JSONL.") from error
 
@@ -139,7 +137,9 @@ def preference_pairs(triplets: Iterable[Triplet], template: str) -> list[Prefere
     return [PreferencePair(asks.render(t.anchor), t.entailment, t.contradiction) for t in triplets]
 
 
-def split_held_out(triplets: list[Triplet], seed: int, share: float = 0.1, most: int = 500) -> tuple[list[Triplet], list[Triplet]]:
+def split_held_out(
+    triplets: list[Triplet], seed: int, share: float = 0.1, most: int = 500
+) -> tuple[list[Triplet], list[Triplet]]:
     """Shuffle by seed and split off a held-out part: `share` of the rows, at most `most`, at least 1.
 
     Triplets with the same anchor stay on one side. Raises: InputError with fewer than two anchors.

@@ -87,9 +87,7 @@ class PreferencePass:
         with torch.no_grad(), model.using(REFERENCE) as base:
             try:
                 plain = _logps(model.plain_logits(base, batches[0]), batches[0])
-                shared = _logps(
-                    model.shared_logits(base, batches[1], model.head_states(base, self._head)), batches[1]
-                )
+                shared = _logps(model.shared_logits(base, batches[1], model.head_states(base, self._head)), batches[1])
             except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
                 return False  # the model's forward takes no such mask, positions or cache
         tokens = sum(map(len, pair.responses))

@@ -24,7 +24,7 @@ def hub_rows(spec: str, split: str) -> Iterable[Mapping[str, object]]:
             return _file_rows(Path(hf_hub_download(name, part, repo_type="dataset")))
         from datasets import load_dataset
 
-        return load_dataset(name, part or None, split=split)  # type: ignore[no-any-return]
+        return load_dataset(name, part or None, split=split)
     except Exception as error:  # datasets and the hub client raise their own, httpx's, OSError's and ValueError's
         reason = " ".join(str(error).split())[:200]
         raise ModelUnavailable(f"The data set {spec} is no file here and the hub did not give it: {reason}") from error

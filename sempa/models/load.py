@@ -58,7 +58,7 @@ def _choose_device(device: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind = device.split(":")[0]
+    kind = device.split(":", maxsplit=1)[0]
     if kind not in present:
         raise InputError(f"Device {device!r} is unknown: choose auto, cpu, cuda or mps.")
     if not present[kind]:
@@ -89,8 +89,8 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
         raise ModelUnavailable(_explain(source.name, error)) from error
     if missing := sorted(loaded["missing_keys"]):
         raise ModelUnavailable(
-            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew, or "
-            f"choose another --base."
+            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew "
+            f"or choose another --base."
         )
     return model.eval(), tokenizer
 

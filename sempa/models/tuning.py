@@ -1,4 +1,4 @@
-"""A model whose adapter is being trained: forwards over preference rows, with policy and reference in one set of weights."""
+"""A model whose adapter is being trained: policy and reference forwards over preference rows, one set of weights."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from sempa.config import VARIANTS, TrainConfig
 from sempa.errors import InputError
@@ -22,13 +21,20 @@ class Rows(Protocol):
     """What a forward needs of a batch; see `sempa.learning.batches.PreferenceBatch`."""
 
     @property
-    def input_ids(self) -> Tensor: ...
+    def input_ids(self) -> Tensor:
+        """Rows of token ids, (B, T)."""
+
     @property
-    def attention_mask(self) -> Tensor: ...
+    def attention_mask(self) -> Tensor:
+        """Which keys a query sees: (B, T), or (B, 1, T, H + T) additive."""
+
     @property
-    def position_ids(self) -> Tensor: ...
+    def position_ids(self) -> Tensor:
+        """Each token's position, (B, T)."""
+
     @property
-    def at(self) -> Tensor: ...
+    def at(self) -> Tensor:
+        """Places in the flattened (B * T) states whose logits are wanted, (P,)."""
 
 
 class TuningModel:
@@ -64,11 +70,11 @@ class TuningModel:
         """Switch adapter dropout on for policy forwards, off for reading and reference."""
         self.peft.train(on)
 
-    def using(self, variant: str) -> AbstractContextManager[nn.Module]:
+    def using(self, variant: str) -> AbstractContextManager[PreTrainedModel]:
         """Hold the model as policy or reference until the block ends."""
         return self.pair.using(variant)
 
-    def head_states(self, model: nn.Module, head: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    def head_states(self, model: PreTrainedModel, head: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """Return the keys and values (1, heads, H, width) of every layer for the prompts' common head."""
         if not head:
             return []
@@ -78,7 +84,7 @@ class TuningModel:
             model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         return [(layer.keys, layer.values) for layer in cache.layers]
 
-    def shared_logits(self, model: nn.Module, rows: Rows, head: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    def shared_logits(self, model: PreTrainedModel, rows: Rows, head: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Return the (P, V) logits at `rows.at`, the LM head run there alone, behind a cached head."""
         cache = DynamicCache()
         count = rows.input_ids.shape[0]
@@ -94,7 +100,7 @@ class TuningModel:
             ).last_hidden_state
             return model.get_output_embeddings()(states.flatten(0, 1)[rows.at])
 
-    def plain_logits(self, model: nn.Module, rows: Rows) -> Tensor:
+    def plain_logits(self, model: PreTrainedModel, rows: Rows) -> Tensor:
         """Return the (P, V) logits at `rows.at` through the model's own whole forward."""
         with self._autocast():
             out = model(input_ids=rows.input_ids, attention_mask=rows.attention_mask, use_cache=False)
@@ -108,6 +114,3 @@ class TuningModel:
         if self.pair.dtype == torch.bfloat16:
             return torch.autocast(self.pair.device.type, torch.bfloat16)
         return nullcontext()
-
-
-__all__ = ["POLICY", "REFERENCE", "PeftModel", "Rows", "TuningModel"]

@@ -43,7 +43,7 @@ class SentenceIndex:
         if not corpus.texts:
             raise InputError("An index needs at least one text.")
         self.corpus = corpus
-        self._engines: list[tuple[EncoderConfig, faiss.IndexFlatIP]] = []
+        self._engines: list[tuple[EncoderConfig, faiss.Index]] = []
 
     def __len__(self) -> int:
         return len(self.corpus.texts)
@@ -96,7 +96,7 @@ class SentenceIndex:
     def _hit(self, i: int, cosine: float, rank: int) -> Hit:
         return Hit(i, self.corpus.texts[i], cosine, rank, self.corpus.tags[i])
 
-    def _engine(self, recipe: EncoderConfig) -> faiss.IndexFlatIP:
+    def _engine(self, recipe: EncoderConfig) -> faiss.Index:
         for known, engine in self._engines:
             if known == recipe:
                 return engine
@@ -129,7 +129,7 @@ class SentenceIndex:
     def _write(self, folder: Path) -> None:
         folder.chmod(0o755)
         write_corpus(self.corpus, folder / TEXTS)
-        vectors = []
+        vectors: list[dict[str, object]] = []
         for recipe, engine in self._engines:
             name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
             file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(vectors)}.faiss"

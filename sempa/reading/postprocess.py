@@ -57,7 +57,9 @@ class Postprocess:
 
     def save(self, folder: Path) -> str:
         """Write the statistics into a folder and return their SHA-256."""
-        tensors = {f"{v}.mean": self.means[v] for v in self.means} | {f"{v}.matrix": self.matrices[v] for v in self.means}
+        tensors = {f"{v}.mean": self.means[v] for v in self.means} | {
+            f"{v}.matrix": self.matrices[v] for v in self.means
+        }
         save_file(tensors, folder / FILE, metadata={"kind": self.kind, "fitted_on": self.fitted_on})
         return sha256_of(folder / FILE)
 
@@ -88,8 +90,7 @@ def _matrix(kind: str, centred: Rows, directions: int) -> Rows:
         raise InputError(f"Whitening vectors of {width} numbers needs more than {width} sentences, got {count}.")
     values, vectors = np.linalg.eigh(centred.astype(np.float64).T @ centred / count)
     if kind == "whiten":
-        matrix = vectors / np.sqrt(np.maximum(values, values.max() * 1e-9))
-    else:
-        top = vectors[:, np.argsort(values)[::-1][:directions]]
-        matrix = np.eye(width) - top @ top.T
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+        scales = np.sqrt(np.maximum(values, values.max() * 1e-9))
+        return np.ascontiguousarray(vectors / scales, dtype=np.float32)
+    top = vectors[:, np.argsort(values)[::-1][:directions]]
+    return np.ascontiguousarray(np.eye(width) - top @ top.T, dtype=np.float32)

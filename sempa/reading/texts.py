@@ -59,7 +59,9 @@ def _rows(lines: Iterable[str], path: Path) -> Iterator[Mapping[str, object]]:
 
 def _text_column(row: Mapping[str, object], column: str | None, path: Path) -> str:
     found = [str(name) for name in row]
-    wanted = [column] if column else [name for name in TEXT_COLUMNS if name in row] or (found if len(found) == 1 else [])
+    wanted = (
+        [column] if column else [name for name in TEXT_COLUMNS if name in row] or (found if len(found) == 1 else [])
+    )
     if not wanted or wanted[0] not in row:
         raise InputError(
             f"{path} has the columns {', '.join(found)[:200]}: name the one that holds the text (--column)."

@@ -36,7 +36,9 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     ]
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
-        rows.append(("Adapter", f"{pair.adapter.folder.name}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)"))
+        rows.append(
+            ("Adapter", f"{pair.adapter.folder.name}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)")
+        )
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             trained = f"DPO, template {t.template}, beta {t.beta}, learning rate {t.lr}, {t.batch_size} pairs a step"
             rows.append(("Trained by", f"{trained}, {t.max_samples:,} pairs, seed {t.seed}"))
@@ -71,7 +73,9 @@ def build_compare_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
         run = gr.Button("Ask both", variant="primary", elem_id="compare-run")
         stop = gr.Button("Stop", elem_id="compare-stop")
     with gr.Accordion("How it is drawn", open=False), gr.Row():
-        temperature = gr.Slider(0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)")
+        temperature = gr.Slider(
+            0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)"
+        )
         tokens = gr.Slider(16, 512, value=FIRST_SAMPLING.max_new_tokens, step=16, label="Longest answer (tokens)")
         seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
     out = gr.HTML(say("Writing the worked example …"), elem_id="compare-out", label="Answers")

@@ -58,9 +58,7 @@ def _endpoints(studio: Studio) -> list[Callable[..., Any]]:
             seed: fixes the draw
         """
         sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
-        texts: dict[str, list[str]] = {}
-        for texts in studio.paraphrase(sentence, sampling):
-            pass
-        return texts
+        *_, last = studio.paraphrase(sentence, sampling)
+        return last
 
     return [similarity, embed, search, paraphrase]

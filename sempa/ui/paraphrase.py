@@ -6,8 +6,8 @@ import gradio as gr
 
 from sempa.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
-from sempa.ui.streaming import Once, shown
 from sempa.ui.present import paraphrase_choices, say
+from sempa.ui.streaming import Once, shown
 from sempa.writing import Sampling
 
 FIRST = "The committee postponed its decision until every member had read the report."
@@ -57,7 +57,9 @@ def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
         )
         with gr.Row():
             n = gr.Slider(1, 8, value=FIRST_SAMPLING.n, step=1, label="Candidates")
-            temperature = gr.Slider(0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)")
+            temperature = gr.Slider(
+                0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)"
+            )
             top_p = gr.Slider(0.1, 1, value=FIRST_SAMPLING.top_p, step=0.05, label="Top p")
             tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
             seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)

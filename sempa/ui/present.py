@@ -17,7 +17,8 @@ CSS = """
 .sp-head h1 {font-size: 1.55rem; font-weight: 700; margin: .2rem 0 .15rem; letter-spacing: -.01em}
 .sp-head p {margin: 0 0 .5rem; color: var(--body-text-color-subdued)}
 .sp-chips {display: flex; flex-wrap: wrap; gap: .35rem; margin-bottom: .3rem}
-.sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px; border: 1px solid var(--border-color-primary);
+.sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px;
+  border: 1px solid var(--border-color-primary);
   color: var(--body-text-color-subdued); overflow-wrap: anywhere}
 .sp-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: .8rem}
 .sp-card {border: 1px solid var(--border-color-primary); border-top: 3px solid var(--sp-c); border-radius: 10px;
@@ -36,7 +37,8 @@ CSS = """
 .sp-move {color: var(--sp-c); font-weight: 600}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
-.sp-table th, .sp-table td {padding: .3rem .5rem; border-bottom: 1px solid var(--border-color-primary); text-align: right}
+.sp-table th, .sp-table td {padding: .3rem .5rem; text-align: right;
+  border-bottom: 1px solid var(--border-color-primary)}
 .sp-table th:first-child, .sp-table td:first-child, .sp-facts td {text-align: left}
 .sp-facts {margin-bottom: 1rem}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from sempa.studio import DEMO, Studio
+from sempa.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.present import hit_cards, say
 
+FIRST_K = 5
 EXAMPLES = [
     "Nobody believed the sailor's story.",
     "How do I keep my tomatoes from splitting?",
@@ -25,6 +26,13 @@ def find(studio: Studio, query: str, index: str, k: int) -> Iterator[str]:
     yield hit_cards(studio.search(query, index, int(k)))
 
 
+def opening(studio: Studio, index: str) -> str:
+    """Return the worked example's hits, or how to get them where the texts have not been read with this model."""
+    if studio.missing_vectors(index):
+        return say("Press Search: the texts are read with this model once, then every search is quick.")
+    return hit_cards(studio.search(EXAMPLES[0], index, FIRST_K))
+
+
 def build_search_tab(studio: Studio) -> None:
     """Put the tab's widgets and events into the page under construction."""
     names = studio.index_names()
@@ -40,30 +48,9 @@ def build_search_tab(studio: Studio) -> None:
     with gr.Row(equal_height=True):
         query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, elem_id="search-query")
         index = gr.Dropdown(names, value=names[0], label="Index", scale=1, elem_id="search-index")
-        k = gr.Slider(1, 20, value=5, step=1, label="Hits (k)", scale=1, elem_id="search-k")
+        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", scale=1, elem_id="search-k")
     run = gr.Button("Search", variant="primary", elem_id="search-run")
-    first = names[0]
-
-    def opening() -> str:
-        if studio.missing_vectors(first):
-            return say("Press Search: the texts are read with this model once, then every search is quick.")
-        return hit_cards(studio.search(EXAMPLES[0], first, 5))
-
-    out = gr.HTML(opening, elem_id="search-out", label="Hits")
+    out = gr.HTML(opening(studio, names[0]), elem_id="search-out", label="Hits")
     gr.on([run.click, query.submit, k.release, index.input], answer, [query, index, k], out, **LANE, **PRIVATE)
-    gr.Examples(
-        [[text] for text in EXAMPLES],
-        [query],
-        out,
-        lambda text: answer_last(studio, text),
-        run_on_click=True,
-        cache_examples=False,
-        label=f"Try (in {DEMO})",
-        **PRIVATE,
-    )
-
-
-def answer_last(studio: Studio, query: str) -> str:
-    """Return the hits of an example query in the first index."""
-    *_, last = find(studio, query, studio.index_names()[0], 5)
-    return last
+    examples = gr.Examples([[text] for text in EXAMPLES], [query], label="Try", **PRIVATE)
+    examples.load_input_event.then(answer, [query, index, k], out, **LANE, **PRIVATE)

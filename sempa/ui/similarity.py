@@ -35,8 +35,7 @@ def build_similarity_tab(studio: Studio) -> None:
         a = gr.Textbox(first, label="Sentence A", lines=2, elem_id="similarity-a")
         b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
     run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
-    out = gr.HTML(lambda: compare_sentences(studio, first, second), elem_id="similarity-out", label="Cosines")
+    out = gr.HTML(compare_sentences(studio, first, second), elem_id="similarity-out", label="Cosines")
     gr.on([run.click, a.submit, b.submit], answer, [a, b], out, **LANE, **PRIVATE)
-    gr.Examples(
-        EXAMPLES, [a, b], out, answer, run_on_click=True, cache_examples=False, label="Try: where meaning and words part", **PRIVATE
-    )
+    examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
+    examples.load_input_event.then(answer, [a, b], out, **LANE, **PRIVATE)
