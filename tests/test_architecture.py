@@ -1,0 +1,113 @@
+"""Who may import whom: the table is the architecture document."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# First match by longest prefix. "own" names modules of this project, "packages" everything from outside the
+# standard library.
+RULES: dict[str, tuple[set[str], set[str]]] = {
+    # ground
+    "sempa": ({"config", "errors", "models.pair", "reading.encoder", "reading.index"}, set()),  # for type checkers
+    "sempa.errors": (set(), set()),
+    "sempa.templates": ({"errors"}, set()),
+    "sempa.config": ({"errors", "templates"}, set()),
+    "sempa.machine": (set(), {"torch"}),
+    "sempa.models": (
+        {"config", "errors", "models", "templates"},
+        {"torch", "transformers", "peft", "safetensors", "huggingface_hub", "datasets", "jinja2"},
+    ),
+    # wings: none knows another
+    "sempa.reading": ({"config", "errors", "models", "reading", "templates"}, {"numpy", "safetensors", "torch"}),
+    "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "faiss"}),
+    "sempa.reading.texts": ({"errors"}, set()),
+    "sempa.writing": ({"errors", "models"}, {"torch"}),
+    "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),
+    "sempa.learning.preferences": ({"errors", "templates"}, set()),
+    "sempa.learning.losses": (set(), {"torch"}),
+    "sempa.learning.card": ({"config"}, set()),
+    "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),
+    "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
+    # face
+    "sempa.studio": ({"errors", "evidence", "models", "reading", "templates", "writing"}, {"numpy"}),
+    "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
+    "sempa.cli": ({"config", "errors", "evidence", "machine", "models", "reading", "studio"}, set()),
+    "sempa.__main__": ({"cli"}, set()),
+    "sempa.ui": ({"errors", "evidence", "machine", "models", "studio", "templates", "ui", "writing"}, {"gradio"}),
+    "sempa.ui.events": ({"errors"}, {"gradio", "spaces"}),
+    "sempa.ui.present": ({"evidence", "studio", "templates"}, set()),
+    "sempa.ui.streaming": ({"ui", "writing"}, set()),
+    "app": ({"cli", "errors", "studio", "ui"}, {"spaces"}),
+    "train": ({"config", "errors", "tune"}, {"tqdm"}),
+}
+WITHOUT_TORCH = ["sempa", "sempa.errors", "sempa.templates", "sempa.config", "sempa.cli", "sempa.learning.preferences"]
+
+
+def _modules() -> dict[str, Path]:
+    files = [ROOT / "app.py", ROOT / "train.py", *(ROOT / "sempa").rglob("*.py")]
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files}
+    return {name.removesuffix(".__init__"): path for path, name in names.items()}
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            found.add(node.module or "")
+    return found
+
+
+def _rule(module: str) -> tuple[set[str], set[str]]:
+    return RULES[max((key for key in RULES if module == key or module.startswith(key + ".")), key=len)]
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_imports_follow_the_table(module):
+    own, packages = _rule(module)
+    for name in _imports(_modules()[module]):
+        if name.split(".")[0] == "sempa":
+            inner = name.removeprefix("sempa").removeprefix(".")
+            allowed = any(inner == room or inner.startswith(room + ".") for room in own)
+            assert allowed or not inner, f"{module} may not import {name}"
+        elif name.split(".")[0] not in sys.stdlib_module_names:
+            assert name.split(".")[0] in packages, f"{module} may not import {name}"
+
+
+def test_wings_do_not_know_each_other():
+    """The table itself must not be edited into a tangle."""
+    wings = {"reading", "writing", "learning", "evidence"}
+    for module, (own, _) in RULES.items():
+        home = module.removeprefix("sempa.").split(".")[0]
+        if home in wings | {"models", "config", "errors", "templates"}:
+            assert not {room.split(".")[0] for room in own} & (wings - {home}), module
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_light_modules_import_no_heavy_package_at_top_level(module):
+    tree = ast.parse(_modules()[module].read_text(encoding="utf-8"))
+    heavy = {"torch", "transformers", "gradio", "faiss", "numpy", "scipy"}
+    for node in tree.body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            assert not {name.split(".")[0] for name in names} & heavy, module
+
+
+def test_every_public_name_has_a_docstring():
+    missing = []
+    for module, path in _modules().items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = [tree, *(n for n in ast.walk(tree) if isinstance(n, (ast.ClassDef, ast.FunctionDef)))]
+        missing += [
+            f"{module}.{getattr(node, 'name', '')}"
+            for node in nodes
+            if not getattr(node, "name", "").startswith("_") and not ast.get_docstring(node)
+        ]
+    nested = {"answer", "streamed", "answered", "say", "said", "share"}
+    assert [name for name in missing if name.rsplit(".", 1)[-1] not in nested] == []
