@@ -1,10 +1,13 @@
 """Open SemPA Studio in the browser: `python app.py`; `python app.py --help` lists what can be set."""
 
 import argparse
+import importlib.util
 import logging
 import os
 import sys
 
+if importlib.util.find_spec("spaces"):
+    import spaces  # noqa: F401  on a ZeroGPU Space it must come before torch
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no socket but our own
 
 from typing import TYPE_CHECKING

@@ -39,9 +39,13 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
     search.set_defaults(run=_search)
 
-    index = commands.add_parser("index", help="build an index, or rebuild one from its own texts")
+    index = commands.add_parser("index", help="build an index, or add this model's vectors to one")
     index.add_argument("name", help="lower-case letters, digits, '-' and '_'; the folder is index/NAME")
-    index.add_argument("--texts", type=Path, help="TXT (one a line), CSV or JSONL; without it index/NAME/texts.csv")
+    index.add_argument(
+        "--texts",
+        type=Path,
+        help="TXT (one a line), CSV or JSONL to build from anew; without it, the index's own texts",
+    )
     index.add_argument("--column", help="the column that holds the text")
     index.set_defaults(run=_index)
 
@@ -51,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here")
     evaluate.set_defaults(run=_evaluate)
+
+    tables = commands.add_parser("tables", help="redraw README's tables from results/")
+    tables.set_defaults(run=_tables)
 
     for command in (embed, similarity, search, index, evaluate):
         add_model_arguments(command)
@@ -102,7 +109,10 @@ def _open_studio(args: argparse.Namespace) -> "Studio":
 
 def _embed(args: argparse.Namespace) -> None:
     sentences = args.sentences or [line.rstrip("\n") for line in sys.stdin]
-    for row in open_encoder(args).encode(sentences, args.variant):
+    from sempa.studio import MAX_SENTENCES
+
+    # Few sentences are read one by one, as the endpoints read them, so that both give the same numbers.
+    for row in open_encoder(args).encode(sentences, args.variant, alone=len(sentences) <= MAX_SENTENCES):
         print(json.dumps([round(float(value), 7) for value in row]))
 
 
@@ -117,15 +127,14 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _index(args: argparse.Namespace) -> None:
-    from sempa.reading.index import TEXTS, SentenceIndex, index_folder
+    from sempa.reading.index import SentenceIndex, index_folder
     from sempa.reading.texts import read_corpus
 
     folder = index_folder(args.name)
-    corpus = read_corpus(args.texts or folder / TEXTS, args.column)
+    index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
     encoder = open_encoder(args)
-    index = SentenceIndex(corpus)
     for variant in encoder.variants:
-        index.add(encoder.recipe(variant), encoder.encode(corpus.texts, variant, progress=_progress_line()))
+        index.add(encoder.recipe(variant), encoder.encode(index.corpus.texts, variant, progress=_progress_line()))
     index.save(folder)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
 
@@ -143,35 +152,40 @@ def _progress_line() -> Callable[[int, int], None]:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from sempa.evidence.results import sts_payload, write_result
-    from sempa.evidence.sts import read_scored_pairs, sts_spearman
+    from sempa.evidence.sts import read_scored_pairs, sts_figures
     from sempa.machine import hardware, versions
 
     encoder = open_encoder(args)
-    sets: dict[str, dict[str, object]] = {}
-    for path in _tables(args.data):
+    readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
+    sets = {}
+    for path in _files_of_pairs(args.data):
         pairs = read_scored_pairs(path)
-        figures: dict[str, object] = {"pairs": len(pairs.scores)}
-        for variant in encoder.variants:
-            score = sts_spearman(functools.partial(encoder.encode, variant=variant), pairs)
-            figures[variant] = {"spearman": round(score, 2)}
-            print(f"{path.stem:12} {variant:6} {score:6.2f}  ({len(pairs.scores):,} pairs)", flush=True)
-        sets[path.stem] = figures
+        sets[path.stem] = sts_figures(readers, pairs)
+        print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
     about = {
         "precision": str(encoder.pair.info.precision),
         "hardware": hardware(),
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
-        "seed": "none: nothing is drawn",
+        "seed": "0 for the bootstrap; nothing else is drawn",
     }
     if args.json:
         recipes = {variant: encoder.recipe(variant) for variant in encoder.variants}
         write_result(sts_payload(sets, args.text, recipes, about), args.json)
 
 
-def _tables(data: Path) -> Iterator[Path]:
+def _files_of_pairs(data: Path) -> Iterator[Path]:
     if not data.exists():
         raise InputError(f"{data} does not exist: --data needs a TSV or CSV file, or a folder of them.")
     paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in (".tsv", ".csv"))
     if not paths:
         raise InputError(f"{data} holds no TSV or CSV file.")
     yield from paths
+
+
+def _tables(_: argparse.Namespace) -> None:
+    from sempa.evidence.results import with_tables
+    from sempa.studio import RESULTS_ROOT
+
+    readme = RESULTS_ROOT.with_name("README.md")
+    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")

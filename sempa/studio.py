@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sempa.errors import InputError
+from sempa.errors import InputError, RecipeMismatch
 from sempa.evidence.results import StsResult, read_sts_results
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
@@ -24,6 +24,8 @@ MAX_CHARACTERS = 5_000
 MAX_SENTENCES = 256
 """Most sentences of one request."""
 MAX_HITS = 100
+READ_AT_ONCE = 2_000
+"""Most texts that are read while a visitor waits: a minute or two on two cores."""
 REMEMBERED = 2_000
 """Vectors of single sentences kept, so that moving a slider reads nothing again."""
 
@@ -83,10 +85,8 @@ class Studio:
 
         Raises: InputError for too many, too long, empty or non-text sentences, or an unknown variant.
         """
-        if len(sentences) > MAX_SENTENCES:
-            raise InputError(f"There are {len(sentences)} sentences, the limit of one request is {MAX_SENTENCES}.")
-        for row, sentence in enumerate(sentences):
-            _require_length(sentence, f"Sentence {row + 1}")
+        _require_sentences(sentences)
+        self.encoder.recipe(variant)  # refuses an unknown one, even where there is nothing to read
         missing = [sentence for sentence in dict.fromkeys(sentences) if self._recall(sentence, variant) is None]
         fresh = dict(zip(missing, self.encoder.encode(missing, variant, alone=True), strict=True))
         with self._lock:
@@ -100,9 +100,9 @@ class Studio:
             rows[i] = self.encoder.encode([sentences[i]], variant, alone=True)[0]
         return np.stack([row for row in rows if row is not None]) if rows else self.encoder.encode([], variant)
 
-    def _recall(self, sentence: object, variant: str) -> Row | None:
+    def _recall(self, sentence: str, variant: str) -> Row | None:
         with self._lock:
-            return self._remembered.get((sentence, variant)) if isinstance(sentence, str) else None
+            return self._remembered.get((sentence, variant))
 
     def similarity(self, first: str, second: str) -> dict[str, float]:
         """Return each model's cosine of two sentences, clipped to -1..1."""
@@ -156,10 +156,18 @@ class Studio:
         return [variant for variant in self.variants if self.encoder.recipe(variant) not in recipes]
 
     def read_index(self, name: str, progress: Progress | None = None) -> SentenceIndex:
-        """Give an index the vectors of every model here, in memory; reading takes seconds per thousand texts."""
+        """Give an index the vectors of every model here, in memory, if it is small enough to wait for.
+
+        Raises: RecipeMismatch for an index of more than READ_AT_ONCE texts that was not read with these models.
+        """
         index = self.index(name)
         with self._building:
             for variant in self.missing_vectors(name):
+                if len(index) > READ_AT_ONCE:
+                    raise RecipeMismatch(
+                        f"The index {name!r} has {len(index):,} texts and no vectors of {variant} as it runs here: add "
+                        f"them once with `python -m sempa index {name}` and this --base and --adapter."
+                    )
                 self._read_corpus(index, variant, progress)
         return index
 
@@ -174,8 +182,8 @@ class Studio:
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[RankedHit]]:
         """Return each model's k nearest texts with the rank they have under the other model."""
         _require_text(query, "The query")
-        if not 1 <= k <= MAX_HITS:
-            raise InputError(f"k is {k}: choose 1 to {MAX_HITS}.")
+        if not isinstance(k, int) or not 1 <= k <= MAX_HITS:
+            raise InputError(f"k is {k!r}: choose a whole number from 1 to {MAX_HITS}.")
         opened = self.read_index(index)
         rows = {variant: self.embed([query], variant) for variant in self.variants}
         hits = {v: opened.search(self.encoder.recipe(v), rows[v], k)[0] for v in self.variants}
@@ -210,12 +218,21 @@ class Studio:
         return [result for result in measured if (result.base_model, result.adapter) == (self.pair.info.name, adapter)]
 
 
+def _require_sentences(sentences: object) -> None:
+    if isinstance(sentences, str) or not isinstance(sentences, Sequence):
+        raise InputError("Sentences are given as a list of texts: put a single one in brackets.")
+    if len(sentences) > MAX_SENTENCES:
+        raise InputError(f"There are {len(sentences)} sentences, the limit of one request is {MAX_SENTENCES}.")
+    for number, sentence in enumerate(sentences, start=1):
+        _require_text(sentence, f"Sentence {number}")
+
+
 def _require_text(text: object, what: str) -> None:
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str | None):
+        raise InputError(f"{what} is {type(text).__name__}, not text.")
+    if not text or not text.strip():
         raise InputError(f"{what} is empty: write something first.")
-    _require_length(text, what)
-
-
-def _require_length(text: object, what: str) -> None:
-    if isinstance(text, str) and len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise InputError(f"{what} has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}: shorten it.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(f"{what} holds half a character (a lone surrogate): remove it.")

@@ -27,6 +27,7 @@ from sempa.learning.training import TrainStep, tokenize_pairs, train
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.hub_rows import hub_rows
+from sempa.models.load import choose_training_precision
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import Report, log, sha256_of
 from sempa.models.tuning import TuningModel
@@ -84,14 +85,17 @@ class TuneRun:
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
             "sha256": _sha256(request.data),
         }
-        pair = ModelPair.open(request.base, precision=request.precision, device=request.device, report=report)
-        pairs, too_long = tokenize_pairs(
-            pair.tokenizer, preference_pairs(triplets, request.config.template), request.config.max_length
-        )
+        precision = choose_training_precision(request.precision, request.device)
+        pair = ModelPair.open(request.base, precision=precision, device=request.device, report=report)
+        longest = min(request.config.max_length, pair.context_length or request.config.max_length)
+        pairs, too_long = tokenize_pairs(pair.tokenizer, preference_pairs(triplets, request.config.template), longest)
         if too_long:
-            report(f"Left out {len(too_long)} pairs longer than {request.config.max_length} tokens.")
+            report(f"Left out {len(too_long)} pairs longer than {longest} tokens.")
+        if not pairs:
+            raise InputError(f"No pair is within {request.config.max_length} tokens: raise --max-length.")
         self._pairs = pairs
-        facts = {"base_model": request.base, "data": self._data, "dev": request.dev, "config": asdict(request.config)}
+        facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": request.dev}
+        facts["config"] = asdict(request.config)
         self._run = RunFolder.open(request.output, facts, resume=request.resume)
         self._model = TuningModel(pair, request.config)
         self._encoder = Encoder(self._model.pair, EncoderConfig())
@@ -99,6 +103,7 @@ class TuneRun:
         report(f"Choosing the checkpoint by {self.score_name}.")
         self.before = self._score(BASE)
         report(f"Base model: {self.before:.2f}.")
+        self._run.begin(facts)
 
     def steps(self) -> Iterator[TrainStep]:
         """Yield every step; the run folder holds the best adapter so far at any time."""

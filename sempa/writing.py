@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
@@ -26,10 +25,14 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("n", 1, 16), ("max_new_tokens", 1, 1024), ("temperature", 0, 2), ("top_p", 0, 1)):
+        for name, low, high in (("n", 1, 16), ("max_new_tokens", 1, 1024), ("seed", 0, 2**32 - 1)):
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name} is {value}: choose {low} to {high}.")
+            if not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"{name} is {value!r}: choose a whole number from {low} to {high}.")
+        for name, high in (("temperature", 2), ("top_p", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= high:
+                raise InputError(f"{name} is {value!r}: choose 0 to {high}.")
 
 
 def write(
@@ -63,7 +66,7 @@ def _decode(
     generators = {name: torch.Generator().manual_seed(sampling.seed) for name in names}
     written: dict[str, list[list[int]]] = {name: [[] for _ in range(sampling.n)] for name in names}
     rows = [(name, i) for name in names for i in range(sampling.n)]
-    cache = DynamicCache()
+    cache = pair.new_cache()
     fed = torch.tensor([prompt] * len(rows))
     for _ in range(sampling.max_new_tokens):
         if stopped():
@@ -86,12 +89,13 @@ def _decode(
 def _draw(
     logits: Tensor, rows: list[tuple[str, int]], sampling: Sampling, generators: dict[str, torch.Generator]
 ) -> list[int]:
-    if sampling.temperature == 0:
+    if sampling.temperature < 1e-6:  # 0, or so close to it that dividing overflows
         return [int(token) for token in logits.argmax(dim=-1)]
     probabilities = _cut_tail(torch.softmax(logits.cpu() / sampling.temperature, dim=-1), sampling.top_p)
     # A fixed number of draws a step, finished rows included, keeps each answer's stream of chance its own.
     chance = {name: torch.rand(sampling.n, generator=generator) for name, generator in generators.items()}
-    picks = torch.stack([chance[name][i] for name, i in rows]).unsqueeze(-1)
+    # Above 0, up to 1: a pick of exactly 0 would take the first token, whatever its probability.
+    picks = 1 - torch.stack([chance[name][i] for name, i in rows]).unsqueeze(-1)
     cumulative = probabilities.cumsum(dim=-1)
     places = torch.searchsorted(cumulative, picks * cumulative[:, -1:])
     return [int(place) for place in places.clamp(max=logits.shape[-1] - 1)]
@@ -100,7 +104,8 @@ def _draw(
 def _cut_tail(probabilities: Tensor, top_p: float) -> Tensor:
     """Zero what lies outside the smallest set of tokens that holds `top_p` of the probability; (B, V) both."""
     ordered, places = probabilities.sort(dim=-1, descending=True)
-    outside = ordered.cumsum(dim=-1) - ordered > top_p
+    outside = ordered.cumsum(dim=-1) - ordered >= top_p
+    outside[:, 0] = False
     return torch.zeros_like(probabilities).scatter(-1, places, ordered.masked_fill(outside, 0))
 
 

@@ -24,6 +24,23 @@ def spearman(scores: Floats, gold: Floats) -> float:
     return float(spearmanr(scores, gold).statistic) * 100
 
 
+def difference_interval(
+    before: Floats, after: Floats, gold: Floats, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of spearman(after) - spearman(before), both x100, over resampled pairs.
+
+    The same rows are drawn for both sides (paired percentile bootstrap). Source: Efron and Tibshirani 1993, chapter 13.
+    """
+    generator = np.random.default_rng(seed)
+    differences = []
+    for _ in range(resamples):
+        rows = generator.integers(0, len(gold), len(gold))
+        if np.ptp(gold[rows]) and np.ptp(before[rows]) and np.ptp(after[rows]):
+            differences.append(spearman(after[rows], gold[rows]) - spearman(before[rows], gold[rows]))
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def nearer_share(anchors: Floats, entailments: Floats, contradictions: Floats) -> float:
     """Return the share (0..1) of triplets whose entailment is nearer to the anchor than the contradiction is."""
     return float(np.mean(paired_cosines(anchors, entailments) > paired_cosines(anchors, contradictions)))

@@ -10,6 +10,7 @@ from sempa.config import EncoderConfig
 from sempa.errors import StorageError
 
 STS_KIND = "sts"
+MARK, END_MARK = "<!-- results -->", "<!-- /results -->"
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,49 @@ class StsResult:
     about: Mapping[str, Any]
 
     @property
+    def models(self) -> list[str]:
+        """Return the models measured, base first."""
+        return [name for name in ("base", "sempa") if name in next(iter(self.sets.values()))]
+
+    @property
     def mean(self) -> dict[str, float]:
-        """Return each model's mean over the test sets (development sets left out)."""
+        """Return each model's mean over the test sets (development sets left out unless there is nothing else)."""
         tests = [figures for name, figures in self.sets.items() if not name.endswith(("dev", "train"))]
-        models = [name for name in ("base", "sempa") if tests and name in tests[0]]
-        return {name: sum(figures[name]["spearman"] for figures in tests) / len(tests) for name in models}
+        tests = tests or list(self.sets.values())
+        return {name: sum(figures[name]["spearman"] for figures in tests) / len(tests) for name in self.models}
+
+
+def table_rows(result: StsResult) -> list[tuple[str, list[str]]]:
+    """Return the rows every table of a result shows: each set and the mean, both models, the change."""
+    rows = []
+    for name, figures in result.sets.items():
+        cells = [f"{figures[model]['spearman']:.2f}" for model in result.models]
+        if change := figures.get("change"):
+            cells.append(f"{change['spearman']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})")
+        rows.append((name, cells))
+    means = [result.mean[model] for model in result.models]
+    change_of_means = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
+    rows.append(("mean without dev", [f"{mean:.2f}" for mean in means] + change_of_means))
+    return rows
+
+
+def markdown_table(result: StsResult) -> str:
+    """Return one result as a Markdown table with its circumstances beneath."""
+    names = result.models
+    rows = [[name, *cells] for name, cells in table_rows(result)]
+    head = [result.text, *names, *(["change (95 % interval)"] if len(names) == 2 else [])]
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    about = result.about
+    lines.append(f"\nSpearman x100. {about['hardware']}; {about['precision']}; {about['date']}.")
+    return "\n".join(lines)
+
+
+def with_tables(document: str, folder: Path) -> str:
+    """Return a Markdown document with the tables between its two `results` marks drawn anew from a folder."""
+    before, rest = document.split(MARK, 1)
+    _, after = rest.split(END_MARK, 1)
+    tables = "\n\n".join(markdown_table(result) for result in read_sts_results(folder))
+    return f"{before}{MARK}\n{tables}\n{END_MARK}{after}"
 
 
 def sts_payload(

@@ -1,15 +1,17 @@
 """Semantic textual similarity: read scored pairs, correlate a model's cosines with people's scores."""
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sempa.errors import InputError
-from sempa.evidence.metrics import paired_cosines, spearman
+from sempa.evidence.metrics import Floats, difference_interval, paired_cosines, spearman
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Turns N sentences into (N, D) unit rows."""
@@ -46,16 +48,16 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
 def scored_pairs_from_rows(rows: Iterable[Mapping[str, object]], name: str) -> ScoredPairs:
     """Take the columns score, sentence1, sentence2 of any rows; `name` names the source in errors.
 
-    Raises: InputError on other columns, an empty source or a score that is no number.
+    Raises: InputError on other columns, an empty source, a row without its sentences or a score that is no number.
     """
     first, second, scores = [], [], []
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         if missing := {"score", "sentence1", "sentence2"} - set(row):
             raise InputError(f"{name} lacks the columns {', '.join(sorted(missing))}.")
-        try:
-            scores.append(float(str(row["score"])))
-        except ValueError:
-            raise InputError(f"{name} row {len(scores) + 1} has the score {row['score']!r}, not a number.") from None
+        for column in ("sentence1", "sentence2"):
+            if row[column] is None:  # a row that ends early; as text it would be the sentence "None"
+                raise InputError(f"{name} row {number} has no {column}.")
+        scores.append(_score(row["score"], f"{name} row {number}"))
         first.append(str(row["sentence1"]))
         second.append(str(row["sentence2"]))
     if not scores:
@@ -63,14 +65,43 @@ def scored_pairs_from_rows(rows: Iterable[Mapping[str, object]], name: str) -> S
     return ScoredPairs(name, tuple(first), tuple(second), tuple(scores))
 
 
+def _score(value: object, where: str) -> float:
+    try:
+        score = float(str(value))
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise InputError(f"{where} has the score {value!r}, not a number.")
+    return score
+
+
 def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
     """Return Spearman x100 of the cosines with the scores over all pairs at once ("all", not a mean of subsets).
 
-    Every sentence is encoded once. Source: Gao et al. 2021, appendix B.
+    Source: Gao et al. 2021, appendix B.
     """
+    return spearman(sts_cosines(encode, pairs), np.asarray(pairs.scores, dtype=np.float32))
+
+
+def sts_figures(readers: Mapping[str, Encode], pairs: ScoredPairs) -> dict[str, Any]:
+    """Return a set's figures by model, and for two models the change with its 95 % interval (paired bootstrap)."""
+    gold = np.asarray(pairs.scores, dtype=np.float32)
+    cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
+    figures: dict[str, Any] = {"pairs": len(gold)}
+    for model, values in cosines.items():
+        figures[model] = {"spearman": round(spearman(values, gold), 2)}
+    if len(cosines) == 2:
+        before, after = cosines.values()
+        low, high = difference_interval(before, after, gold)
+        change = spearman(after, gold) - spearman(before, gold)
+        figures["change"] = {"spearman": round(change, 2), "low": round(low, 2), "high": round(high, 2)}
+    return figures
+
+
+def sts_cosines(encode: Encode, pairs: ScoredPairs) -> Floats:
+    """Return the cosine of each pair, (N,); every sentence is encoded once."""
     unique = list(dict.fromkeys((*pairs.first, *pairs.second)))
     rows = dict(zip(unique, encode(unique), strict=True))
-    cosines = paired_cosines(
+    return paired_cosines(
         np.stack([rows[sentence] for sentence in pairs.first]), np.stack([rows[sentence] for sentence in pairs.second])
     )
-    return spearman(cosines, np.asarray(pairs.scores, dtype=np.float32))

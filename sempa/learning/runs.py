@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -38,42 +39,58 @@ class RunFolder:
 
     @classmethod
     def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool) -> Self:
-        """Start a new run, or with `resume` take up the one that was broken off; `facts` must then be the same.
+        """Check that a run may be written there, or with `resume` that it is the same run; nothing is written yet.
 
-        Raises: InputError if the output exists already or there is nothing to resume; RecipeMismatch if the run to
-        resume was started with other facts; StorageError if the disk refuses.
+        Raises: InputError if the output exists already or there is nothing to resume; RecipeMismatch, naming the
+        facts that differ, if the run to resume was started otherwise.
         """
         run = cls(output)
         if output.exists():
             raise InputError(f"{output} exists already: choose another --output or remove it.")
         if resume:
             run._require_same_facts(facts)
-            return run
-        if run.partial.exists():
+        elif (run.partial / FACTS).is_file():
             raise InputError(
                 f"{run.partial} holds a run that was broken off: add --resume to continue it, or remove that folder."
             )
-        try:
-            run.partial.mkdir(parents=True)
-            _write_whole(run.partial / FACTS, json.dumps(facts, indent=2) + "\n")
-        except OSError as error:
-            raise StorageError(f"The run cannot be written to {run.partial} ({error.strerror or error}).") from error
         return run
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Make the folder and write down what the run is; a run that is resumed has both already.
+
+        Raises: StorageError if the disk refuses.
+        """
+        if (self.partial / FACTS).is_file():
+            return
+        try:
+            self.partial.mkdir(parents=True, exist_ok=True)
+            _write_whole(self.partial / FACTS, json.dumps(facts, indent=2) + "\n")
+        except OSError as error:
+            raise StorageError(f"The run cannot be written to {self.partial} ({error.strerror or error}).") from error
 
     def _require_same_facts(self, facts: Mapping[str, Any]) -> None:
         try:
-            started = json.loads((self.partial / FACTS).read_text(encoding="utf-8"))
+            started = _flat(json.loads((self.partial / FACTS).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             raise InputError(f"There is no run to resume in {self.partial}: start without --resume.") from None
-        now = json.loads(json.dumps(facts))
+        now = _flat(json.loads(json.dumps(facts)))
         if different := [key for key in {*started, *now} if started.get(key) != now.get(key)]:
             named = "; ".join(f"{key}: {started.get(key)!r} then, {now.get(key)!r} now" for key in sorted(different))
             raise RecipeMismatch(f"{self.partial} was started otherwise ({named}): resume with the same settings.")
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add one step to `metrics.jsonl`."""
-        with (self.partial / METRICS).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        """Add one step to `metrics.jsonl`.
+
+        Raises: StorageError if the disk refuses.
+        """
+        try:
+            with (self.partial / METRICS).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.partial / METRICS} could not be written ({error.strerror or error}): make room and run again "
+                f"with --resume."
+            ) from error
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the steps written so far."""
@@ -94,11 +111,11 @@ class RunFolder:
             save_file(checkpoint.tensors, folder / "state.safetensors")
             _write_whole(folder / "state.json", json.dumps(checkpoint.facts))
             _write_whole(folder / _COMPLETE, "")
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
             shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(
-                f"The checkpoint at step {step} could not be written ({error.strerror or error}); the one before it is "
-                f"whole: make room and run again with --resume."
+                f"The checkpoint at step {step} could not be written ({error}); the one before it is whole: make room "
+                f"and run again with --resume."
             ) from error
         for older in self._checkpoints():
             if older != folder:
@@ -120,13 +137,31 @@ class RunFolder:
         return self.partial / f"best-{samples:09d}"
 
     def finish(self, best: Path) -> Path:
-        """Move the best adapter's files to the top, drop checkpoints, and rename the run to its final name."""
-        for file in best.iterdir():
-            file.replace(self.partial / file.name)
-        for folder in (*self._checkpoints(), *self.partial.glob("best-*")):
-            shutil.rmtree(folder)
-        self.partial.replace(self.output)
+        """Put the best adapter's files at the top, rename the run to its final name, then drop the checkpoints.
+
+        A run broken off on the way is finished by resuming it: nothing is dropped before the name is final.
+        Raises: StorageError if the disk refuses.
+        """
+        try:
+            for file in best.iterdir():
+                shutil.copyfile(file, self.partial / file.name)
+            self.partial.replace(self.output)
+        except OSError as error:
+            raise StorageError(
+                f"The adapter could not be written to {self.output} ({error.strerror or error}): make room and run "
+                f"again with --resume."
+            ) from error
+        for folder in (*self.output.glob("checkpoint-*"), *self.output.glob("best-*")):
+            shutil.rmtree(folder, ignore_errors=True)
         return self.output
+
+
+def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return nested facts on one level, `config.lr` for facts["config"]["lr"]."""
+    level: dict[str, Any] = {}
+    for name, value in facts.items():
+        level |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return level
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -265,6 +265,7 @@ class _State:
         return score, is_best
 
     def checkpoint(self) -> Checkpoint:
+        """Return everything training continues from."""
         tensors = {"rng": torch.get_rng_state()}
         for name, parameter in self._parameters.items():
             tensors[f"weight.{name}"] = parameter.detach()

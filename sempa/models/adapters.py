@@ -135,11 +135,15 @@ def save_adapter(tuned: PeftModel, folder: Path) -> str:
     """Write the adapter as plain PEFT (safetensors) directly into a folder and return the weights' SHA-256.
 
     Nothing is looked up on the hub: `save_embedding_layers` would otherwise ask it for the base's vocabulary.
+    Raises: StorageError if the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tuned.save_pretrained(str(folder), selected_adapters=[ADAPTER_NAME], save_embedding_layers=False)
-    nested = folder / ADAPTER_NAME  # PEFT puts adapters that are not called "default" into a folder of that name
-    for file in nested.iterdir():
-        file.replace(folder / file.name)
-    nested.rmdir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tuned.save_pretrained(str(folder), selected_adapters=[ADAPTER_NAME], save_embedding_layers=False)
+        nested = folder / ADAPTER_NAME  # PEFT puts adapters that are not called "default" into a folder of that name
+        for file in nested.iterdir():
+            file.replace(folder / file.name)
+        nested.rmdir()
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"The adapter could not be written to {folder} ({error}): make room there.") from error
     return sha256_of(folder / WEIGHTS_FILE)

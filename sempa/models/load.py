@@ -52,6 +52,16 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> Precision
     return Precision(device, torch.float32, "this processor has no fast bfloat16")
 
 
+def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
+    """Return the precision to train in: what was asked for, or the automatic choice with float16 made float32.
+
+    Small models train to NaN or to a loss of zero in float16.
+    """
+    if precision == "auto" and choose_precision(precision, device).dtype == torch.float16:
+        return "float32"
+    return precision
+
+
 def _choose_device(device: str) -> str:
     if device == "auto":
         if torch.cuda.is_available():

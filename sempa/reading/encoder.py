@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.errors import InputError
+from sempa.errors import InputError, StorageError
 from sempa.models.packing import pack
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.prompts import padding_id
@@ -32,18 +33,34 @@ class Encoder:
     def __init__(
         self, pair: ModelPair, config: EncoderConfig | None = None, postprocess: Postprocess | None = None
     ) -> None:
-        """Take the recipe of `config`, or of the pair's adapter, or the paper's."""
+        """Take the recipe of `config`, or of the pair's adapter, or the paper's.
+
+        Statistics the recipe names are read from the adapter's folder unless given.
+        Raises: InputError if the template leaves no room for a sentence; StorageError if statistics are missing.
+        """
         if config is None:
             known = pair.adapter.recipe if pair.adapter else None
             config = known.encoder if known else EncoderConfig()
+        if postprocess is None and config.postprocess is not None:
+            postprocess = _saved_statistics(pair, config.postprocess)
         self.pair = pair
-        self.config = config
+        self.config = replace(config, postprocess=postprocess.sha256 if postprocess else None)
         self.postprocess = postprocess
         self._template = SentenceTemplate.embedding(config.template)
-        frame = len(self._ids(self._template.render("")))
-        if frame >= config.max_length:
+        self._limit = min(config.max_length, pair.context_length or config.max_length)
+        self._require_fit()
+
+    def _require_fit(self) -> None:
+        frame, layers = len(self._ids(self._template.render(""))), self.pair.layers
+        if frame >= self._limit:
             raise InputError(
-                f"max_length is {config.max_length} tokens, but the template alone takes {frame}: raise it."
+                f"A prompt may have {self._limit} tokens, but the template alone takes {frame}: raise max_length or "
+                f"choose a shorter template."
+            )
+        if not -layers - 1 <= self.config.layer <= layers:
+            raise InputError(
+                f"The recipe reads layer {self.config.layer}, but {self.pair.info.name} has {layers} layers: choose "
+                f"{-layers - 1} to {layers}."
             )
 
     @classmethod
@@ -114,15 +131,15 @@ class Encoder:
         """Render a tidied sentence; one that is too long loses its end, the prompt around it stays whole."""
         tidy = tidy_sentence(sentence) if self.config.template != "plain" else sentence
         # No token is longer than 64 characters in practice; this keeps a pasted book from being tokenised whole.
-        text = tidy[: self.config.max_length * 64]
+        text = tidy[: self._limit * 64]
         ids = self._ids(self._template.render(text))
         shortened = len(text) < len(tidy)
-        while len(ids) > self.config.max_length:
-            kept = max(1, int(len(text) * min(0.95, self.config.max_length / len(ids))))
+        while len(ids) > self._limit:
+            kept = int(len(text) * min(0.95, self._limit / len(ids)))
             text, shortened = text[:kept], True
             ids = self._ids(self._template.render(text))
         if shortened:
-            log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.config.max_length)
+            log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self._limit)
         return ids
 
     def _read(self, prompts: Sequence[Sequence[int]], variant: str) -> Rows:
@@ -138,6 +155,12 @@ class Encoder:
             weights = mask.unsqueeze(-1)
             return ((states * weights).sum(1) / weights.sum(1)).numpy()
         return states[torch.arange(len(prompts)), lengths - 1].numpy()
+
+
+def _saved_statistics(pair: ModelPair, sha256: str) -> Postprocess:
+    if pair.adapter is None:
+        raise StorageError("The recipe names post-processing statistics, but there is no adapter folder to find them.")
+    return Postprocess.load(pair.adapter.folder, sha256)
 
 
 def _checked(sentences: Sequence[str]) -> Sequence[str]:

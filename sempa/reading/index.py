@@ -74,10 +74,7 @@ class SentenceIndex:
         if k < 1:
             raise InputError(f"k is {k}: ask for at least 1 hit.")
         cosines, ids = self._engine(recipe).search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
-        return [
-            [self._hit(int(i), float(c), rank) for rank, (i, c) in enumerate(zip(found, scores, strict=True), start=1)]
-            for found, scores in zip(ids, cosines, strict=True)
-        ]
+        return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
 
     def ranks(self, recipe: EncoderConfig, query: Rows, ids: Sequence[int]) -> list[int]:
         """Return the rank (from 1) that each of `ids` has for one (D,) query row under a recipe."""
@@ -93,8 +90,12 @@ class SentenceIndex:
         second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
         return np.sort(np.einsum("nd,nd->n", rows[first], rows[second]))
 
-    def _hit(self, i: int, cosine: float, rank: int) -> Hit:
-        return Hit(i, self.corpus.texts[i], cosine, rank, self.corpus.tags[i])
+    def _hits(self, found: NDArray[np.int64], cosines: Rows) -> list[Hit]:
+        order = np.lexsort((found, -cosines))  # faiss leaves texts of equal cosine in any order
+        return [
+            Hit(i, self.corpus.texts[i], float(cosines[at]), rank, self.corpus.tags[i])
+            for rank, (at, i) in enumerate(zip(order, map(int, found[order]), strict=True), start=1)
+        ]
 
     def _engine(self, recipe: EncoderConfig) -> faiss.Index:
         for known, engine in self._engines:
@@ -123,8 +124,6 @@ class SentenceIndex:
             raise StorageError(
                 f"The index could not be written to {folder} ({error.strerror or error}); what was there is unchanged."
             ) from error
-        except RuntimeError as error:  # faiss reports a full disk this way
-            raise StorageError(f"The index could not be written to {folder}: {str(error)[:200]}") from error
 
     def _write(self, folder: Path) -> None:
         folder.chmod(0o755)
@@ -133,7 +132,8 @@ class SentenceIndex:
         for recipe, engine in self._engines:
             name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
             file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(vectors)}.faiss"
-            faiss.write_index(engine, str(folder / file))
+            # faiss's own writer goes on when the disk fills up with the last bytes.
+            (folder / file).write_bytes(faiss.serialize_index(engine).tobytes())
             vectors.append({"file": file, "encoder": asdict(recipe)})
         payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": vectors}
         (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
@@ -156,12 +156,8 @@ class SentenceIndex:
                 part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
                 engine = faiss.read_index(str(folder / Path(entry["file"]).name))
-                if engine.ntotal != len(index):
-                    raise StorageError(
-                        f"{folder} holds {len(index)} texts but {engine.ntotal} vectors: build the index anew."
-                    )
-                index._engines.append((recipe, engine))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+                index.add(recipe, engine.reconstruct_n(0, engine.ntotal))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error
         return index
@@ -171,7 +167,12 @@ def _swap(made: Path, folder: Path) -> None:
     aside = folder.with_name(f".{folder.name}-old-{os.getpid()}")
     if folder.exists():
         folder.replace(aside)
-    made.replace(folder)
+    try:
+        made.replace(folder)
+    except OSError:
+        if aside.exists():
+            aside.replace(folder)
+        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -3,6 +3,8 @@
 Source: Mu and Viswanath 2018 (removing top directions); Su et al. 2021 (whitening).
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from sempa.errors import InputError, StorageError
 from sempa.models.source import sha256_of
@@ -52,16 +54,33 @@ class Postprocess:
         """
         if variant not in self.means:
             raise InputError(f"The post-processing statistics hold {', '.join(self.means)}, not {variant!r}.")
-        corrected: Rows = (rows - self.means[variant]) @ self.matrices[variant]
-        return corrected
+        return np.asarray((rows - self.means[variant]) @ self.matrices[variant], dtype=np.float32)
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash a recipe names these statistics by: that of the file `save` writes."""
+        return hashlib.sha256(self._serialised()).hexdigest()
 
     def save(self, folder: Path) -> str:
-        """Write the statistics into a folder and return their SHA-256."""
+        """Write the statistics into a folder and return their SHA-256.
+
+        Raises: StorageError if the disk refuses.
+        """
+        aside = folder / f"{FILE}.new"
+        try:
+            aside.write_bytes(self._serialised())
+            aside.replace(folder / FILE)
+        except OSError as error:
+            raise StorageError(f"{folder / FILE} could not be written ({error.strerror or error}).") from error
+        return self.sha256
+
+    def _serialised(self) -> bytes:
         tensors = {f"{v}.mean": self.means[v] for v in self.means} | {
             f"{v}.matrix": self.matrices[v] for v in self.means
         }
-        save_file(tensors, folder / FILE, metadata={"kind": self.kind, "fitted_on": self.fitted_on})
-        return sha256_of(folder / FILE)
+        # One entry alone: safetensors writes several in an order that changes from call to call, and so the hash.
+        about = json.dumps({"kind": self.kind, "fitted_on": self.fitted_on})
+        return bytes(save(tensors, metadata={"about": about}))
 
     @classmethod
     def load(cls, folder: Path, sha256: str) -> Self:
@@ -73,13 +92,13 @@ class Postprocess:
         if not path.is_file() or sha256_of(path) != sha256:
             raise StorageError(f"{path} is missing or not the file the recipe names: restore it or fit it anew.")
         with safe_open(path, "numpy") as stored:
-            meta = stored.metadata() or {}
+            about = json.loads(stored.metadata()["about"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         parts = {
             part: {name.split(".")[0]: value for name, value in tensors.items() if name.endswith(part)}
             for part in (".mean", ".matrix")
         }
-        return cls(meta.get("kind", ""), meta.get("fitted_on", ""), parts[".mean"], parts[".matrix"])
+        return cls(about["kind"], about["fitted_on"], parts[".mean"], parts[".matrix"])
 
 
 def _matrix(kind: str, centred: Rows, directions: int) -> Rows:
@@ -88,9 +107,9 @@ def _matrix(kind: str, centred: Rows, directions: int) -> Rows:
         return np.eye(width, dtype=np.float32)
     if kind == "whiten" and count <= width:
         raise InputError(f"Whitening vectors of {width} numbers needs more than {width} sentences, got {count}.")
-    values, vectors = np.linalg.eigh(centred.astype(np.float64).T @ centred / count)
+    spectrum, vectors = np.linalg.eigh(centred.astype(np.float64).T @ centred / count)
     if kind == "whiten":
-        scales = np.sqrt(np.maximum(values, values.max() * 1e-9))
+        scales = np.sqrt(np.maximum(spectrum, spectrum.max() * 1e-9))
         return np.ascontiguousarray(vectors / scales, dtype=np.float32)
-    top = vectors[:, np.argsort(values)[::-1][:directions]]
+    top = vectors[:, np.argsort(spectrum)[::-1][:directions]]
     return np.ascontiguousarray(np.eye(width) - top @ top.T, dtype=np.float32)

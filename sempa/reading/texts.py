@@ -25,6 +25,7 @@ def read_corpus(path: Path, column: str | None = None) -> Corpus:
     """Read a TXT file (one text a line), a CSV (RFC 4180) or JSONL file; other columns become tags.
 
     `column` names the text column; without it `text` or `sentence` is taken, or the only column.
+    A tag that is itself named `text` becomes `text_`, since `text` is what the corpus' own column is called.
     Raises: InputError if the file is missing, not text, has no such column, or holds an unusable row (named).
     """
     if not path.is_file():
@@ -34,6 +35,8 @@ def read_corpus(path: Path, column: str | None = None) -> Corpus:
             rows = list(_rows(stream, path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}): give a TXT, CSV or JSONL file.") from error
+    except InputError:
+        raise
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path} cannot be read as {path.suffix or 'text'} ({error}).") from error
     if not rows:
@@ -41,14 +44,21 @@ def read_corpus(path: Path, column: str | None = None) -> Corpus:
     name = _text_column(rows[0], column, path)
     return Corpus(
         tuple(_checked(row.get(name), number, path) for number, row in enumerate(rows, start=1)),
-        tuple({key: str(value) for key, value in row.items() if key != name and value} for row in rows),
+        tuple(
+            {"text_" if key == "text" else key: str(value) for key, value in row.items() if key != name and value}
+            for row in rows
+        ),
     )
 
 
 def _rows(lines: Iterable[str], path: Path) -> Iterator[Mapping[str, object]]:
-    if path.suffix == ".csv":
-        yield from csv.DictReader(lines)
-    elif path.suffix in (".jsonl", ".ndjson"):
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        for number, row in enumerate(csv.DictReader(lines), start=1):
+            if None in row:
+                raise InputError(f"{path} row {number} has more cells than the head: put texts with commas in quotes.")
+            yield row
+    elif kind in (".jsonl", ".ndjson"):
         for line in lines:
             if line.strip():
                 row = json.loads(line)
@@ -80,7 +90,11 @@ def _checked(text: object, number: int, path: Path) -> str:
 def write_corpus(corpus: Corpus, path: Path) -> None:
     """Write texts and tags as CSV, the text column first."""
     names = list(dict.fromkeys(name for tags in corpus.tags for name in tags))
+    rows = [{"text": text, **tags} for text, tags in zip(corpus.texts, corpus.tags, strict=True)]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ["text", *names], lineterminator="\n")
+        # The csv module quotes a lone carriage return only where everything is quoted.
+        returns = any("\r" in cell for row in rows for cell in row.values())
+        dialect = "unix" if returns else "excel"  # unix quotes everything
+        writer = csv.DictWriter(stream, ["text", *names], dialect=dialect, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({"text": text, **tags} for text, tags in zip(corpus.texts, corpus.tags, strict=True))
+        writer.writerows(rows)

@@ -63,7 +63,7 @@ def build_compare_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
 
     @for_people
     def answer(prompt: str, temperature: float, tokens: int, seed: int, request: gr.Request) -> Iterator[str]:
-        sampling = Sampling(1, temperature, 0.9, int(tokens), int(seed))
+        sampling = Sampling(1, temperature, 0.9, tokens, seed)
         with stops.running(request.session_hash) as stopped:
             yield from answers(studio, prompt, sampling, stopped)
 

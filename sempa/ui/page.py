@@ -16,7 +16,6 @@ TITLE = "SemPA Studio"
 
 def build_page(studio: Studio) -> gr.Blocks:
     """Return the whole page for one studio, not yet launched."""
-    stops = Stops()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(header(_chips(studio)))
         with gr.Tab("Similarity", id="similarity"):
@@ -24,9 +23,9 @@ def build_page(studio: Studio) -> gr.Blocks:
         with gr.Tab("Search", id="search"):
             build_search_tab(studio)
         with gr.Tab("Paraphrase", id="paraphrase"):
-            build_paraphrase_tab(studio, stops, page)
+            build_paraphrase_tab(studio, Stops(), page)
         with gr.Tab("Compare", id="compare"):
-            build_compare_tab(studio, stops, page)
+            build_compare_tab(studio, Stops(), page)
         add_endpoints(studio)
     return page
 

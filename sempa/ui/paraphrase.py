@@ -42,7 +42,7 @@ def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
         seed: int,
         request: gr.Request,
     ) -> Iterator[str]:
-        sampling = Sampling(int(n), temperature, top_p, int(tokens), int(seed))
+        sampling = Sampling(n, temperature, top_p, tokens, seed)
         with stops.running(request.session_hash) as stopped:
             yield from paraphrases(studio, sentence, template, sampling, stopped)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sempa.evidence.results import StsResult
+from sempa.evidence.results import StsResult, table_rows
 from sempa.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
@@ -146,28 +146,22 @@ def _empty(done: bool) -> str:
 
 def sts_table(result: StsResult) -> str:
     """Return one measured STS result as a table: sets, both models, the difference."""
-    models = [name for name in MODEL_NAMES if name in next(iter(result.sets.values()))]
-    both = len(models) == 2
-    head = "".join(f"<th scope='col'>{MODEL_NAMES[name]}</th>" for name in models) + (
-        "<th scope='col'>change</th>" if both else ""
+    names = [MODEL_NAMES[name] for name in result.models] + (
+        ["change (95 % interval)"] if len(result.models) == 2 else []
     )
-    rows = [(name, [figures[model]["spearman"] for model in models]) for name, figures in result.sets.items()]
-    rows.append(("mean of test sets", [result.mean[model] for model in models]))
-    body = "".join(_sts_row(name, scores) for name, scores in rows)
+    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
+    body = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for name, cells in table_rows(result)
+    )
     caption = (
-        f"Spearman x100, {escape(result.text)}; reading: {escape(result.reading)}. Measured {result.about['date']} on "
-        f"{escape(str(result.about['hardware']))}."
+        f"Spearman x100, {escape(result.text)}; reading: {escape(result.reading)}. Measured "
+        f"{escape(str(result.about['date']))} on {escape(str(result.about['hardware']))}."
     )
     return (
         f'<div class="sp-scroll"><table class="sp-table"><caption>{caption}</caption>'
         f"<thead><tr><th scope='col'>set</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _sts_row(name: str, scores: Sequence[float]) -> str:
-    cells = "".join(f"<td>{score:.2f}</td>" for score in scores)
-    change = f"<td>{scores[1] - scores[0]:+.2f}</td>" if len(scores) == 2 else ""
-    return f"<tr><td>{escape(name)}</td>{cells}{change}</tr>"
 
 
 def fact_table(rows: Sequence[tuple[str, str]]) -> str:

@@ -23,7 +23,7 @@ def find(studio: Studio, query: str, index: str, k: int) -> Iterator[str]:
     if missing := studio.missing_vectors(index):
         count = len(studio.index(index))
         yield say(f"First search in {index!r} with this model: reading {count:,} texts ({' and '.join(missing)}) …")
-    yield hit_cards(studio.search(query, index, int(k)))
+    yield hit_cards(studio.search(query, index, k))
 
 
 def opening(studio: Studio, index: str) -> str:
