@@ -5,7 +5,6 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,7 +20,9 @@ from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.tuning import TuningModel
 
-ROOT = Path(__file__).parents[1]
+CORES = torch.get_num_threads()
+torch.set_num_threads(1)  # 30 steps of a tiny model take 0.14 s on one thread and 28 s on two
+
 BOS, EOS = 256, 257
 """Ids after the 256 bytes."""
 
@@ -65,16 +66,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give fast tests one thread (30 steps take 0.14 s instead of 28 s) and slow ones every core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads((os.cpu_count() or 1) if request.node.get_closest_marker("slow") else 1)
+    """Give slow tests every core."""
+    slow = request.node.get_closest_marker("slow") is not None
+    torch.set_num_threads(CORES if slow else 1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
     """Return a block in which no file may grow beyond so many bytes, as on a disk that is nearly full."""
+
+    resource = pytest.importorskip("resource", reason="limits on file size are a Unix thing")
 
     @contextmanager
     def limited(most: int) -> Iterator[None]:
@@ -90,9 +93,9 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def make_tokenizer() -> MakeTokenizer:
-    """Return a maker of byte-level tokenizers: `bos` puts <s> in front, `pad` names a pad token, `chat` a template."""
+    """Return a maker of byte-level tokenizers: `bos` puts <s> in front, `pad` names a pad token, `chat` gives ChatML."""
 
-    def make(*, bos: bool = False, pad: str | None = None, chat: str | None = None) -> PreTrainedTokenizerFast:
+    def make(*, bos: bool = False, pad: str | None = None, chat: bool = False) -> PreTrainedTokenizerFast:
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
         core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -101,7 +104,7 @@ def make_tokenizer() -> MakeTokenizer:
         if bos:
             core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
         made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token=pad)
-        made.chat_template = chat
+        made.chat_template = CHATML if chat else None
         return made
 
     return make
@@ -127,10 +130,13 @@ def make_pair(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> MakePair:
     """Return a maker of pairs of a tiny model and the byte tokenizer, without an adapter."""
 
     def make(
-        architecture: str = "llama", tokenizer: PreTrainedTokenizerFast | None = None, **changed: Any
+        architecture: str = "llama",
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        dtype: torch.dtype = torch.float32,
+        **changed: Any,
     ) -> ModelPair:
-        model = make_model(architecture, **changed)
-        info = BaseInfo("tiny", None, Precision("cpu", torch.float32, "test"), model.num_parameters())
+        model = make_model(architecture, **changed).to(dtype)
+        info = BaseInfo("tiny", None, Precision("cpu", dtype, "test"), model.num_parameters())
         return ModelPair(model, tokenizer or make_tokenizer(), info)
 
     return make
@@ -163,7 +169,7 @@ def save_model(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> Callable
 
     def save(folder: Path, architecture: str = "llama", **changed: Any) -> Path:
         make_model(architecture, **changed).save_pretrained(folder)
-        make_tokenizer(chat=CHATML).save_pretrained(folder)
+        make_tokenizer(chat=True).save_pretrained(folder)
         return folder
 
     return save
@@ -176,9 +182,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, save_model: Callable[
 
 
 @pytest.fixture(scope="session")
-def adapter_folder(
-    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, make_tuning: MakeTuning
-) -> Path:
+def adapter_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, make_tuning: MakeTuning) -> Path:
     """Return the folder of a random adapter for `model_folder`; not to be written to."""
     folder = tmp_path_factory.mktemp("adapter")
     make_tuning(ModelPair.open(str(model_folder), precision="float32", device="cpu")).save(folder)

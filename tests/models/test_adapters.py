@@ -50,16 +50,12 @@ def _changed(adapter: Path, to: Path, **config: object) -> Path:
     return to
 
 
-def test_saved_and_attached_gives_the_same_states(
-    model_folder: Path, make_tuning: MakeTuning, tmp_path: Path
-) -> None:
+def test_saved_and_attached_gives_the_same_states(model_folder: Path, make_tuning: MakeTuning, tmp_path: Path) -> None:
     tuning = make_tuning(_open(model_folder))
     sha256 = tuning.save(tmp_path / "adapter")
     opened = _open(model_folder, tmp_path / "adapter")
     for variant in ("base", "sempa"):
-        assert torch.equal(
-            opened.hidden_states(variant, IDS, MASK), tuning.pair.hidden_states(variant, IDS, MASK)
-        )
+        assert torch.equal(opened.hidden_states(variant, IDS, MASK), tuning.pair.hidden_states(variant, IDS, MASK))
     assert opened.adapter is not None
     assert opened.adapter.sha256 == sha256 == sha256_of(tmp_path / "adapter" / "adapter_model.safetensors")
 
@@ -77,9 +73,7 @@ def test_saved_folder_is_plain_peft(adapter_folder: Path, model_folder: Path) ->
 
 
 @pytest.mark.usefixtures("no_network")
-def test_saving_and_attaching_open_no_connection(
-    model_folder: Path, make_tuning: MakeTuning, tmp_path: Path
-) -> None:
+def test_saving_and_attaching_open_no_connection(model_folder: Path, make_tuning: MakeTuning, tmp_path: Path) -> None:
     """PEFT asks the hub for the base's vocabulary unless it is told not to."""
     pair = _open(model_folder)
     tuning = make_tuning(ModelPair(pair._model, pair.tokenizer, _named(pair, "owner/a-model-on-the-hub")))

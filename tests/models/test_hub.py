@@ -1,0 +1,126 @@
+"""The hub path through the unpatched hub client, against a stub server on the loopback interface.
+
+The client reads HF_ENDPOINT when it is imported, so it runs in a process of its own, one for all the tests.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sempa.models.source import GGUF_NAME, HUB_REPOSITORY
+
+ROOT = Path(__file__).parents[2]
+FAKE = b"GGUF, but not really"
+REFUSALS = {"gated": (403, "GatedRepo"), "missing-401": (401, "RepoNotFound"), "blocked": (403, "")}
+"""Status and error code by model name; the hub answers 401 for a missing model when nobody is logged in."""
+
+CLIENT = """
+import json, sys, tempfile
+from pathlib import Path
+from sempa.errors import SempaError
+from sempa.models.adapters import _download
+from sempa.models.pair import ModelPair
+from sempa.models.source import _fetch_from_hub, default_model_folder
+
+def refusal(call, *arguments):
+    try:
+        call(*arguments)
+    except SempaError as error:
+        return f"{type(error).__name__}: {error}"
+
+ignore = lambda line: None
+out = {"fetched": _fetch_from_hub(Path(tempfile.mkdtemp()), ignore).read_bytes().decode()}
+out["default"] = refusal(default_model_folder, ignore)
+for name in ("owner/gated", "owner/missing", "owner/missing-401", "owner/blocked"):
+    out[name] = refusal(ModelPair.open, name)
+out["adapter"] = refusal(_download, "owner/missing")
+print(json.dumps(out))
+"""
+
+
+class _Stub(BaseHTTPRequestHandler):
+    """Serve one file of one model with the headers the hub sends, and refuse the rest as the hub does."""
+
+    def do_GET(self) -> None:
+        name = self.path.split("/resolve/")[0].rsplit("/", 1)[-1]
+        if self.path == f"/{HUB_REPOSITORY}/resolve/main/{GGUF_NAME}":
+            self._answer(200, FAKE, ETag=f'"{hashlib.sha256(FAKE).hexdigest()}"')
+        else:
+            status, code = REFUSALS.get(name, (404, "RepoNotFound"))
+            self._answer(status, b"", **({"X-Error-Code": code} if code else {}))
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"X-Repo-Commit": "0" * 40, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def stub_hub() -> Iterator[str]:
+    """Serve the stub and return its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def answers(stub_hub: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run the client once and return what it got, by what it asked for."""
+    home = tmp_path_factory.mktemp("home")
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    env |= {"HF_ENDPOINT": stub_hub, "HF_HOME": str(home / "hf"), "SEMPA_CACHE": str(home / "cache")}
+    env |= {"PIP_NO_INDEX": "1", "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    got: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return got
+
+
+def test_the_hub_client_gets_the_bytes(answers: dict[str, str]) -> None:
+    assert answers["fetched"] == FAKE.decode()
+
+
+def test_the_default_model_is_refused_by_its_hash(answers: dict[str, str]) -> None:
+    assert answers["default"].startswith("ModelUnavailable: The default model could not be fetched")
+    assert f"hub gave other bytes (SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}" in answers["default"]
+
+
+@pytest.mark.parametrize("name", ["owner/gated", "owner/blocked"])
+def test_a_gated_model_says_how_to_get_in(answers: dict[str, str], name: str) -> None:
+    assert answers[name] == (
+        f"ModelUnavailable: The model {name} is gated: accept its terms on its hub page, run `hf auth login`, start "
+        f"again."
+    )
+
+
+@pytest.mark.parametrize("name", ["owner/missing", "owner/missing-401"])
+def test_a_missing_model_is_not_called_gated(answers: dict[str, str], name: str) -> None:
+    """A 401 in the answer, or in the name, is no sign of a gate."""
+    assert answers[name] == (
+        f"ModelUnavailable: There is no model {name} on the hub and no such folder here: check the name given to "
+        f"--base, or run `hf auth login` if it is private."
+    )
+
+
+def test_a_missing_adapter_is_one_sentence(answers: dict[str, str]) -> None:
+    assert answers["adapter"].startswith("ModelUnavailable: The adapter owner/missing is no folder here")
+    assert "\n" not in answers["adapter"]

@@ -1,0 +1,105 @@
+"""The demo corpus is what its tags say, and the shipped vectors find in it what a person would."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from sempa.models.adapters import SHIPPED, WEIGHTS_FILE
+from sempa.models.source import sha256_of
+from sempa.reading.index import INDEX_ROOT, TEXTS, SentenceIndex, index_names
+from sempa.reading.texts import Corpus, read_corpus
+
+KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
+"""Same words, same meaning; other words, same meaning; two ways to turn the meaning with few words; one word, two."""
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return read_corpus(INDEX_ROOT / "demo" / TEXTS)
+
+
+def _groups(corpus: Corpus) -> dict[str, list[int]]:
+    groups = defaultdict(list)
+    for i, tags in enumerate(corpus.tags):
+        if group := tags.get("group"):
+            groups[group].append(i)
+    return groups
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:?!'\"").lower() for word in text.split()}
+
+
+def _overlap(corpus: Corpus, kind: str) -> float:
+    shares = []
+    for first, second in _groups(corpus).values():
+        if corpus.tags[first]["kind"] == kind:
+            a, b = _words(corpus.texts[first]), _words(corpus.texts[second])
+            shares.append(len(a & b) / len(a | b))
+    return float(np.mean(shares))
+
+
+def test_it_is_large_and_varied_enough(corpus: Corpus) -> None:
+    assert index_names()[0] == "demo"
+    assert len(corpus.texts) >= 600
+    assert len(set(corpus.texts)) == len(corpus.texts)
+    topics = Counter(tags["topic"] for tags in corpus.tags)
+    assert len(topics) >= 20
+    assert min(topics.values()) >= 10
+
+
+def test_every_group_has_two_rows_of_one_kind(corpus: Corpus) -> None:
+    groups = _groups(corpus)
+    assert {len(rows) for rows in groups.values()} == {2}
+    kinds = [[corpus.tags[row]["kind"] for row in rows] for rows in groups.values()]
+    assert all(first == second for first, second in kinds)
+    counted = Counter(first for first, _ in kinds)
+    assert set(counted) == set(KINDS)
+    assert min(counted.values()) >= 20
+    assert {tags["kind"] for tags in corpus.tags if not tags.get("group")} == {"plain"}
+
+
+def test_kinds_differ_in_shared_words_as_their_names_say(corpus: Corpus) -> None:
+    assert _overlap(corpus, "near-duplicate") > 0.4
+    assert _overlap(corpus, "roles-swapped") > 0.8
+    assert _overlap(corpus, "negation") > 0.4
+    assert _overlap(corpus, "paraphrase") < 0.15
+    assert _overlap(corpus, "homonym") < 0.3
+
+
+def _at_rank_one(index: SentenceIndex, kind: str, recipe_at: int) -> float:
+    """Return the share of a kind's rows whose partner is the nearest of all other texts; brute force."""
+    recipe = index.recipes[recipe_at]
+    rows = np.stack([index._engine(recipe).reconstruct(i) for i in range(len(index))])
+    cosines = rows @ rows.T
+    np.fill_diagonal(cosines, -2)
+    nearest: Sequence[int] = cosines.argmax(axis=1)
+    pairs = [rows for rows in _groups(index.corpus).values() if index.corpus.tags[rows[0]]["kind"] == kind]
+    found = [nearest[a] == b for first, second in pairs for a, b in ((first, second), (second, first))]
+    return float(np.mean(found))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> SentenceIndex:
+    if not (SHIPPED / WEIGHTS_FILE).is_file():
+        pytest.skip("adapters/sempa is not there")
+    return SentenceIndex.load(INDEX_ROOT / "demo")
+
+
+def test_shipped_vectors_are_those_of_the_shipped_adapter(shipped: SentenceIndex) -> None:
+    assert [recipe.adapter for recipe in shipped.recipes] == [None, sha256_of(SHIPPED / WEIGHTS_FILE)]
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["base", "sempa"])
+def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, at: int) -> None:
+    """Few changed words: found, even where they turn the meaning. One shared word of two meanings: not found."""
+    for kind in ("near-duplicate", "negation", "roles-swapped"):
+        assert _at_rank_one(shipped, kind, at) >= 0.95, kind
+    assert _at_rank_one(shipped, "homonym", at) <= 0.25
+    assert 0.4 <= _at_rank_one(shipped, "paraphrase", at) < _at_rank_one(shipped, "near-duplicate", at)
+
+
+def test_sempa_finds_at_least_as_many_paraphrases_without_shared_words(shipped: SentenceIndex) -> None:
+    assert _at_rank_one(shipped, "paraphrase", 1) >= _at_rank_one(shipped, "paraphrase", 0)

@@ -1,0 +1,272 @@
+"""What every face offers: right against brute force, the same in any company, bounded, and plain about mistakes."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.evidence.results import sts_payload, write_result
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+from sempa.reading.index import TEXTS, SentenceIndex
+from sempa.reading.texts import Corpus
+from sempa.studio import Studio, hits_payload
+from sempa.writing import Sampling
+
+TEXT = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat", "ox") for state in ("fast", "ill", "old"))
+A, B = "The hare outran the hound.", "The hound outran the hare."
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> tuple[Path, Path]:
+    SentenceIndex(Corpus(TEXT, tuple({"topic": "animals"} for _ in TEXT))).save(tmp_path / "index" / "demo")
+    return tmp_path / "index", tmp_path / "results"
+
+
+@pytest.fixture
+def studio(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> Studio:
+    return Studio(Encoder(tuned_pair), *roots)
+
+
+@pytest.fixture
+def base_alone(tiny_pair: ModelPair, roots: tuple[Path, Path]) -> Studio:
+    return Studio(Encoder(tiny_pair), *roots)
+
+
+def test_similarity_is_the_dot_product_of_embed(studio: Studio) -> None:
+    cosines = studio.similarity(A, B)
+    assert list(cosines) == ["base", "sempa"]
+    for variant, cosine in cosines.items():
+        first, second = studio.embed([A, B], variant)
+        assert cosine == pytest.approx(float(first.astype(np.float64) @ second), abs=1e-6)
+        assert np.linalg.norm(first) == pytest.approx(1, abs=1e-6)
+    assert cosines["base"] != cosines["sempa"]
+    assert studio.similarity(B, A) == pytest.approx(cosines)
+    assert all(1 - 1e-6 <= value <= 1 for value in studio.similarity(A, A).values())
+
+
+def test_a_vector_is_identical_whatever_else_is_in_the_request(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> None:
+    requests = [[A], [A, B], [B, "x" * 300, A], [*TEXT, A], [A, A]]
+    for variant in ("base", "sempa"):
+        vectors = []
+        for request in requests:
+            fresh = Studio(Encoder(tuned_pair), *roots)  # remembers nothing yet
+            rows = fresh.embed(request, variant)
+            assert rows.shape == (len(request), tuned_pair.width)
+            vectors.append(rows[request.index(A)])
+        assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
+
+
+def test_what_is_remembered_is_bounded_and_not_read_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    encode = studio.encoder.encode
+
+    def counted(sentences: list[str], *args: Any, **options: Any) -> Any:
+        read.extend(sentences)
+        return encode(sentences, *args, **options)
+
+    monkeypatch.setattr(studio.encoder, "encode", counted)
+    monkeypatch.setattr("sempa.studio.REMEMBERED", 5)
+    first = studio.embed([A, B, A], "base")
+    assert read == [A, B]
+    again = studio.embed([B, A], "base")
+    assert read == [A, B]
+    assert np.array_equal(again, first[[1, 0]])
+    many = studio.embed(TEXT, "base")
+    assert len(studio._remembered) == 5
+    assert np.array_equal(many, encode(TEXT, "base", alone=True))
+    assert studio.embed([A], "sempa").tolist() != first[:1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("sentences", "says"),
+    [
+        (["a", "b", " "], "Sentence 3 is empty"),
+        (["a", "a", ""], "Sentence 3 is empty"),
+        (["a", None], "Sentence 2 is empty"),
+        (["a", 5], "Sentence 2 is int"),
+        (["a", ["b"]], "Sentence 2 is list"),
+        ("one text", "list of texts"),
+        (5, "list of texts"),
+        (["x" * 100_000], "Sentence 1 has 100,000 characters, the limit is 5,000"),
+        (["x"] * 257, "There are 257 sentences, the limit of one request is 256"),
+        (["half \ud83e"], "half a character"),
+    ],
+)
+def test_unusable_sentences_are_named(studio: Studio, sentences: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        studio.embed(sentences, "base")
+
+
+def test_the_limits_themselves_are_allowed(studio: Studio) -> None:
+    assert studio.embed(["x"] * 256, "base").shape == (256, 32)
+    assert studio.embed(["x" * 5_000], "base").shape == (1, 32)
+    assert studio.embed([], "base").shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda s: s.embed([A], "tuned"), "no model 'tuned' here, only base and sempa"),
+        (lambda s: s.embed([], "tuned"), "no model 'tuned' here"),
+        (lambda s: s.similarity("", B), "first sentence is empty"),
+        (lambda s: s.similarity(A, "\n"), "second sentence is empty"),
+        (lambda s: s.similarity(A, "x" * 100_000), "second sentence has 100,000 characters"),
+        (lambda s: s.search(" "), "query is empty"),
+        (lambda s: s.search("x" * 5_001), "query has 5,001 characters"),
+        (lambda s: s.search("q", "nope"), "no index 'nope': choose one of demo"),
+        (lambda s: s.search("q", "../index/demo"), "no index '../index/demo'"),
+        (lambda s: s.search("q", k=0), "k is 0: choose a whole number from 1 to 100"),
+        (lambda s: s.search("q", k=101), "k is 101"),
+        (lambda s: s.search("q", k=2.5), "k is 2.5"),
+        (lambda s: s.search("q", k="3"), "k is '3'"),
+        (lambda s: s.paraphrase("", Sampling()), "sentence is empty"),
+        (lambda s: s.paraphrase(A, Sampling(), "no place"), "Template 'no place' is neither"),
+        (lambda s: s.answer(" ", Sampling()), "prompt is empty"),
+        (lambda s: next(s.answer("x" * 2_000, Sampling())), "over the model's 1,024"),
+    ],
+)
+def test_mistakes_are_input_errors(studio: Studio, ask: Callable[[Studio], object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        ask(studio)
+
+
+def _order(encoder: Encoder, query: str, variant: str) -> tuple[list[int], np.ndarray]:
+    rows = encoder.encode(TEXT, variant)
+    cosines = rows @ encoder.encode([query], variant, alone=True)[0]
+    return sorted(range(len(TEXT)), key=lambda i: -cosines[i]), cosines
+
+
+def test_search_equals_brute_force_with_the_other_model_s_ranks(studio: Studio) -> None:
+    found = studio.search(A, k=7)
+    orders = {variant: _order(studio.encoder, A, variant) for variant in ("base", "sempa")}
+    for variant, other in (("base", "sempa"), ("sempa", "base")):
+        order, cosines = orders[variant]
+        assert [ranked.hit.text for ranked in found[variant]] == [TEXT[i] for i in order[:7]]
+        assert [ranked.other_rank for ranked in found[variant]] == [orders[other][0].index(i) + 1 for i in order[:7]]
+        np.testing.assert_allclose([ranked.hit.cosine for ranked in found[variant]], cosines[order[:7]], atol=1e-5)
+    assert [ranked.other_rank for ranked in found["base"]] != list(range(1, 8))
+    assert len(studio.search(A, k=100)["base"]) == len(TEXT)
+
+
+def test_payload_says_the_same_in_json_types(studio: Studio) -> None:
+    found = studio.search(A, k=2)
+    for variant, hits in hits_payload(found).items():
+        for hit, ranked in zip(hits, found[variant], strict=True):
+            assert hit["cosine"] == pytest.approx(ranked.hit.cosine)
+            assert (hit["rank"], hit["text"], hit["other_rank"]) == (
+                ranked.hit.rank,
+                ranked.hit.text,
+                ranked.other_rank,
+            )
+            assert [type(value) for value in hit.values()] == [int, str, float, int]
+
+
+def test_standing_is_the_share_of_pairs_that_are_less_alike(studio: Studio) -> None:
+    assert studio.standing({"base": 0.5}) == {}  # no vectors yet
+    studio.read_index("demo")
+    for variant in ("base", "sempa"):
+        rows = studio.encoder.encode(TEXT, variant)
+        every = (rows @ rows.T)[~np.eye(len(TEXT), dtype=bool)]
+        for cosine in (-2.0, *np.quantile(every, [0.2, 0.5, 0.9]), 2.0):
+            share = studio.standing({variant: float(cosine)})[variant]
+            assert share == pytest.approx(float((every < cosine).mean()), abs=0.02)
+
+
+def test_progress_is_told_while_an_index_is_read_and_then_never_again(studio: Studio) -> None:
+    assert studio.missing_vectors("demo") == ["base", "sempa"]
+    lines: list[str] = []
+    studio.read_index("demo", lines.append)
+    assert lines[0].startswith("Reading the texts with base")
+    assert lines[-1] == "Reading the texts with sempa: 12 of 12"
+    assert studio.missing_vectors("demo") == []
+    lines.clear()
+    studio.read_index("demo", lines.append)
+    assert lines == []
+
+
+def test_a_large_index_is_not_read_while_a_visitor_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sempa.studio.READ_AT_ONCE", len(TEXT) - 1)
+    with pytest.raises(RecipeMismatch, match="'demo' has 12 texts and no vectors of base.*python -m sempa index demo"):
+        studio.search(A)
+
+
+def test_a_damaged_index_is_a_storage_error(studio: Studio, roots: tuple[Path, Path]) -> None:
+    (roots[0] / "demo" / "sempa.json").write_text("{}")
+    with pytest.raises(StorageError, match="damaged"):
+        studio.search(A)
+
+
+def test_base_alone_works_everywhere(base_alone: Studio) -> None:
+    assert base_alone.variants == ("base",)
+    assert list(base_alone.similarity(A, B)) == ["base"]
+    found = base_alone.search(A, k=3)
+    assert list(found) == ["base"]
+    assert [ranked.other_rank for ranked in found["base"]] == [None] * 3
+    assert list(base_alone.standing({"base": 2.0}).values()) == [1.0]
+    for texts in (
+        base_alone.paraphrase(A, Sampling(n=2, max_new_tokens=3)),
+        base_alone.answer(A, Sampling(n=2, max_new_tokens=3)),
+    ):
+        *_, last = texts
+        assert [(variant, len(written)) for variant, written in last.items()] == [("base", 2)]
+    with pytest.raises(InputError, match="no model 'sempa' here, only base"):
+        base_alone.embed([A], "sempa")
+
+
+def _written(studio: Studio, sentence: str) -> dict[str, list[str]]:
+    *_, last = studio.paraphrase(sentence, Sampling(n=2, temperature=1, max_new_tokens=12, seed=5))
+    return last
+
+
+def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> None:
+    """Each thread mixes all kinds of request; no answer may come from the model in the other one's state."""
+    asks: dict[str, Callable[[Studio, str], Any]] = {
+        "similarity": lambda s, text: s.similarity(A, text),
+        "search": lambda s, text: hits_payload(s.search(text, k=4)),
+        "paraphrase": _written,
+    }
+    texts = TEXT[:4]
+    alone = Studio(Encoder(tuned_pair), *roots)
+    expected = {(kind, text): ask(alone, text) for kind, ask in asks.items() for text in texts}
+    shared = Studio(Encoder(tuned_pair), *roots)
+    wrong: list[tuple[str, str]] = []
+    done: list[int] = []
+
+    def visit(start: int) -> None:
+        order = list(expected)
+        for kind, text in order[start:] + order[:start]:
+            if asks[kind](shared, text) != expected[kind, text]:
+                wrong.append((kind, text))
+        done.append(start)
+
+    threads = [threading.Thread(target=visit, args=(start,)) for start in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert sorted(done) == list(range(8))
+
+
+def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots: tuple[Path, Path]) -> None:
+    assert studio.sts_results() == []
+    about = {"hardware": "h", "date": "d", "precision": "p"}
+    sets = {"a-test": {"pairs": 2, "base": {"spearman": 1.0}, "sempa": {"spearman": 2.0}}}
+    own = {variant: studio.encoder.recipe(variant) for variant in ("base", "sempa")}
+    others = {**own, "sempa": own["sempa"].with_adapter("0" * 64)}
+    write_result(sts_payload(sets, "own", own, about), roots[1] / "own.json")
+    write_result(sts_payload(sets, "other", others, about), roots[1] / "other.json")
+    write_result(sts_payload(sets, "base alone", {"base": own["base"]}, about), roots[1] / "base.json")
+    (roots[1] / "speed.json").write_text('{"kind": "speed"}')
+    assert [result.text for result in studio.sts_results()] == ["own"]
+
+
+def test_demo_is_listed_first(studio: Studio, roots: tuple[Path, Path]) -> None:
+    (roots[0] / "aa").mkdir()
+    (roots[0] / "aa" / TEXTS).write_text("text\nx\n")
+    assert studio.index_names() == ["demo", "aa"]

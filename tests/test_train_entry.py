@@ -1,0 +1,196 @@
+"""`train.py` as people run it: help at once, a whole folder at the end, one line where something is wrong."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from sempa.config import Recipe
+from sempa.models.pair import ModelPair
+from sempa.models.source import sha256_of
+
+ROOT = Path(__file__).parents[1]
+FILES = {
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "sempa.json",
+    "metrics.jsonl",
+    "training.json",
+    "README.md",
+    "run.json",
+}
+DEV = "score\tsentence1\tsentence2\n" + "".join(f'{i}\tA "quoted" cat {"s" * i}at.\tA cat sat.\n' for i in range(5))
+
+
+@pytest.fixture
+def small(model_folder: Path, tmp_path: Path) -> list[str]:
+    """Return arguments of a run of two steps on a tiny model."""
+    triplets = "".join(f'a{i},"b, {i}",c{i}\n' for i in range(20))
+    (tmp_path / "triplets.csv").write_text("sent0,sent1,hard_neg\n" + triplets, encoding="utf-8")
+    (tmp_path / "dev.tsv").write_text(DEV, encoding="utf-8")
+    arguments = {"data": tmp_path / "triplets.csv", "base": model_folder, "output": tmp_path / "run"}
+    options = ["--batch-size", "4", "--max-samples", "8", "--precision", "float32", "--device", "cpu"]
+    return [*(part for name, value in arguments.items() for part in (f"--{name}", str(value))), *options]
+
+
+def _refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run train.py on arguments it must refuse and return its one line."""
+    assert train.main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if line.startswith("train.py: ")]
+    assert len(said) == 1
+    assert lines[-1] == said[0]
+    return said[0]
+
+
+def test_help_is_there_at_once() -> None:
+    """The best of three, since another process may hold the cores."""
+    durations = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+        durations.append(time.monotonic() - started)
+        assert done.returncode == 0
+        assert "--max-samples" in done.stdout
+    assert min(durations) < 0.5
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--lr", "0"], ["--template", "P9"]])
+def test_help_and_bad_settings_need_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys, train\n"
+        "try: status = train.main(sys.argv[1:])\n"
+        "except SystemExit as end: status = end.code\n"
+        "print(status, sorted({'torch', 'transformers', 'numpy', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == ("0 []" if arguments == ["--help"] else "2 []")
+
+
+def test_a_run_writes_a_whole_folder_that_opens(
+    small: list[str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([*small, "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir()} == FILES
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["samples"] for line in lines] == [4, 8]
+    assert lines[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    recipe = Recipe.load(folder)
+    assert recipe.encoder.adapter == sha256_of(folder / "adapter_model.safetensors")
+    assert recipe.encoder.base_model == str(model_folder)
+    assert recipe.training is not None
+    assert (recipe.training.batch_size, recipe.training.max_samples) == (4, 8)
+    pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
+    assert pair.adapter is not None
+    assert pair.adapter.recipe == recipe
+    ids = torch.arange(60, 80).unsqueeze(0)
+    states = [pair.hidden_states(variant, ids, torch.ones_like(ids)) for variant in ("base", "sempa")]
+    assert (states[0] - states[1]).abs().max() > 0
+    told = capsys.readouterr().out
+    assert f"python app.py --base {model_folder} --adapter {folder}" in told
+
+
+def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> None:
+    assert train.main([*small, "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["samples"] == 8
+    assert [point["samples"] for point in facts["scores"]] == [0, 8]
+    assert facts["data"]["sha256"] == sha256_of(tmp_path / "triplets.csv")
+    assert facts["data"]["summary"] == "20 triplets; 2 held out"
+    assert facts["precision"].startswith("float32 on cpu")
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nbase_model: ")
+    for part in ("license: cc0-1.0", "By nobody.", f"`{facts['data']['sha256']}`", "library_name: peft"):
+        assert part in card
+    for point in facts["scores"]:
+        assert f"| {point['samples']} | {point['score']:.2f} |" in card
+
+
+def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:
+    arguments = ["--base", str(model_folder), "--output", str(tmp_path / "run"), "--max-samples", "16"]
+    assert train.main([*arguments, "--precision", "float32", "--device", "cpu"]) == 0
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["data"]["name"] == "sample triplets"
+    assert "held-out triplets" in facts["score_name"]
+
+
+def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*small, "--dev", str(tmp_path / "dev.tsv")]) == 0
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["score_name"].startswith("Spearman x100 on ")
+    assert "(5 pairs," in facts["score_name"]
+    assert facts["dev"] == "dev.tsv"
+    assert facts["data"]["summary"] == "20 triplets"
+    assert "Spearman x100" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--data", "{tmp}/nowhere.csv"], "The triplet file {tmp}/nowhere.csv does not exist"),
+        (["--data", "{tmp}/dev.tsv"], "has the columns"),
+        (["--dev", "{tmp}/nowhere.tsv"], "The file of scored pairs {tmp}/nowhere.tsv does not exist"),
+        (["--dev", "{tmp}/triplets.csv"], "lacks the columns score, sentence1, sentence2"),
+        (["--base", "{tmp}/nowhere"], "The folder {tmp}/nowhere does not exist"),
+        (["--data", "no such thing"], "no such thing is neither a file here nor a hub data set"),
+        (["--precision", "float16"], "Training in float16 gives NaN"),
+        (["--precision", "fp32"], "Precision 'fp32' is unknown"),
+        (["--max-length", "3"], "No pair is within 3 tokens: raise --max-length."),
+        (["--resume"], "There is no run to resume"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], message: str
+) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    said = _refusal([*small, *(part.format(tmp=tmp_path) for part in change)], capsys)
+    assert message.format(tmp=tmp_path) in said
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_an_existing_output_is_refused(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").mkdir()
+    assert "run exists already" in _refusal(small, capsys)
+
+
+def test_a_dev_row_that_cannot_be_read_leaves_no_run_behind(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev.tsv").write_text(DEV + "3\t\tA cat.\n", encoding="utf-8")
+    assert "is empty" in _refusal([*small, "--dev", str(tmp_path / "dev.tsv")], capsys)
+    assert not (tmp_path / "run.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--lr", "0.5"], "config.lr: 0.0002 then, 0.5 now"),
+        (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
+        (["--dev", "{tmp}/dev.tsv"], "dev: None then"),
+    ],
+)
+def test_resuming_with_other_settings_names_the_field(
+    small: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: list[str],
+    named: str,
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        assert train.main(small) == 130
+    assert "Add --resume with the same --output" in capsys.readouterr().err
+    said = _refusal([*small, "--resume", *(part.format(tmp=tmp_path) for part in change)], capsys)
+    assert named in said
+    assert train.main([*small, "--resume"]) == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES

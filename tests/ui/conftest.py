@@ -1,0 +1,60 @@
+"""A studio on the tiny pair with an index of its own, and a guard that lets nothing out of this machine."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+from sempa.reading.index import SentenceIndex
+from sempa.reading.texts import Corpus
+from sempa.studio import Studio
+
+TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
+HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")  # noqa: S104
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, adapter_folder: Path) -> Studio:
+    """Return a studio of the tiny tuned pair, its texts read already."""
+    root = tmp_path_factory.mktemp("studio")
+    SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(root / "index" / "demo")
+    pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
+    made = Studio(Encoder(pair), root / "index", root / "results")
+    made.read_index("demo")
+    return made
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[list[str]]:
+    """Refuse every connection and look-up beyond this machine; the list holds those that were tried."""
+    tried: list[str] = []
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def refuse(host: Any) -> None:
+        if isinstance(host, bytes):
+            host = host.decode()
+        if host and host not in HERE:
+            tried.append(str(host))
+            raise OSError(f"{host} is outside")
+
+    def guarded(real: Any) -> Any:
+        def connects(self: socket.socket, address: Any) -> Any:
+            if isinstance(address, tuple):  # a local socket has a path instead
+                refuse(address[0])
+            return real(self, address)
+
+        return connects
+
+    def looks_up(host: Any, *args: Any, **options: Any) -> Any:
+        refuse(host)
+        return getaddrinfo(host, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        patch.setattr(socket, "getaddrinfo", looks_up)
+        yield tried

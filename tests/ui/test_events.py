@@ -1,0 +1,137 @@
+"""Mistakes become messages, bugs stay bugs, and stopping reaches the one who asked."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from sempa.errors import InputError, SempaError
+from sempa.ui.events import Stops, for_people
+from sempa.ui.streaming import Once, shown
+
+
+def _answers(what: Exception | None) -> str:
+    if what:
+        raise what
+    return "answer"
+
+
+def _streams(what: Exception | None) -> Iterator[str]:
+    yield "first"
+    if what:
+        raise what
+    yield "last"
+
+
+class Face:
+    def answers(self, what: Exception | None) -> str:
+        return _answers(what)
+
+    def streams(self, what: Exception | None) -> Iterator[str]:
+        yield from _streams(what)
+
+
+def _run(handler: Any, what: Exception | None) -> list[str]:
+    made = for_people(handler)(what)
+    return [made] if isinstance(made, str) else list(made)
+
+
+HANDLERS = [_answers, _streams, Face().answers, Face().streams]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("kind", [SempaError, InputError])
+def test_a_mistake_becomes_a_message(handler: Any, kind: type[SempaError]) -> None:
+    with pytest.raises(gr.Error) as caught:
+        _run(handler, kind("k is 0: choose 1 to 100."))
+    assert caught.value.message == "k is 0: choose 1 to 100."
+    assert not caught.value.print_exception
+    assert isinstance(caught.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_bug_stays_a_bug(handler: Any) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _run(handler, ZeroDivisionError())
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_answers_pass_through_and_streams_stay_streams(handler: Any) -> None:
+    streams = inspect.isgeneratorfunction(inspect.unwrap(handler))
+    assert _run(handler, None) == (["first", "last"] if streams else ["answer"])
+    assert inspect.isgeneratorfunction(for_people(handler)) == streams
+
+
+def test_closing_a_stream_closes_the_handler() -> None:
+    closed: list[bool] = []
+
+    def handler() -> Iterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    stream = for_people(handler)()
+    next(stream)
+    stream.close()
+    assert closed == [True]
+
+
+def test_stop_reaches_only_the_visitor_who_asks() -> None:
+    stops = Stops()
+    with stops.running("ada") as ada, stops.running("bob") as bob, stops.running(None) as nobody:
+        assert (ada(), bob(), nobody()) == (False, False, False)
+        stops.stop("ada")
+        assert (ada(), bob(), nobody()) == (True, False, False)
+        stops.stop(None)
+        stops.stop("carol")
+        assert (bob(), nobody()) == (False, False)
+
+
+def test_a_stop_does_not_outlive_the_writing_it_was_meant_for() -> None:
+    stops = Stops()
+    with stops.running("ada") as first:
+        stops.stop("ada")
+        assert first()
+    stops.stop("ada")
+    with stops.running("ada") as second:
+        assert not second()
+
+
+def test_the_end_of_an_older_writing_leaves_the_newer_one_stoppable() -> None:
+    stops = Stops()
+    older = stops.running("ada")
+    older.__enter__()
+    with stops.running("ada") as newer:
+        older.__exit__(None, None, None)
+        stops.stop("ada")
+        assert newer()
+
+
+def test_growing_texts_end_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.2, 0.2, 0.25, 0.29, 0.31, 0.31, 0.35])
+    monkeypatch.setattr("sempa.ui.streaming.time.monotonic", lambda: next(clock))
+    texts = [{"base": ["a" * n]} for n in range(1, 6)]
+    cards = list(shown(iter(texts)))
+    assert [card.count("a" * 5) for card in cards][-1] == 1
+    assert [max(n for n in range(6) if "a" * n + "<" in card) for card in cards] == [1, 4, 5]
+    assert list(shown(iter([]))) == ['<div class="sp-say" role="status">Stopped before the first word.</div>']
+
+
+def test_a_worked_example_is_written_once() -> None:
+    written: list[int] = []
+
+    def write() -> Iterator[str]:
+        written.append(1)
+        yield from ("a", "ab", "abc")
+
+    once = Once(write)
+    leaver = once.stream()
+    assert next(leaver) == "a"
+    leaver.close()
+    assert list(once.stream()) == ["a", "ab", "abc"]
+    assert list(once.stream()) == ["abc"]
+    assert written == [1, 1]

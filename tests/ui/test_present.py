@@ -1,0 +1,130 @@
+"""Whatever comes from outside is shown as text, and figures as they are."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from sempa.evidence.results import StsResult
+from sempa.reading.index import Hit
+from sempa.studio import RankedHit
+from sempa.templates import PARAPHRASE_TEMPLATES
+from sempa.ui import present
+
+EVIL = "<script>alert('1')</script>\"&"
+SHOWN = "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;&quot;&amp;"
+
+
+def _hit(rank: int, other: int | None, text: str = "text", cosine: float = 0.5, topic: str = "") -> RankedHit:
+    return RankedHit(Hit(3, text, cosine, rank, {"topic": topic} if topic else {}), other)
+
+
+def _result(text: str = "raw", sets: dict | None = None, hardware: str = "two cores") -> StsResult:
+    sets = sets or {
+        "sts-test": {"pairs": 9, "base": {"spearman": 60.0}, "sempa": {"spearman": 62.5}},
+        "b-dev": {"pairs": 9, "base": {"spearman": 10.0}, "sempa": {"spearman": 9.0}},
+    }
+    about = {"date": hardware, "hardware": hardware, "precision": hardware}
+    return StsResult(text, "tiny", None, text, sets, about)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        present.header([EVIL]),
+        present.say(EVIL),
+        present.hit_cards({"base": [_hit(1, 2, text=EVIL)]}),
+        present.hit_cards({"base": [_hit(1, 2, topic=EVIL)]}),
+        present.text_cards({"base": [EVIL]}, done=False),
+        present.text_cards({"base": [EVIL, "x"]}, done=True),
+        present.fact_table([(EVIL, "x")]),
+        present.fact_table([("x", EVIL)]),
+        present.sts_table(_result(text=EVIL)),
+        present.sts_table(_result(hardware=EVIL)),
+        present.sts_table(_result(sets={EVIL: {"pairs": 1, "base": {"spearman": 1.0}}})),
+    ],
+)
+def test_text_from_outside_is_escaped(html: str) -> None:
+    assert SHOWN in html
+    assert "<script" not in html
+
+
+def _plain(html: str) -> list[str]:
+    """Return the texts between tags."""
+    return [text.strip() for text in re.split(r"<[^>]*>", html) if text.strip()]
+
+
+def test_similarity_shows_three_decimals_and_the_standing() -> None:
+    html = present.similarity_cards({"base": 0.98765, "sempa": -0.25}, {"base": 0.5, "sempa": 0.9995})
+    base, sempa = html.split("</section>")[:2]
+    assert _plain(base)[:3] == ["Base", "adapter off", "0.988"]
+    assert "closer than 50.0 % of random pairs" in base
+    assert "width:50.0%" in base
+    assert _plain(sempa)[:3] == ["SemPA", "adapter on", "-0.250"]
+    assert "closer than 99.9+ % of random pairs" in sempa
+
+
+@pytest.mark.parametrize(("cosine", "width"), [(0.25, "25.0%"), (-0.5, "0.0%"), (1.0, "100.0%")])
+def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine: float, width: str) -> None:
+    html = present.similarity_cards({"base": cosine}, {})
+    assert f"width:{width}" in html
+    assert "random pairs" not in html
+
+
+@pytest.mark.parametrize(
+    ("rank", "other", "expected"),
+    [
+        (1, 1, "same rank in SemPA"),
+        (2, 1_234, "▲ rank 1,234 in SemPA"),
+        (9, 3, "▼ rank 3 in SemPA"),
+    ],
+)
+def test_a_hit_says_where_the_other_model_ranks_it(rank: int, other: int, expected: str) -> None:
+    html = present.hit_cards({"base": [_hit(rank, other, topic="sea", cosine=1.0000002)]})
+    assert _plain(html)[2:] == ["text", f"{rank}.", "cosine 1.000", expected, "sea"]
+
+
+def test_a_hit_of_a_model_alone_names_no_other() -> None:
+    html = present.hit_cards({"base": [_hit(1, None)]})
+    assert "sp-move" not in html
+    assert "SemPA" not in html
+
+
+def test_each_side_names_the_other_model() -> None:
+    html = present.hit_cards({"base": [_hit(1, 2)], "sempa": [_hit(1, 2)]})
+    assert [text for text in _plain(html) if "rank" in text] == ["▲ rank 2 in SemPA", "▲ rank 2 in Base"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "done", "expected"),
+    [
+        ([""], False, ["…"]),
+        ([""], True, ["nothing written"]),
+        (["one", ""], False, ["one", "…"]),
+        (["one", ""], True, ["one", "nothing written"]),
+    ],
+)
+def test_empty_answers_are_said(texts: Sequence[str], done: bool, expected: list[str]) -> None:
+    assert _plain(present.text_cards({"base": texts}, done))[2:] == expected
+
+
+def test_sts_table_shows_sets_mean_and_change() -> None:
+    html = present.sts_table(_result())
+    rows = [_plain(row) for row in re.findall("<tr>.*?</tr>", html)]
+    assert rows[0][:3] == ["set", "Base", "SemPA"]
+    assert rows[1][:3] == ["sts-test", "60.00", "62.50"]
+    assert rows[-1][1:] == ["60.00", "62.50", "+2.50"]  # the dev set is left out
+    assert "two cores" in html
+
+
+def test_sts_table_of_one_model_shows_no_change() -> None:
+    html = present.sts_table(_result(sets={"a": {"pairs": 1, "base": {"spearman": 41.0}}}))
+    assert [_plain(row) for row in re.findall("<tr>.*?</tr>", html)][:2] == [["set", "Base"], ["a", "41.00"]]
+    assert "change" not in html
+
+
+def test_every_template_can_be_chosen_with_its_words_shown() -> None:
+    choices = present.paraphrase_choices()
+    assert [value for _, value in choices] == list(PARAPHRASE_TEMPLATES)
+    for shown, value in choices:
+        assert shown == f"{value}: {PARAPHRASE_TEMPLATES[value].replace('{sentence}', '…')}"
