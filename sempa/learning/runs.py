@@ -153,6 +153,7 @@ class RunFolder:
             ) from error
         for folder in (*self.output.glob("checkpoint-*"), *self.output.glob("best-*")):
             shutil.rmtree(folder, ignore_errors=True)
+        (self.output / FACTS).unlink(missing_ok=True)  # only resuming needs it, and it names paths of this machine
         return self.output
 
 
