@@ -1,4 +1,4 @@
-"""Tiny random models by architecture, a byte tokenizer made in memory, and pairs of both: no network, no real weights."""
+"""Tiny random models by architecture, a byte tokenizer made in memory, and pairs of both: no network is needed."""
 
 import os
 
@@ -93,7 +93,7 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def make_tokenizer() -> MakeTokenizer:
-    """Return a maker of byte-level tokenizers: `bos` puts <s> in front, `pad` names a pad token, `chat` gives ChatML."""
+    """Return a maker of byte-level tokenizers: `bos` puts <s> first, `pad` names a pad token, `chat` gives ChatML."""
 
     def make(*, bos: bool = False, pad: str | None = None, chat: bool = False) -> PreTrainedTokenizerFast:
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

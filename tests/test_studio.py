@@ -17,7 +17,9 @@ from sempa.reading.texts import Corpus
 from sempa.studio import Studio, hits_payload
 from sempa.writing import Sampling
 
-TEXT = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat", "ox") for state in ("fast", "ill", "old"))
+TEXT = tuple(
+    f"The {animal} is {state}." for animal in ("hare", "hound", "cat", "ox") for state in ("fast", "ill", "old")
+)
 A, B = "The hare outran the hound.", "The hound outran the hare."
 
 

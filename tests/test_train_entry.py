@@ -22,7 +22,6 @@ FILES = {
     "metrics.jsonl",
     "training.json",
     "README.md",
-    "run.json",
 }
 DEV = "score\tsentence1\tsentence2\n" + "".join(f'{i}\tA "quoted" cat {"s" * i}at.\tA cat sat.\n' for i in range(5))
 

@@ -17,7 +17,11 @@ from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.writing import Sampling, write
 
-PROMPTS = ["The hare outran the hound.", "?", "Größe 漢字 🦊 and a good deal more text after it, so that lengths differ."]
+PROMPTS = [
+    "The hare outran the hound.",
+    "?",
+    "Größe 漢字 🦊 and a good deal more text after it, so that lengths differ.",
+]
 GREEDY = Sampling(n=1, temperature=0, max_new_tokens=40)
 DRAWN = Sampling(n=4, temperature=1.0, top_p=0.95, max_new_tokens=30, seed=3)
 

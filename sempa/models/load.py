@@ -3,8 +3,11 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -82,11 +85,13 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
     Weights come from safetensors or GGUF alone, never from a pickle. Raises: ModelUnavailable, naming the model and
     the cure, when it is missing, gated, unreachable, damaged or not a causal language model.
     """
-    where: dict[str, str] = {}
+    where: dict[str, Any] = {}
     if source.gguf_file:
         where["gguf_file"] = source.gguf_file
     if source.revision:
         where["revision"] = source.revision
+    if not Path(source.location).exists() and not _hub_answers(source):
+        where["local_files_only"] = True
     # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
     quantization = {"quantization_config": GgufConfig(dequantize=True)} if source.gguf_file else {}
     transformers_logging.disable_progress_bar()
@@ -103,6 +108,18 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
             f"or choose another --base."
         )
     return model.eval(), tokenizer
+
+
+def _hub_answers(source: ModelSource) -> bool:
+    """Ask the hub once: where it cannot be reached, its client would try every file of a model for half a minute."""
+    try:
+        HfApi().model_info(source.location, revision=source.revision, timeout=10)
+    except HfHubHTTPError:
+        return True  # it answers; what it has against the model is told when the files are asked for
+    except Exception as error:  # the network errors of whichever HTTP client the hub's client uses
+        log.info("The hub does not answer (%s): only the local cache is used.", error)
+        return False
+    return True
 
 
 def _explain(name: str, error: Exception) -> str:

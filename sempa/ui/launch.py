@@ -1,5 +1,8 @@
 """Serve the page: what Gradio users expect of the usual options, and one sentence when it cannot be."""
 
+import os
+import socket
+
 import gradio as gr
 
 from sempa.errors import SempaError
@@ -23,8 +26,9 @@ def launch(
 ) -> gr.Blocks:
     """Build and serve the page; return when it is stopped, or at once when `block` is false.
 
-    Raises: SempaError if the port is taken or MCP's package is missing.
+    Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
     """
+    _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     page = build_page(studio).queue(max_size=MAX_QUEUE)
     try:
         page.launch(
@@ -49,6 +53,19 @@ def launch(
     except ImportError as error:
         raise SempaError('--mcp needs the MCP package: pip install "gradio[mcp]".') from error
     return page
+
+
+def _require_own_address(name: str | None) -> None:
+    """Raise unless this machine can listen on an address; Gradio would try a hundred ports for minutes."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(name or "127.0.0.1", 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        raise SempaError(
+            f"{name} is no address of this machine ({error.strerror or error}): use 127.0.0.1 for this machine alone, "
+            f"0.0.0.0 for every network."
+        ) from error
 
 
 def _theme() -> gr.themes.Base:

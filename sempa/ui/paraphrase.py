@@ -65,7 +65,10 @@ def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
             seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
     out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates")
     inputs = [sentence, template, n, temperature, top_p, tokens, seed]
+    opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
+    # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
+    gr.on([run.click, sentence.submit], None, cancels=[opened], **PRIVATE)
     writing = gr.on([run.click, sentence.submit], answer, inputs, out, **LANE, **PRIVATE)
-    stop.click(stops.stop_of, None, None, cancels=[writing], queue=False, **PRIVATE)
+    stop.click(None, cancels=[writing, opened], **PRIVATE)
+    stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
     gr.Examples([[text] for text in EXAMPLES], [sentence], label="Try", **PRIVATE)
-    page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)

@@ -39,7 +39,7 @@ def test_a_run_is_partial_until_it_is_finished(tmp_path: Path) -> None:
     (best / "adapter_model.safetensors").write_bytes(b"weights")
     assert not run.output.exists()
     assert run.finish(best) == run.output
-    assert {file.name for file in run.output.iterdir()} == {"run.json", "metrics.jsonl", "adapter_model.safetensors"}
+    assert {file.name for file in run.output.iterdir()} == {"metrics.jsonl", "adapter_model.safetensors"}
     assert not run.partial.exists()
 
 

@@ -51,7 +51,7 @@ class _Session:
     def __init__(self, make_pair: MakePair, output: Path, config: TrainConfig = CONFIG, resume: bool = False) -> None:
         self.run = RunFolder.open(output, {}, resume=resume)
         self.run.begin({})
-        self.model = TuningModel(make_pair(), config)
+        self.model = TuningModel(make_pair(num_hidden_layers=1), config)
         self.scored = 0
         self.steps = train(self.model, _pairs(), config, self.run, self._score)
 
@@ -124,6 +124,14 @@ def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> Non
     scored = [step for step in session.steps if step.score is not None]
     assert [step.is_best for step in scored] == [True, True, False]
     assert set(session.adapters()) == {"best-000000032", "best-000000064"}
+
+
+def test_a_resumed_run_knows_the_best_score_so_far(make_pair: MakePair, tmp_path: Path) -> None:
+    for score, take in ((5.0, 9), (3.0, 24)):
+        session = _Session(make_pair, tmp_path / "run", resume=take == 24)
+        steps = list(islice(train(session.model, _pairs(), CONFIG, session.run, lambda score=score: score), take))
+    assert [(step.score, step.is_best) for step in steps if step.score is not None] == [(3.0, False)] * 2
+    assert set(session.adapters()) == {"best-000000032"}
 
 
 @pytest.mark.parametrize("after", [1, 8, 11, 24])

@@ -5,8 +5,10 @@ import logging
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors import safe_open
@@ -25,17 +27,19 @@ SaveModel = Callable[..., Path]
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every attempt to look a host up or to connect fail the test, hub not told to be offline."""
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the attempts to look a host up or to connect; all fail, and nobody is told to be offline."""
+    attempts: list[object] = []
 
-    def refuse(*args: object, **_: object) -> None:
-        raise AssertionError(f"a connection was attempted: {args}")
+    def refuse(*arguments: object, **_: object) -> None:
+        attempts.append(arguments)
+        raise OSError("no network here")
 
-    import huggingface_hub.constants
-
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
+    return attempts
 
 
 def _open(base: Path, adapter: Path | str | None = None) -> ModelPair:
@@ -72,19 +76,15 @@ def test_saved_folder_is_plain_peft(adapter_folder: Path, model_folder: Path) ->
         assert not any("lm_head" in name or "embed" in name for name in weights.keys())  # noqa: SIM118
 
 
-@pytest.mark.usefixtures("no_network")
-def test_saving_and_attaching_open_no_connection(model_folder: Path, make_tuning: MakeTuning, tmp_path: Path) -> None:
+def test_saving_and_attaching_open_no_connection(
+    model_folder: Path, make_tuning: MakeTuning, tmp_path: Path, connections: list[object]
+) -> None:
     """PEFT asks the hub for the base's vocabulary unless it is told not to."""
     pair = _open(model_folder)
-    tuning = make_tuning(ModelPair(pair._model, pair.tokenizer, _named(pair, "owner/a-model-on-the-hub")))
-    tuning.save(tmp_path / "adapter")
+    pair.info = replace(pair.info, name="owner/a-model-on-the-hub")
+    make_tuning(pair).save(tmp_path / "adapter")
     assert _open(model_folder, tmp_path / "adapter").variants == ("base", "sempa")
-
-
-def _named(pair: ModelPair, name: str) -> object:
-    from dataclasses import replace
-
-    return replace(pair.info, name=name)
+    assert connections == []
 
 
 def test_a_fresh_adapter_changes_nothing_and_is_float32(tiny_pair: ModelPair, make_tuning: MakeTuning) -> None:

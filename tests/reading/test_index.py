@@ -116,7 +116,7 @@ def test_another_recipe_is_refused_naming_the_field_that_differs(index: Sentence
 
 
 ODD = Corpus(
-    ("None", "NA", "null", "nan", "She said \"no, thanks\"", "two\nlines", "Größe 漢字 🦊", "a,b;c", "a\rb", "'"),
+    ("None", "NA", "null", "nan", 'She said "no, thanks"', "two\nlines", "Größe 漢字 🦊", "a,b;c", "a\rb", "'"),
     (
         *({"topic": 'a "quoted", one', "note": "line 1\nline 2"}, {"größe": "漢字"}, {"topic": "NA"}),
         *({"topic": "a\rb"}, {"text_": "x"}, {}, {"topic": " "}, {"a,b": "c"}, {"topic": "None"}, {"0": "0"}),

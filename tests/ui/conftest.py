@@ -14,7 +14,7 @@ from sempa.reading.texts import Corpus
 from sempa.studio import Studio
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
-HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")  # noqa: S104
+HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The page as programs see it: four endpoints that answer as the studio does, and nothing that leaves the machine."""
 
+import ast
 import asyncio
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from sempa.ui.launch import launch
 from sempa.writing import Sampling
 
 A, B = "The hare outran the hound.", "Größe 漢字 <script>alert(1)</script>"
+FOUR = ("embed", "paraphrase", "search", "similarity")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def client(page: gr.Blocks) -> Client:
 
 def test_four_named_endpoints_and_no_other(client: Client) -> None:
     told = client.view_api(return_format="dict", print_info=False)
-    assert set(told["named_endpoints"]) == {"/similarity", "/embed", "/search", "/paraphrase"}
+    assert set(told["named_endpoints"]) == {f"/{name}" for name in FOUR}
     assert told["unnamed_endpoints"] == {}
     names = {name: [p["parameter_name"] for p in api["parameters"]] for name, api in told["named_endpoints"].items()}
     assert names == {
@@ -45,12 +47,12 @@ def test_four_named_endpoints_and_no_other(client: Client) -> None:
     }
 
 
-@pytest.mark.parametrize("number", range(40))
-def test_no_event_of_the_page_answers_programs(page: gr.Blocks, client: Client, number: int) -> None:
-    if number not in page.fns or page.fns[number].api_name in ("similarity", "embed", "search", "paraphrase"):
-        pytest.skip("no such event, or one of the four")
-    with pytest.raises(ValueError, match="Invalid function index|Cannot find|not a valid"):
-        client.predict(fn_index=number)
+def test_no_event_of_the_page_is_offered_to_programs(page: gr.Blocks, client: Client) -> None:
+    events = [number for number, event in page.fns.items() if event.api_name not in FOUR]
+    assert len(events) > 10
+    for number in events:
+        with pytest.raises(ValueError, match="(?i)invalid|cannot"):
+            client.predict(fn_index=number)
 
 
 def test_similarity_is_the_studio_s_and_agrees_with_embed(client: Client, studio: Studio) -> None:
@@ -80,7 +82,6 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
     [
         ("/similarity", ("", B), "The first sentence is empty"),
         ("/similarity", (A, "x" * 100_000), "The second sentence has 100,000 characters"),
-        ("/similarity", (A, "half \ud83e"), "half a character"),
         ("/embed", (["a", ""], "base"), "Sentence 2 is empty"),
         ("/embed", (["a", 3], "base"), "Sentence 2 is int"),
         ("/embed", ("one text", "base"), "list of texts"),
@@ -114,7 +115,7 @@ def test_nothing_leaves_the_machine(client: Client, outside: list[str]) -> None:
     client.predict(A, api_name="/search")
     client.predict(A, 1, 0.0, 3, 0, api_name="/paraphrase")
     assert outside == []
-    with pytest.raises(OSError, match="outside"):
+    with pytest.raises(httpx.ConnectError, match="outside"):  # the guard is on
         httpx.get("http://example.com")
     assert outside == ["example.com"]
     outside.clear()
@@ -153,9 +154,8 @@ def test_mcp_offers_exactly_the_four_as_tools(studio: Studio, outside: list[str]
         tools, answer = _tool(page.local_url, "similarity", {"sentence_a": A, "sentence_b": B})
     finally:
         page.close(verbose=False)
-    assert sorted(listed) == sorted(tools) == ["embed", "paraphrase", "search", "similarity"]
-    for cosine in studio.similarity(A, B).values():
-        assert f"{cosine:.6f}"[:8] in answer
+    assert sorted(listed) == sorted(tools) == list(FOUR)
+    assert ast.literal_eval(answer) == studio.similarity(A, B)
     assert outside == []
 
 

@@ -1,0 +1,143 @@
+"""The command line prints what the studio computes, as JSON that parses."""
+
+import io
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from sempa.cli import main
+from sempa.evidence.results import read_sts_results
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+from sempa.reading.index import SentenceIndex, index_folder
+from sempa.reading.texts import Corpus
+from sempa.studio import Studio, hits_payload
+
+TEXTS = ("The hare is fast.", "None", "Größe, 漢字", "The hound is ill.", "Nobody saw the cat.")
+A, B = "The hare outran the hound.", "The hound outran the hare."
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of indexes that stands for the project's own, with a `demo` in it."""
+    folder = tmp_path / "index"
+    SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
+    monkeypatch.setattr("sempa.studio.Studio", partial(Studio, index_root=folder))
+    monkeypatch.setattr("sempa.reading.index.index_folder", lambda name: index_folder(name, folder))
+    return folder
+
+
+@pytest.fixture
+def model(model_folder: Path, adapter_folder: Path) -> list[str]:
+    return ["--base", str(model_folder), "--adapter", str(adapter_folder), "--precision", "float32", "--device", "cpu"]
+
+
+@pytest.fixture
+def studio(tuned_pair: ModelPair, root: Path) -> Studio:
+    return Studio(Encoder(tuned_pair), root)
+
+
+def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("variant", [None, "base", "sempa"])
+def test_embed_prints_a_row_a_sentence(
+    model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str], variant: str | None
+) -> None:
+    asked = ["--variant", variant] if variant else []
+    rows = [json.loads(line) for line in _said(capsys, "embed", A, B, *asked, *model).splitlines()]
+    np.testing.assert_allclose(rows, studio.embed([A, B], variant or "sempa"), atol=1e-6)
+
+
+def test_embed_reads_standard_input(
+    model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{A}\n{TEXTS[2]}\n"))
+    rows = [json.loads(line) for line in _said(capsys, "embed", *model).splitlines()]
+    np.testing.assert_allclose(rows, studio.embed([A, TEXTS[2]], "sempa"), atol=1e-6)
+
+
+def test_similarity_is_the_studio_s(model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(_said(capsys, "similarity", A, B, *model)) == studio.similarity(A, B)
+
+
+def test_search_is_the_studio_s(model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(_said(capsys, "search", A, "-k", "3", *model))
+    assert found == hits_payload(studio.search(A, k=3))
+
+
+def test_index_builds_one_that_search_finds(
+    model: list[str], studio: Studio, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text('id,what\n1,None\n2,"Größe, 漢字"\n3,The hare is fast.\n', encoding="utf-8")
+    said = _said(capsys, "index", "mine", "--texts", str(tmp_path / "rows.csv"), "--column", "what", *model)
+    assert "3 texts, read with base and sempa" in said
+    made = SentenceIndex.load(root / "mine")
+    assert made.corpus == Corpus(("None", "Größe, 漢字", "The hare is fast."), ({"id": "1"}, {"id": "2"}, {"id": "3"}))
+    assert made.recipes == [studio.encoder.recipe(variant) for variant in ("base", "sempa")]
+    found = json.loads(_said(capsys, "search", "None", "--index", "mine", "-k", "9", *model))
+    assert found == hits_payload(studio.search("None", "mine", 9))
+    assert found["sempa"][0]["text"] == "None"
+    assert found["sempa"][0]["cosine"] == pytest.approx(1, abs=1e-5)
+
+
+def test_index_without_texts_adds_the_vectors_of_another_model(
+    model: list[str], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base_alone = [*model[:2], *model[4:]]
+    assert "read with base." in _said(capsys, "index", "demo", *base_alone)
+    assert [recipe.adapter is None for recipe in SentenceIndex.load(root / "demo").recipes] == [True]
+    _said(capsys, "index", "demo", *model)
+    demo = SentenceIndex.load(root / "demo")
+    assert [recipe.adapter is None for recipe in demo.recipes] == [True, False]
+    assert demo.corpus.texts == TEXTS
+
+
+def test_evaluate_measures_both_models_and_writes_a_result(
+    model: list[str], studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [(TEXTS[i], TEXTS[j], (3 * i + j) / 4) for i in range(5) for j in range(5) if i != j]
+    lines = ["sentence1\tsentence2\tscore", *(f"{a}\t{b}\t{score}" for a, b, score in pairs)]
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "tiny-test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = tmp_path / "results" / "tiny.json"
+    said = _said(capsys, "evaluate", "sts", "--data", str(tmp_path / "sets"), "--json", str(out), *model)
+    (result,) = read_sts_results(out.parent)
+    assert result.adapter == studio.encoder.recipe("sempa").adapter
+    for variant in ("base", "sempa"):
+        cosines = [float(np.dot(*studio.embed([a, b], variant))) for a, b, _ in pairs]
+        expected = 100 * spearmanr(cosines, [score for *_, score in pairs]).statistic
+        assert result.sets["tiny-test"][variant]["spearman"] == pytest.approx(expected, abs=0.01)
+        assert f"{expected:.2f}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["embed", " "], "empty"),
+        (["similarity", "", "b"], "The first sentence is empty"),
+        (["search", "q", "--index", "../demo"], "no index '../demo': choose one of demo"),
+        (["search", "q", "-k", "0"], "k is 0"),
+        (["index", "../x", "--texts", "FILE"], "'../x' is no index name"),
+        (["index", "mine", "--texts", "/no/such/file.csv"], "/no/such/file.csv does not exist"),
+        (["index", "mine"], "mine"),
+        (["evaluate", "sts", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    model: list[str], root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main([*arguments, *model]) == 2
+    told = capsys.readouterr()
+    said = [line for line in told.err.splitlines() if line.startswith("sempa: ")]
+    assert len(said) == 1
+    assert says in said[0]
+    assert "Traceback" not in told.err
+    assert told.out == ""
+    assert [path.name for path in root.iterdir()] == ["demo"]
