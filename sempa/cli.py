@@ -154,13 +154,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     from sempa.evidence.results import sts_payload, write_result
     from sempa.evidence.sts import read_scored_pairs, sts_figures
     from sempa.machine import hardware, versions
+    from sempa.models.source import sha256_of
 
     encoder = open_encoder(args)
     readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
     sets = {}
     for path in _files_of_pairs(args.data):
         pairs = read_scored_pairs(path)
-        sets[path.stem] = sts_figures(readers, pairs)
+        sets[path.stem] = sts_figures(readers, pairs) | {"sha256": sha256_of(path)}
         print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
     about = {
         "precision": str(encoder.pair.info.precision),

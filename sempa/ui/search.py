@@ -10,11 +10,11 @@ from sempa.ui.present import hit_cards, say
 
 FIRST_K = 5
 EXAMPLES = [
-    "Nobody believed the sailor's story.",
-    "How do I keep my tomatoes from splitting?",
-    "money I cannot get back",
-    "the dog chased the cat",
-    "a place where trains wait",
+    "Wind and rain are on the way.",
+    "Why does my code crash only on Fridays?",
+    "The goalkeeper saved the match.",
+    "The trip was cancelled and I want my money back.",
+    "Nobody in the audience made a sound.",
 ]
 
 

@@ -1,0 +1,104 @@
+"""The started app on the real model, a browser, and pages that notice errors and requests to elsewhere."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sempa.models.adapters import SHIPPED, shipped_adapter
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 240
+"""Seconds; on two free cores nothing takes a tenth of it."""
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"{CHROMIUM} is not there")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start app.py and yield its address."""
+    adapter = os.environ.get("SEMPA_TEST_ADAPTER") or shipped_adapter()
+    if adapter is None:
+        pytest.skip(f"{SHIPPED} is not there: train it, or name one in SEMPA_TEST_ADAPTER")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--server-port", str(port), "--adapter", adapter]
+    said = tmp_path_factory.mktemp("app") / "said"
+    with said.open("w") as stream:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream)
+        try:
+            _wait_for(port, process, said)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert "Traceback" not in said.read_text()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"app.py did not start: {said.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def client(app: str) -> Any:
+    """Return the endpoints of the same app, as programs see them."""
+    from gradio_client import Client
+
+    return Client(app, verbose=False)
+
+
+@pytest.fixture(params=[1280, 390])
+def width(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens the page at a width; afterwards, no page may have said or asked for anything bad."""
+    bad: list[str] = []
+    contexts = []
+
+    def opened(width: int = 1280, theme: str = "light", tab: str = "Similarity") -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: bad.append(str(error)))
+        page.on("request", lambda asked: bad.append(asked.url) if _is_elsewhere(asked.url, app) else None)
+        page.goto(f"{app}?__theme={theme}")
+        page.wait_for_selector("#similarity-out .sp-figure")
+        page.get_by_role("tab", name=tab).click()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert bad == []
+
+
+def _is_elsewhere(url: str, app: str) -> bool:
+    return not url.startswith((app, "data:", "blob:"))

@@ -1,0 +1,257 @@
+"""The page in a browser, at desk and phone width: tabs answer, agree with the endpoints, and take mistakes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sempa.ui import compare, paraphrase, search, similarity
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
+TABS = ("Similarity", "Search", "Paraphrase", "Compare")
+A, B = "The lamp is on the table.", "A table stands under the lamp."
+OpenPage = Callable[..., Any]
+
+
+def _expect(locator: Any) -> Any:
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=240_000)
+    return expect(locator)
+
+
+def _figures(page: Any, cosines: dict[str, float]) -> None:
+    _expect(page.locator("#similarity-out .sp-figure")).to_have_text([f"{cosine:.3f}" for cosine in cosines.values()])
+
+
+def _hits(page: Any, found: dict[str, list[dict[str, Any]]]) -> None:
+    for variant, hits in found.items():
+        items = page.locator(f"#search-out .{variant} li")
+        _expect(items).to_contain_text([hit["text"] for hit in hits])
+        _expect(items).to_contain_text([f"{hit['rank']}.cosine {hit['cosine']:.3f}" for hit in hits])
+        _expect(items).to_have_count(len(hits))
+
+
+def _texts(page: Any, tab: str) -> str:
+    return str(page.locator(f"#{tab}-out").inner_text())
+
+
+def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width)
+    for tab in TABS:
+        _expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    _figures(page, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))
+    page.get_by_role("tab", name="Search").click()
+    _hits(page, client.predict(search.EXAMPLES[0], api_name="/search"))
+    sampling = paraphrase.FIRST_SAMPLING
+    drawn = (sampling.n, sampling.temperature, sampling.max_new_tokens, sampling.seed)
+    page.get_by_role("tab", name="Paraphrase").click()
+    for variant, texts in client.predict(paraphrase.FIRST, *drawn, api_name="/paraphrase").items():
+        _expect(page.locator(f"#paraphrase-out .{variant} li")).to_have_text(texts)
+    page.get_by_role("tab", name="Compare").click()
+    for variant in ("base", "sempa"):
+        _expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text("sky")
+    _expect(page.locator("#compare-known table").first).to_contain_text("Base model")
+    assert page.locator("#compare-known tr").count() >= 5
+
+
+def test_no_tab_is_wider_than_the_screen(open_page: OpenPage, width: int) -> None:
+    page = open_page(width)
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_selector(f"#{tab.lower()}-out .sp-card")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
+
+
+def test_similarity_shows_what_the_endpoint_says(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width)
+    page.fill("#similarity-a textarea", A)
+    page.fill("#similarity-b textarea", B)
+    page.click("#similarity-run")
+    _figures(page, client.predict(A, B, api_name="/similarity"))
+    _expect(page.locator("#similarity-out .sp-note")).to_contain_text(["of random pairs"] * 2)
+
+
+def test_search_shows_what_the_endpoint_finds(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width, tab="Search")
+    page.fill("#search-query textarea, #search-query input", "a bird that cannot fly")
+    page.click("#search-run")
+    _hits(page, client.predict("a bird that cannot fly", api_name="/search"))
+    page.fill("#search-k input[type=number]", "3")
+    page.keyboard.press("Tab")
+    _hits(page, client.predict("a bird that cannot fly", "demo", 3, api_name="/search"))
+
+
+def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client: Any, width: int) -> None:
+    """Asked for while the worked example is still growing, whose place it takes."""
+    page = open_page(width, tab="Paraphrase")
+    page.fill("#paraphrase-sentence textarea", A)
+    page.click("#paraphrase-run")
+    written = client.predict(A, 3, 0.8, 48, 7, api_name="/paraphrase")
+    for variant, texts in written.items():
+        _expect(page.locator(f"#paraphrase-out .{variant} li")).to_have_text(texts)
+    page.wait_for_timeout(3000)
+    for variant, texts in written.items():
+        assert page.locator(f"#paraphrase-out .{variant} li").all_inner_texts() == texts
+
+
+@pytest.mark.parametrize("tab", ["paraphrase", "compare"])
+def test_stop_ends_the_growing(open_page: OpenPage, tab: str, width: int) -> None:
+    page = open_page(width, tab=tab.capitalize())
+    page.get_by_role("button", name="How it is").locator("visible=true").click()
+    longest = page.get_by_label("number input for Longest answer (tokens)").locator("visible=true")
+    longest.fill("256")
+    longest.press("Tab")
+    page.fill("#paraphrase-sentence textarea, #compare-prompt textarea >> visible=true", "Write a very long story.")
+    page.click(f"#{tab}-run")
+    before = _texts(page, tab)
+    grown = 0
+    until = time.monotonic() + 240
+    while grown < 6 and time.monotonic() < until:
+        page.wait_for_timeout(100)
+        now = _texts(page, tab)
+        grown, before = grown + (now != before), now
+    assert grown == 6
+    page.click(f"#{tab}-stop")
+    page.wait_for_timeout(1000)
+    stopped = page.locator(f"#{tab}-out .sp-card").all_inner_texts()
+    page.wait_for_timeout(3000)
+    assert page.locator(f"#{tab}-out .sp-card").all_inner_texts() == stopped
+    assert len(stopped) == 2
+
+
+def test_compare_answers_a_prompt_of_one_s_own(open_page: OpenPage, width: int) -> None:
+    page = open_page(width, tab="Compare")
+    page.fill("#compare-prompt textarea", "What is the capital of France?")
+    page.click("#compare-run")
+    for variant in ("base", "sempa"):
+        _expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text("Paris")
+
+
+MISTAKES = [
+    (
+        "Similarity",
+        "#similarity-a textarea",
+        "#similarity-run",
+        "",
+        "The first sentence is empty: write something first.",
+    ),
+    (
+        "Search",
+        "#search-query textarea, #search-query input",
+        "#search-run",
+        " ",
+        "The query is empty: write something",
+    ),
+    (
+        "Paraphrase",
+        "#paraphrase-sentence textarea",
+        "#paraphrase-run",
+        "",
+        "The sentence is empty: write something first.",
+    ),
+    ("Compare", "#compare-prompt textarea", "#compare-run", "", "The prompt is empty: write something first."),
+    (
+        "Similarity",
+        "#similarity-b textarea",
+        "#similarity-run",
+        "x" * 100_000,
+        "The second sentence has 100,000 characters",
+    ),
+    ("Compare", "#compare-prompt textarea", "#compare-run", "x" * 100_000, "The prompt has 100,000 characters"),
+]
+
+
+@pytest.mark.parametrize(("tab", "field", "run", "given", "says"), MISTAKES)
+def test_a_mistake_is_one_sentence_and_the_page_lives_on(
+    open_page: OpenPage, client: Any, tab: str, field: str, run: str, given: str, says: str
+) -> None:
+    page = open_page(390, tab=tab)
+    page.fill(field, given)
+    page.click(run)
+    toast = page.locator("[data-testid=toast-body]")
+    _expect(toast).to_contain_text(says)
+    assert "Traceback" not in toast.inner_text()
+    page.get_by_role("tab", name="Similarity").click()
+    page.fill("#similarity-a textarea", A)
+    page.fill("#similarity-b textarea", B)
+    page.click("#similarity-run")
+    _figures(page, client.predict(A, B, api_name="/similarity"))
+
+
+def test_an_emptied_seed_is_said_in_one_sentence(open_page: OpenPage) -> None:
+    page = open_page(1280, tab="Paraphrase")
+    page.get_by_role("button", name="How it is").locator("visible=true").click()
+    page.get_by_label("Seed").locator("visible=true").fill("")
+    page.click("#paraphrase-run")
+    _expect(page.locator("[data-testid=toast-body]")).to_contain_text("seed is None: choose a whole number")
+
+
+def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage) -> None:
+    page = open_page(1280, tab="Compare")
+    page.fill("#compare-prompt textarea", 'Repeat exactly: <img src=x onerror="document.title=1"> <b>bold</b>')
+    page.click("#compare-run")
+    _expect(page.locator("#compare-out .sp-text").first).not_to_contain_text("sky")
+    page.wait_for_timeout(5000)
+    assert page.locator("#compare-out img, #compare-out b").count() == 0
+
+
+def test_examples_can_be_clicked(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width)
+    a, b = similarity.EXAMPLES[2]
+    page.get_by_text(a, exact=True).locator("visible=true").first.click()
+    _figures(page, client.predict(a, b, api_name="/similarity"))
+    assert page.input_value("#similarity-b textarea") == b
+    page.get_by_role("tab", name="Search").click()
+    page.get_by_text(search.EXAMPLES[3], exact=True).locator("visible=true").first.click()
+    _hits(page, client.predict(search.EXAMPLES[3], api_name="/search"))
+    for tab, field, examples in (
+        ("Paraphrase", "#paraphrase-sentence textarea", paraphrase.EXAMPLES),
+        ("Compare", "#compare-prompt textarea", compare.EXAMPLES),
+    ):
+        page.get_by_role("tab", name=tab).click()
+        page.get_by_text(examples[2], exact=True).locator("visible=true").first.click()
+        _expect(page.locator(field)).to_have_value(examples[2])
+
+
+CONTRASTS = """
+() => {
+  const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const behind = e => {
+    for (; e; e = e.parentElement) {
+      const style = getComputedStyle(e), c = parse(style.backgroundColor);
+      if (c.length && (c.length < 4 || c[3] > .9)) return c;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const e of document.querySelectorAll('.gradio-container *')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility({opacityProperty: true, visibilityProperty: true}) || e.closest('footer')) continue;
+    const a = light(parse(getComputedStyle(e).color)), b = light(behind(e));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) found.push([e.textContent.trim().slice(0, 40), Math.round(ratio * 100) / 100]);
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_both_themes_can_be_read(open_page: OpenPage, theme: str, width: int, tmp_path: Path) -> None:
+    page = open_page(width, theme)
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_selector(f"#{tab.lower()}-out .sp-card")
+        page.wait_for_timeout(500)
+        assert page.evaluate(CONTRASTS) == [], tab
+        picture = tmp_path / f"{theme}-{width}-{tab.lower()}.png"
+        page.screenshot(path=picture, full_page=True)
+        assert picture.stat().st_size > 20_000
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(part) for part in background.strip("rgba()").split(",")[:3]) / 3
+    assert (brightness > 200) == (theme == "light"), background
