@@ -177,4 +177,4 @@ def test_finishing_can_be_broken_off_and_done_again(tmp_path: Path, monkeypatch:
             run.finish(best)
     again = RunFolder.open(tmp_path / "run", FACTS, resume=True)
     assert again.load_checkpoint() is not None
-    assert {file.name for file in again.finish(best).iterdir()} == {"run.json", "a", "b", "c", "metrics.jsonl"}
+    assert {file.name for file in again.finish(best).iterdir()} == {"a", "b", "c", "metrics.jsonl"}
