@@ -56,7 +56,7 @@ def header(chips: Sequence[str]) -> str:
     marks = "".join(f'<span class="sp-chip">{escape(chip)}</span>' for chip in chips)
     return (
         '<div class="sp-head"><h1>SemPA Studio</h1><p>One language model, twice: as it was, and aligned so that its '
-        "sentence embeddings mean more. It still writes.</p>"
+        "sentence embeddings mean more. See what it gains, and what it costs.</p>"
         f'<div class="sp-chips">{marks}</div></div>'
     )
 
