@@ -47,6 +47,7 @@ CSS = """
   color: var(--body-text-color-subdued)}
 .html-container {padding: 0 !important}
 .main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}
+.tab-container button.selected {color: var(--sp-sempa) !important}
 .tab-container button {padding: 0 clamp(.35rem, 1.6vw, 1rem) !important}
 """
 
