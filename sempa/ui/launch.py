@@ -29,6 +29,8 @@ def launch(
     Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
     """
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
+    if server_port is not None and not 1 <= server_port <= 65_535:
+        raise SempaError(f"{server_port} is no port: choose one from 1024 to 65535 with --server-port.")
     page = build_page(studio).queue(max_size=MAX_QUEUE)
     try:
         page.launch(

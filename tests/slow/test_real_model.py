@@ -1,77 +1,20 @@
-"""The default model with its adapter: right under two threads, close in batches, up in seconds, silent outside."""
+"""The default model with its adapter: right under two threads, and close in batches to what it says alone."""
 
-import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sempa.config import DEFAULT_BASE
-from sempa.models.adapters import SHIPPED, shipped_adapter
-from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import INDEX_ROOT, TEXTS
 from sempa.reading.texts import read_corpus
 from sempa.writing import Sampling, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
-ROOT = Path(__file__).parents[2]
 SENTENCES = ["The dog sleeps.", "Nobody came.", "It rains in Bergen.", "He sold the boat."]
 ROUNDS = 500
-SECONDS_TO_FIRST_ANSWER = 15
-
-QUIET = """
-import os, runpy, socket, sys
-log = open(sys.argv.pop(1), "a", buffering=1)
-log.write("guarded\\n")
-def outside(host):
-    host = host.decode() if isinstance(host, bytes) else host
-    if host and host not in ("127.0.0.1", "::1", "localhost"):
-        log.write(f"{host}\\n")
-        raise OSError(f"{host} is outside")
-def guarded(real):
-    def connects(self, address):
-        if isinstance(address, tuple):
-            outside(address[0])
-        return real(self, address)
-    return connects
-socket.socket.connect = guarded(socket.socket.connect)
-socket.socket.connect_ex = guarded(socket.socket.connect_ex)
-look_up = socket.getaddrinfo
-def looks_up(host, *args, **options):
-    outside(host)
-    return look_up(host, *args, **options)
-socket.getaddrinfo = looks_up
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-"""Runs a script in which a connection or look-up beyond this machine fails and is noted."""
-
-
-@pytest.fixture(scope="module")
-def adapter() -> str:
-    found = os.environ.get("SEMPA_TEST_ADAPTER") or shipped_adapter()
-    if found is None:
-        pytest.skip(f"{SHIPPED} is not there: train it, or name one in SEMPA_TEST_ADAPTER")
-    return found
-
-
-@pytest.fixture(scope="module")
-def encoder(adapter: str) -> Encoder:
-    return Encoder(ModelPair.open(DEFAULT_BASE, adapter))
-
-
-def _factor() -> float:
-    """Return how much longer things may take on a machine that is busy with something else."""
-    return 1 + 6 * os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def test_two_threads_get_exactly_what_one_gets(encoder: Encoder) -> None:
@@ -115,54 +58,3 @@ def test_both_models_keep_to_the_matter(encoder: Encoder) -> None:
     *_, texts = write(encoder.pair, "What is the capital of France?", sampling)
     assert "Paris" in texts["base"][0]
     assert "France" in texts["sempa"][0]
-
-
-@pytest.fixture
-def app(adapter: str, tmp_path: Path) -> Iterator[tuple[str, float, Path]]:
-    """Start app.py as a visitor would, without a way out; yields its address, when it was started, and the log."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (tmp_path / "quiet.py").write_text(QUIET)
-    command = [sys.executable, str(tmp_path / "quiet.py"), str(tmp_path / "outside"), str(ROOT / "app.py")]
-    options = ["--server-port", str(port), "--adapter", adapter]
-    kept = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "GRADIO_ANALYTICS_ENABLED")}
-    with (tmp_path / "said").open("w") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, env={**kept, "PYTHONPATH": str(ROOT)}, stdout=said, stderr=said
-        )
-        try:
-            yield f"http://127.0.0.1:{port}/", started, tmp_path
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _first_answer(url: str, patience: float) -> dict[str, float]:
-    from gradio_client import Client
-
-    last: Exception | None = None
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        try:
-            answer: dict[str, float] = Client(url, verbose=False).predict("a cat", "a dog", api_name="/similarity")
-        except Exception as error:  # not up yet
-            last = error
-            time.sleep(0.2)
-        else:
-            return answer
-    raise AssertionError(f"No answer within {patience:.0f} s") from last
-
-
-def test_app_answers_soon_after_its_start_and_asks_nobody(app: tuple[str, float, Path], encoder: Encoder) -> None:
-    url, started, folder = app
-    limit = SECONDS_TO_FIRST_ANSWER * _factor()
-    answer = _first_answer(url, 4 * limit)
-    seconds = time.monotonic() - started
-    print(f"first answer after {seconds:.1f} s at load {os.getloadavg()[0]:.1f}; limit {limit:.0f} s")
-    assert (folder / "outside").read_text() == "guarded\n"
-    assert "Traceback" not in (folder / "said").read_text()
-    for variant, cosine in answer.items():
-        a, b = (encoder.encode([text], variant, alone=True)[0] for text in ("a cat", "a dog"))
-        assert cosine == pytest.approx(float(a @ b), abs=1e-3)
-    assert seconds < limit

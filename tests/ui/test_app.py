@@ -179,6 +179,12 @@ def test_a_port_in_use_is_said_in_one_sentence(studio: Studio, outside: list[str
             launch(studio, server_port=port, block=False)
 
 
+@pytest.mark.parametrize("port", [0, -5, 99_999])
+def test_a_number_that_is_no_port_is_said_in_one_sentence(studio: Studio, port: int) -> None:
+    with pytest.raises(SempaError, match=f"{port} is no port"):
+        launch(studio, server_port=port, block=False)
+
+
 def test_an_address_that_is_not_ours_is_said_in_one_sentence(studio: Studio, outside: list[str]) -> None:
     with pytest.raises(SempaError, match="192.0.2.1"):
         launch(studio, server_name="192.0.2.1", block=False)
