@@ -16,8 +16,13 @@ SETTINGS = {
     "stop_after": "stop after this many pairs, on the same schedule",
     "batch_size": "pairs in one optimiser step",
     "lr": "peak learning rate",
+    "objective": "sempa, listwise, contrastive or joint",
     "beta": "strength of the pull towards the base model in DPO",
+    "tau": "temperature of the contrastive cosines",
+    "contrastive_weight": "weight of the contrastive loss beside the preference loss in joint",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
+    "reading": "template that sentences are read with in contrastive and joint training",
+    "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
     "evaluate_every": "score a checkpoint every so many pairs",
     "warmup_ratio": "share of the steps that warm up",
     "weight_decay": "AdamW weight decay",
@@ -28,6 +33,13 @@ SETTINGS = {
     "token_cap": "tokens of one forward; lower it if memory is short",
     "seed": "seed of data order and adapter",
 }
+SHOWN = {
+    "loss": "loss",
+    "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy",
+    "contrastive/accuracies": "nearest",
+}
+"""Metrics shown while training, with a word for each."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,12 +50,17 @@ def parser() -> argparse.ArgumentParser:
         help="triplets: a CSV (sent0,sent1,hard_neg) or JSONL file, or a hub data set as owner/name[:subset or "
         "file.csv]; without it, sample triplets that ship with the project",
     )
+    made.add_argument(
+        "--neutrals", type=Path, help="CSV (premise,neutral) of neutral sentences, for --objective listwise"
+    )
     made.add_argument("--output", type=Path, help="folder of the adapter (default: runs/sempa-DATE-TIME)")
     made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
     made.add_argument(
         "--dev",
+        nargs="+",
+        default=(),
         help="STS pairs to choose the checkpoint on: TSV or CSV (score,sentence1,sentence2) or a hub data set, e.g. "
-        "mteb/stsbenchmark-sts; without it, held-out triplets decide",
+        "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
     )
     made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
     made.add_argument("--precision", default="auto", help="auto, bfloat16 or float32 (default: by processor)")
@@ -85,7 +102,8 @@ def _run(args: argparse.Namespace) -> None:
         output=output,
         config=config,
         data=args.data,
-        dev=args.dev,
+        neutrals=args.neutrals,
+        dev=tuple(args.dev),
         base=args.base,
         precision=args.precision,
         device=args.device,
@@ -99,12 +117,12 @@ def _run(args: argparse.Namespace) -> None:
             bar.total = bar.total or step.steps * config.batch_size
             bar.update(step.samples - bar.n)
             figures = step.metrics
-            shown = f"loss {figures['loss']:.4f} margin {figures['rewards/margins']:.3f}"
+            shown = "  ".join(f"{word} {figures[name]:.3f}" for name, word in SHOWN.items() if name in figures)
             bar.set_postfix_str(shown)
             if bar.disable or step.score is not None:
                 rate = config.batch_size / step.seconds if step.score is None else None
                 line = f"step {step.step + 1}/{step.steps}  {step.samples} pairs  {shown}"
-                line += f"  accuracy {figures['rewards/accuracies']:.2f}" + (f"  {rate:.1f} pairs/s" if rate else "")
+                line += f"  {rate:.1f} pairs/s" if rate else ""
                 line += f"  score {step.score:.2f}{' (best)' if step.is_best else ''}" if step.score is not None else ""
                 tqdm.write(line, file=sys.stdout)
                 sys.stdout.flush()

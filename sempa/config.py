@@ -25,6 +25,9 @@ VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
 
 
+OBJECTIVES = ("sempa", "listwise", "contrastive", "joint")
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """Say how a sentence becomes a vector.
@@ -75,6 +78,9 @@ class EncoderConfig:
 class TrainConfig:
     """Say how an adapter is trained; the defaults are those found for small models.
 
+    `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
+    "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives) or "joint" (sempa plus
+    `contrastive_weight` times contrastive). `tokenised_share` of the sentences are shown as SentEval writes text.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
     tokens of one forward and never changes the result beyond rounding. `shared_rows` allows the shared prompt head and
@@ -82,8 +88,13 @@ class TrainConfig:
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there.
     """
 
+    objective: str = "sempa"
     template: str = "P1"
+    reading: str = "prompteol"
+    tokenised_share: float = 0.0
     beta: float = 0.1
+    tau: float = 0.05
+    contrastive_weight: float = 1.0
     lr: float = 2e-4
     batch_size: int = 64
     max_samples: int | None = None
@@ -97,13 +108,16 @@ class TrainConfig:
     lora_dropout: float = 0.0
     max_length: int = 1024
     evaluate_every: int = 1024
-    token_cap: int = 1024
+    token_cap: int = 512
     shared_rows: bool = True
     seed: int = 42
 
     def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"Objective {self.objective!r} is unknown: choose {', '.join(OBJECTIVES)}.")
         SentenceTemplate.paraphrase(self.template)
-        for name in ("beta", "lr", "max_grad_norm"):
+        SentenceTemplate.embedding(self.reading)
+        for name in ("beta", "lr", "max_grad_norm", "tau", "contrastive_weight"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
         counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
@@ -111,9 +125,19 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}: it must be at least 1.")
-        for name in ("warmup_ratio", "lora_dropout", "weight_decay", "adam_beta2"):
+        for name in ("warmup_ratio", "lora_dropout", "weight_decay", "adam_beta2", "tokenised_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
+
+    @property
+    def prefers(self) -> bool:
+        """Whether responses are ranked by likelihood against the reference."""
+        return self.objective != "contrastive"
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether sentences are ranked by cosine."""
+        return self.objective in ("contrastive", "joint")
 
 
 @dataclass(frozen=True)

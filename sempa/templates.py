@@ -4,6 +4,7 @@ Source: Chen et al. 2026 (paraphrase templates P1-P5, system prompt, tidying); J
 Zhang et al. 2024 (Pretended CoT, Knowledge).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -38,6 +39,8 @@ PARAPHRASE_TEMPLATES = {
 """Prompts a paraphrase is asked for with, in training and in the app; P1 is the paper's default."""
 
 SYSTEM_PROMPT = "You are a helpful assistant"
+
+_PUNCTUATION = re.compile(r"(?<!\d)[.,]|[.,](?!\d)|[^\w\s.,-]|_")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,14 @@ class SentenceTemplate:
     def render(self, sentence: str) -> str:
         """Put a sentence into its place."""
         return f"{self.before}{sentence}{self.after}"
+
+
+def tokenised_text(sentence: str) -> str:
+    """Return the sentence as SentEval writes its sets: lower-cased, punctuation set apart by spaces.
+
+    Hyphens stay inside their words, points and commas inside their numbers.
+    """
+    return " ".join(_PUNCTUATION.sub(r" \g<0> ", sentence.lower()).split())
 
 
 def tidy_sentence(sentence: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe, TrainConfig
@@ -17,13 +18,15 @@ from sempa.learning.preferences import (
     SAMPLE_TRIPLETS,
     Triplet,
     TripletReport,
-    preference_pairs,
+    preferences,
+    read_neutrals,
     read_triplets,
     split_held_out,
     triplets_from_rows,
+    with_neutrals,
 )
 from sempa.learning.runs import RunFolder
-from sempa.learning.training import TrainStep, tokenize_pairs, train
+from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.hub_rows import hub_rows
@@ -40,12 +43,13 @@ SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """Say what to train on what; `data` None means the sample triplets, `dev` None means held-out triplets."""
+    """Say what to train on what; `data` None means the sample triplets, no `dev` means held-out triplets."""
 
     output: Path
     config: TrainConfig
     data: str | None = None
-    dev: str | None = None
+    neutrals: Path | None = None
+    dev: tuple[str, ...] = ()
     base: str = DEFAULT_BASE
     precision: str = "auto"
     device: str = "auto"
@@ -76,10 +80,13 @@ class TuneRun:
         self.request = request
         triplets, read = _triplets(request.data)
         report(f"{request.data or 'Sample triplets'}: {read}.")
+        if request.neutrals:
+            triplets = with_neutrals(triplets, read_neutrals(request.neutrals))
+            report(f"{len(triplets):,} of them have a neutral sentence.")
         held: list[Triplet] = []
-        if request.dev is None:
+        if not request.dev:
             triplets, held = split_held_out(triplets, request.config.seed, share=0.2 if request.data is None else 0.1)
-        dev = None if request.dev is None else _scored_pairs(request.dev)
+        dev = [_scored_pairs(source) for source in request.dev]
         self._data = {
             "name": Path(request.data).name if request.data else "sample triplets",
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
@@ -88,13 +95,12 @@ class TuneRun:
         precision = choose_training_precision(request.precision, request.device)
         pair = ModelPair.open(request.base, precision=precision, device=request.device, report=report)
         longest = min(request.config.max_length, pair.context_length or request.config.max_length)
-        pairs, too_long = tokenize_pairs(pair.tokenizer, preference_pairs(triplets, request.config.template), longest)
+        self._examples, too_long = tokenize(pair.tokenizer, preferences(triplets, request.config), longest)
         if too_long:
-            report(f"Left out {len(too_long)} pairs longer than {longest} tokens.")
-        if not pairs:
-            raise InputError(f"No pair is within {request.config.max_length} tokens: raise --max-length.")
-        self._pairs = pairs
-        facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": request.dev}
+            report(f"Left out {len(too_long)} triplets longer than {longest} tokens.")
+        if not self._examples:
+            raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
+        facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": list(request.dev)}
         facts["config"] = asdict(request.config)
         self._run = RunFolder.open(request.output, facts, resume=request.resume)
         self._model = TuningModel(pair, request.config)
@@ -107,7 +113,7 @@ class TuneRun:
 
     def steps(self) -> Iterator[TrainStep]:
         """Yield every step; the run folder holds the best adapter so far at any time."""
-        yield from train(self._model, self._pairs, self.request.config, self._run, lambda: self._score(SEMPA))
+        yield from train(self._model, self._examples, self.request.config, self._run, lambda: self._score(SEMPA))
 
     def finish(self) -> Outcome:
         """Write recipe, facts and card beside the best adapter and give the folder its final name."""
@@ -115,11 +121,11 @@ class TuneRun:
         scores = [{"samples": 0, "score": self.before}]
         scores += [{"samples": line["samples"], "score": line["score"]} for line in lines if "score" in line]
         best = max(scores[1:], key=lambda point: point["score"])
-        config = replace(self.request.config, max_samples=self.request.config.max_samples or len(self._pairs))
+        config = replace(self.request.config, max_samples=self.request.config.max_samples or len(self._examples))
         facts = {
             "base_model": self.request.base,
             "data": self._data,
-            "dev": self.request.dev and Path(self.request.dev).name,
+            "dev": [Path(source).name for source in self.request.dev],
             "score_name": self.score_name,
             "scores": scores,
             "best": best,
@@ -163,10 +169,15 @@ def _sha256(data: str | None) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-def _scorer(encoder: Encoder, dev: ScoredPairs | None, held: list[Triplet]) -> tuple[str, Any]:
-    if dev is not None:
-        name = f"Spearman x100 on {dev.name} ({len(dev.scores):,} pairs, PromptEOL, last layer, as the file gives it)"
-        return name, lambda variant: sts_spearman(partial(encoder.encode, variant=variant), dev)
+def _scorer(encoder: Encoder, dev: list[ScoredPairs], held: list[Triplet]) -> tuple[str, Any]:
+    if dev:
+        sets = " and ".join(f"{pairs.name} ({len(pairs.scores):,} pairs)" for pairs in dev)
+        name = f"{'mean ' if len(dev) > 1 else ''}Spearman x100 on {sets}, PromptEOL, last layer, as the files give it"
+
+        def spearman(variant: str) -> float:
+            return fmean(sts_spearman(partial(encoder.encode, variant=variant), pairs) for pairs in dev)
+
+        return name, spearman
     if not held:
         raise InputError("There is neither a --dev file nor a held-out triplet to choose a checkpoint by.")
     columns = [[getattr(t, part) for t in held] for part in ("anchor", "entailment", "contradiction")]

@@ -123,8 +123,8 @@ def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys:
     assert train.main([*small, "--dev", str(tmp_path / "dev.tsv")]) == 0
     facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
     assert facts["score_name"].startswith("Spearman x100 on ")
-    assert "(5 pairs," in facts["score_name"]
-    assert facts["dev"] == "dev.tsv"
+    assert "(5 pairs)" in facts["score_name"]
+    assert facts["dev"] == ["dev.tsv"]
     assert facts["data"]["summary"] == "20 triplets"
     assert "Spearman x100" in capsys.readouterr().out
 
@@ -140,7 +140,7 @@ def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys:
         (["--data", "no such thing"], "no such thing is neither a file here nor a hub data set"),
         (["--precision", "float16"], "Training in float16 gives NaN"),
         (["--precision", "fp32"], "Precision 'fp32' is unknown"),
-        (["--max-length", "3"], "No pair is within 3 tokens: raise --max-length."),
+        (["--max-length", "3"], "No triplet is within 3 tokens: raise --max-length."),
         (["--resume"], "There is no run to resume"),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_dev_row_that_cannot_be_read_leaves_no_run_behind(
     [
         (["--lr", "0.5"], "config.lr: 0.0002 then, 0.5 now"),
         (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
-        (["--dev", "{tmp}/dev.tsv"], "dev: None then"),
+        (["--dev", "{tmp}/dev.tsv"], "dev: [] then"),
     ],
 )
 def test_resuming_with_other_settings_names_the_field(

@@ -1,4 +1,4 @@
-"""The mathematics of preference alignment in three pure functions. torch only."""
+"""The mathematics of preference alignment: two scores, one likelihood. torch only."""
 
 import torch
 from torch import Tensor
@@ -20,6 +20,24 @@ def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float)
     Source: Rafailov et al. 2023, eq. 5, without the partition term, which cancels within a prompt.
     """
     return beta * (policy_logps - reference_logps)
+
+
+def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, tau: float, same: Tensor) -> Tensor:
+    """Return each anchor's cosine over `tau` with every positive and negative of the batch, its own positive first.
+
+    Three (B, D) of any length in, (B, 2B) out. `same` (B, B) bool marks rows that share an anchor: another row's
+    positive is no negative for the same anchor, so its score is minus infinity, as if it were not there.
+    Source: Gao et al. 2021, eq. 5.
+    """
+    normalize = torch.nn.functional.normalize
+    count = len(anchors)
+    scores = normalize(anchors, dim=-1) @ normalize(torch.cat([positives, negatives]), dim=-1).T / tau
+    own = torch.eye(count, dtype=torch.bool, device=anchors.device)
+    hidden = torch.cat([same & ~own, torch.zeros_like(own)], dim=1)
+    order = torch.arange(2 * count, device=anchors.device).repeat(count, 1)
+    rows = torch.arange(count, device=anchors.device)
+    order[rows, 0], order[rows, rows] = rows, torch.zeros_like(rows)  # the own positive changes places with the first
+    return scores.masked_fill(hidden, -torch.inf).gather(1, order)
 
 
 def plackett_luce_nll(scores: Tensor, depth: int = 1) -> Tensor:

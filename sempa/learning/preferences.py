@@ -5,11 +5,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sempa.config import TrainConfig
 from sempa.errors import InputError
-from sempa.templates import SentenceTemplate
+from sempa.templates import SentenceTemplate, tidy_sentence, tokenised_text
 
 COLUMN_SETS = (
     ("sent0", "sent1", "hard_neg"),
@@ -24,20 +25,25 @@ SAMPLE_TRIPLETS = Path(__file__).with_name("sample_triplets.csv")
 
 @dataclass(frozen=True)
 class Triplet:
-    """Hold an anchor, a sentence that follows from it and one that contradicts it."""
+    """Hold an anchor, a sentence that follows from it, one that contradicts it, and perhaps one that does neither."""
 
     anchor: str
     entailment: str
     contradiction: str
+    neutral: str | None = None
 
 
 @dataclass(frozen=True)
-class PreferencePair:
-    """Hold a request to paraphrase the anchor, the answer to prefer and the one to reject."""
+class Preference:
+    """Hold what the model is shown of a triplet.
 
-    request: str
-    chosen: str
-    rejected: str
+    A request to paraphrase the anchor, its K answers, best first, and the prompts from which the anchor, the
+    entailment and the contradiction are read; whatever the objective has no use for is empty.
+    """
+
+    request: str = ""
+    responses: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
 
 @dataclass
@@ -128,13 +134,61 @@ def _reason_to_skip(sentences: list[object]) -> str | None:
     return None
 
 
-def preference_pairs(triplets: Iterable[Triplet], template: str) -> list[PreferencePair]:
-    """Ask for a paraphrase of each anchor: prefer the entailment, reject the contradiction.
+def read_neutrals(path: Path) -> dict[str, str]:
+    """Read a CSV (RFC 4180) with the columns premise, neutral; return the first neutral sentence of each premise.
 
-    Source: Chen et al. 2026, section on semantic preference data.
+    Raises: InputError if the file is missing, not text or has other columns.
     """
-    asks = SentenceTemplate.paraphrase(template)
-    return [PreferencePair(asks.render(t.anchor), t.entailment, t.contradiction) for t in triplets]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            neutrals: dict[str, str] = {}
+            for row in csv.DictReader(stream):
+                neutrals.setdefault(row["premise"].strip(), row["neutral"].strip())
+            return neutrals
+    except KeyError as error:
+        raise InputError(f"{path} has no column {error}: --neutrals needs premise and neutral.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The file of neutral sentences {path} cannot be read ({error}).") from error
+
+
+def with_neutrals(triplets: Iterable[Triplet], neutrals: Mapping[str, str]) -> list[Triplet]:
+    """Return the triplets whose anchor has a neutral sentence unlike the other two, with that sentence."""
+    found = ((triplet, neutrals.get(triplet.anchor)) for triplet in triplets)
+    return [replace(t, neutral=n) for t, n in found if n and n not in (t.entailment, t.contradiction)]
+
+
+def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Preference]:
+    """Turn triplets into what the model is shown under the configured objective, in order.
+
+    The entailment is preferred to the contradiction, with a neutral sentence between them under "listwise". The
+    share of tokenised text is drawn by the configured seed, for the anchor by itself and for its answers together.
+    Source: Chen et al. 2026, section on semantic preference data.
+    Raises: InputError if a triplet lacks the neutral sentence that the objective ranks.
+    """
+    asks, reads = SentenceTemplate.paraphrase(config.template), SentenceTemplate.embedding(config.reading)
+    drawn = random.Random(config.seed)
+    shown = []
+    for triplet in triplets:
+        forms = [tokenised_text if drawn.random() < config.tokenised_share else str for _ in range(2)]
+        anchor = forms[0](triplet.anchor)
+        answers = tuple(map(forms[1], _answers(triplet, config)))
+        sentences = tuple(reads.render(tidy_sentence(text)) for text in (anchor, answers[0], answers[-1]))
+        shown.append(
+            Preference(
+                asks.render(anchor) if config.prefers else "",
+                answers if config.prefers else (),
+                sentences if config.contrasts else (),
+            )
+        )
+    return shown
+
+
+def _answers(triplet: Triplet, config: TrainConfig) -> tuple[str, ...]:
+    if config.objective != "listwise":
+        return triplet.entailment, triplet.contradiction
+    if triplet.neutral is None:
+        raise InputError("The objective listwise ranks a neutral sentence too: give them with --neutrals.")
+    return triplet.entailment, triplet.neutral, triplet.contradiction
 
 
 def split_held_out(

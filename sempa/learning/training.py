@@ -1,5 +1,6 @@
 """Train an adapter by sentence-level preference alignment; one stream of steps for every consumer."""
 
+import logging
 import math
 import random
 import time
@@ -8,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError
-from sempa.learning.batches import PairIds, PreferenceBatch, common_head, plain_rows, shared_rows
-from sempa.learning.losses import completion_logps, implicit_rewards, plackett_luce_nll
-from sempa.learning.preferences import PreferencePair
+from sempa.learning.passes import ContrastivePass, PreferencePass
+from sempa.learning.preferences import Preference
 from sempa.learning.runs import Checkpoint, RunFolder
-from sempa.models.packing import pack
 from sempa.models.prompts import padding_id, request_ids, response_ids
-from sempa.models.tuning import POLICY, REFERENCE, TuningModel
+from sempa.models.rows import PairIds
+from sempa.models.tuning import TuningModel
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
@@ -48,125 +49,69 @@ class TrainStep:
         return line if self.score is None else {**line, "score": self.score}
 
 
-def tokenize_pairs(
-    tokenizer: Any, pairs: Sequence[PreferencePair], max_length: int
-) -> tuple[list[PairIds], list[PreferencePair]]:
-    """Return the pairs as token ids, and those left out because prompt and response exceed `max_length` tokens."""
+@dataclass(frozen=True)
+class Example:
+    """Hold one triplet as token ids: the ranked pair, and the three sentence prompts, as far as the objective needs."""
+
+    pair: PairIds | None = None
+    sentences: tuple[PairIds, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Return the tokens of the longest sequence."""
+        rows = [self.pair, *self.sentences] if self.pair else self.sentences
+        return max(len(row.prompt) + max(map(len, row.responses)) for row in rows)
+
+
+def tokenize(
+    tokenizer: Any, preferences: Sequence[Preference], max_length: int
+) -> tuple[list[Example], list[Preference]]:
+    """Return the preferences as token ids, and those left out because a sequence exceeds `max_length` tokens."""
     kept, too_long = [], []
-    for pair in pairs:
-        prompt = tuple(request_ids(tokenizer, pair.request))
-        responses = tuple(tuple(response_ids(tokenizer, text)) for text in (pair.chosen, pair.rejected))
-        if len(prompt) + max(map(len, responses)) > max_length:
-            too_long.append(pair)
+    unread = (padding_id(tokenizer),)  # a sentence is read where its next token would be predicted; none is fed
+    for preference in preferences:
+        pair = None
+        if preference.responses:
+            responses = tuple(tuple(response_ids(tokenizer, text)) for text in preference.responses)
+            pair = PairIds(tuple(request_ids(tokenizer, preference.request)), responses)
+        prompts = tuple(PairIds(tuple(tokenizer(text).input_ids), (unread,)) for text in preference.sentences)
+        example = Example(pair, prompts)
+        if example.length > max_length:
+            too_long.append(preference)
         else:
-            kept.append(PairIds(prompt, responses))
+            kept.append(example)
     return kept, too_long
 
 
-class PreferencePass:
-    """Compute the preference loss and its gradients over one batch of pairs, in micro-batches under a token cap."""
+class Objective:
+    """Hold the passes that a configured objective is made of."""
 
-    def __init__(self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig) -> None:
-        self._model, self._config = model, config
-        self._pad = padding_id(model.pair.tokenizer)
-        self._head = common_head(pairs)
-        self._reference_head: list[tuple[Tensor, Tensor]] | None = None
-        self.shared = config.shared_rows and self._shared_rows_agree(pairs[0])
+    def __init__(self, model: TuningModel, examples: Sequence[Example], config: TrainConfig) -> None:
+        self._preference = PreferencePass(model, _pairs(examples), config) if config.prefers else None
+        self._contrastive = (
+            ContrastivePass(model, [e.sentences for e in examples], config) if config.contrasts else None
+        )
+        self._weight = config.contrastive_weight if config.prefers else 1.0
 
     @property
-    def layout(self) -> str:
-        """Name the row layout in use, for logs and tests."""
-        if self.shared:
-            return f"one row a pair behind a shared head of {len(self._head)} tokens"
-        return "plain rows, one a response"
+    def layouts(self) -> list[str]:
+        """Name the row layout of every pass."""
+        return [part.reader.layout for part in (self._preference, self._contrastive) if part]
 
-    def _shared_rows_agree(self, pair: PairIds) -> bool:
-        """Measure on one pair whether this model reads the block mask and the cached head as it reads plain rows."""
-        model = self._model
-        batches = [self._batch([pair], [0], shared) for shared in (False, True)]
-        with torch.no_grad(), model.using(REFERENCE) as base:
-            try:
-                plain = _logps(model.plain_logits(base, batches[0]), batches[0])
-                shared = _logps(model.shared_logits(base, batches[1], model.head_states(base, self._head)), batches[1])
-            except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
-                return False  # the model's forward takes no such mask, positions or cache
-        tokens = sum(map(len, pair.responses))
-        bound = (1e-3 if model.pair.dtype == torch.float32 else 0.05) * tokens  # nats; a wrong mask is far off
-        return bool((plain - shared).abs().max() < bound)
-
-    def _batch(self, pairs: Sequence[PairIds], order: Sequence[int], shared: bool) -> PreferenceBatch:
-        if shared:
-            batch = shared_rows(pairs, order, len(self._head), self._pad, self._model.pair.dtype)
-        else:
-            batch = plain_rows(pairs, order, self._pad)
-        return batch.to(self._model.pair.device)
-
-    def _micro_batches(self, pairs: Sequence[PairIds]) -> list[PreferenceBatch]:
-        if self.shared:
-            lengths = [pair.row_length(len(self._head)) for pair in pairs]
-        else:
-            lengths = [(len(pair.prompt) + max(map(len, pair.responses))) * len(pair.responses) for pair in pairs]
-        groups = pack(lengths, self._config.token_cap)
-        return [self._batch([pairs[i] for i in group], group, self.shared) for group in groups]
-
-    def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
-        """Add the gradients of the mean loss over `pairs` to the adapter's parameters and return the metrics.
-
-        Metrics are means over the batch, computed before any update: `loss`, `rewards/*` in units of beta times
-        nats, `logps/*` in nats, `rewards/accuracies` in 0..1.
-        """
-        batches = self._micro_batches(pairs)
-        references = self._reference_logps(batches)
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        model = self._model
-        model.train(True)
-        with model.using(POLICY) as policy:
-            head = model.head_states(policy, self._head) if self.shared else []
-            # The head is a leaf for the micro-batches; their gradients into it are summed and sent back once.
-            leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in head]
-            for batch, reference in zip(batches, references, strict=True):
-                logps = self._forward(policy, batch, leaves)
-                rewards = implicit_rewards(logps, reference, self._config.beta).view(batch.pairs, batch.candidates)
-                losses = plackett_luce_nll(rewards)
-                (losses.sum() / len(pairs)).backward()
-                parts.append((losses.detach(), rewards.detach(), logps.detach().view_as(rewards)))
-            if head:
-                torch.autograd.backward(
-                    [state for layer in head for state in layer], [state.grad for layer in leaves for state in layer]
-                )
-        model.train(False)
-        return _metrics(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-    def _reference_logps(self, batches: Sequence[PreferenceBatch]) -> list[Tensor]:
-        model = self._model
-        model.train(False)
-        with torch.no_grad(), model.using(REFERENCE) as base:
-            if self.shared and self._reference_head is None:
-                self._reference_head = model.head_states(base, self._head)
-            return [self._forward(base, batch, self._reference_head or []) for batch in batches]
-
-    def _forward(self, model: Any, batch: PreferenceBatch, head: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        if self.shared:
-            return _logps(self._model.shared_logits(model, batch, head), batch)
-        return _logps(self._model.plain_logits(model, batch), batch)
+    def backward(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Add the gradients of the mean loss over the examples and return the metrics, `loss` first."""
+        metrics: dict[str, float] = {"loss": 0.0}
+        if self._preference:
+            metrics |= self._preference.backward(_pairs(examples))
+            metrics["loss"] += metrics["preference/loss"]
+        if self._contrastive:
+            metrics |= self._contrastive.backward([e.sentences for e in examples], self._weight)
+            metrics["loss"] += self._weight * metrics["contrastive/loss"]
+        return metrics
 
 
-def _logps(logits: Tensor, batch: PreferenceBatch) -> Tensor:
-    return completion_logps(logits, batch.targets, batch.segments, batch.pairs * batch.candidates)
-
-
-def _metrics(losses: Tensor, rewards: Tensor, logps: Tensor) -> dict[str, float]:
-    chosen, rejected = rewards[:, 0], rewards[:, 1]
-    figures = {
-        "loss": losses,
-        "rewards/chosen": chosen,
-        "rewards/rejected": rejected,
-        "rewards/margins": chosen - rejected,
-        "rewards/accuracies": (chosen > rejected).float(),
-        "logps/chosen": logps[:, 0],
-        "logps/rejected": logps[:, 1],
-    }
-    return {name: value.double().mean().item() for name, value in figures.items()}
+def _pairs(examples: Sequence[Example]) -> list[PairIds]:
+    return [example.pair for example in examples if example.pair]
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -189,27 +134,28 @@ def sample_order(count: int, samples: int, seed: int) -> list[int]:
 
 
 def train(
-    model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig, run: RunFolder, score: Score
+    model: TuningModel, examples: Sequence[Example], config: TrainConfig, run: RunFolder, score: Score
 ) -> Iterator[TrainStep]:
     """Yield one TrainStep an optimiser step, from step 0 on or from the run's last checkpoint.
 
     `score` is called every `evaluate_every` samples and at the end; the adapter of the best score is kept in the run
     folder. A step's metrics are those before its update, so step 0 of a fresh adapter has loss ln 2.
-    Raises: InputError without pairs; SempaError, naming the rows, if the loss is not finite; StorageError if a
+    Raises: InputError without examples; SempaError, naming the rows, if the loss is not finite; StorageError if a
     checkpoint cannot be written.
     """
-    if not pairs:
+    if not examples:
         raise InputError("There is no pair to train on: every row was skipped.")
-    samples = config.max_samples or len(pairs)
-    order = sample_order(len(pairs), samples, config.seed)
+    samples = config.max_samples or len(examples)
+    order = sample_order(len(examples), samples, config.seed)
     steps = math.ceil(samples / config.batch_size)
     last = min(steps, math.ceil((config.stop_after or samples) / config.batch_size))
     state = _State(model, config, run)
-    preference = PreferencePass(model, pairs, config)
+    objective = Objective(model, examples, config)
+    log.info("Layout: %s.", "; ".join(objective.layouts))
     for step in range(state.step, last):
         started = time.monotonic()
         rows = order[step * config.batch_size : (step + 1) * config.batch_size]
-        metrics = preference.backward([pairs[row] for row in rows])
+        metrics = objective.backward([examples[row] for row in rows])
         if not math.isfinite(metrics["loss"]):
             raise SempaError(
                 f"The loss at step {step} is {metrics['loss']}: stopped. The batch's rows, counted from 0 after "

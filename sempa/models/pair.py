@@ -17,6 +17,7 @@ from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.prompts import stop_ids
 from sempa.models.source import Report, locate, log
+from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
 
@@ -49,6 +50,7 @@ class ModelPair:
         self.info = info
         self.adapter = adapter
         self._model = model
+        self.workers = Workers(self.device)
         self._lock = threading.RLock()
 
     @classmethod
@@ -72,6 +74,10 @@ class ModelPair:
         report(f"Loading {source.name} in {chosen}.")
         model, tokenizer = read_weights(source, chosen.dtype)
         model = model.to(chosen.device)
+        if model.device.type == "cpu":
+            # On rows of sentence length the CPU's fused attention is slower: 20 % more sentences a second read and
+            # 30 % more pairs a second trained without it, on the default model.
+            model.set_attn_implementation("eager")
         info = BaseInfo(source.name, source.revision, chosen, model.num_parameters())
         if adapter is None:
             return cls(model, tokenizer, info)
@@ -141,24 +147,32 @@ class ModelPair:
             else:
                 yield self._model.get_base_model()
 
-    @torch.inference_mode()
     def hidden_states(self, variant: str, input_ids: Tensor, attention_mask: Tensor, layer: int = -1) -> Tensor:
-        """Return one layer's states of right-padded rows; (B, T) ids and mask in, (B, T, D) out.
+        """Return one layer's states (B, T, D) of right-padded rows: see `each_hidden_states`."""
+        return next(self.each_hidden_states(variant, [(input_ids, attention_mask)], layer))
 
-        The LM head is not run. Layer -1 is the last, after the final norm.
+    def each_hidden_states(
+        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: int = -1
+    ) -> Iterator[Tensor]:
+        """Yield one layer's states (B, T, D) of each batch: (B, T) ids of right-padded rows and their mask.
+
+        The LM head is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
         layers = self.layers + 1
         if not -layers <= layer < layers:
             raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
         with self.using(variant) as model:
-            out = model.base_model(
-                input_ids=input_ids.to(self.device),
-                attention_mask=attention_mask.to(self.device),
-                use_cache=False,
-                output_hidden_states=layer != -1,
-            )
-        return out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+
+            @torch.inference_mode()
+            def read(batch: tuple[Tensor, Tensor]) -> Tensor:
+                input_ids, mask = (part.to(self.device) for part in batch)
+                options = {"use_cache": False, "output_hidden_states": layer != -1}
+                out = model.base_model(input_ids=input_ids, attention_mask=mask, **options)
+                states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+                return states
+
+            yield from self.workers.map(read, batches)
 
     def new_cache(self) -> DynamicCache:
         """Return an empty key-value cache for `next_logits`."""

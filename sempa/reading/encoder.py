@@ -23,7 +23,7 @@ Rows = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Receives (sentences done, sentences in all)."""
 
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 512
 """Tokens of one forward when reading many sentences, padding included."""
 
 
@@ -106,10 +106,13 @@ class Encoder:
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences))]
         out: list[Rows | None] = [None] * len(prompts)
         done = 0
-        for group in pack([len(ids) for ids in prompts], 0 if alone else BATCH_TOKENS):
-            for row, vector in zip(group, self._read([prompts[row] for row in group], variant), strict=True):
+        groups = pack([len(ids) for ids in prompts], 0 if alone else BATCH_TOKENS)
+        together = 4 * self.pair.workers.count  # then other visitors get their turn
+        for held in (groups[i : i + together] for i in range(0, len(groups), together)):
+            rows = [row for group in held for row in group]
+            for row, vector in zip(rows, self._read([[prompts[i] for i in g] for g in held], variant), strict=True):
                 out[row] = vector
-            done += len(group)
+            done += len(rows)
             if progress:
                 progress(done, len(prompts))
         if not prompts:
@@ -142,19 +145,27 @@ class Encoder:
             log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self._limit)
         return ids
 
-    def _read(self, prompts: Sequence[Sequence[int]], variant: str) -> Rows:
-        lengths = torch.tensor([len(ids) for ids in prompts])
-        pad = padding_id(self.pair.tokenizer)
-        input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
-        for row, ids in enumerate(prompts):
-            input_ids[row, : len(ids)] = torch.tensor(ids)
-        # Right padding and a mask from lengths: exact for causal attention, whatever the pad token is.
-        mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
-        states = self.pair.hidden_states(variant, input_ids, mask, self.config.layer).float().cpu()
-        if self.config.pooling == "mean":
-            weights = mask.unsqueeze(-1)
-            return ((states * weights).sum(1) / weights.sum(1)).numpy()
-        return states[torch.arange(len(prompts)), lengths - 1].numpy()
+    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str) -> list[Rows]:
+        batches = [_right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
+        vectors: list[Rows] = []
+        read = self.pair.each_hidden_states(variant, batches, self.config.layer)
+        for (_, mask), out in zip(batches, read, strict=True):
+            states = out.float().cpu()
+            if self.config.pooling == "mean":
+                weights = mask.unsqueeze(-1)
+                vectors.extend(((states * weights).sum(1) / weights.sum(1)).numpy())
+            else:
+                vectors.extend(states[torch.arange(len(mask)), mask.sum(1) - 1].numpy())
+        return vectors
+
+
+def _right_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([len(ids) for ids in prompts])
+    input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
+    for row, ids in enumerate(prompts):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+    # Right padding and a mask from lengths: exact for causal attention, whatever the pad token is.
+    return input_ids, (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
 
 
 def _saved_statistics(pair: ModelPair, sha256: str) -> Postprocess:

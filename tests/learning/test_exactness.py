@@ -8,23 +8,30 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from sempa.config import TrainConfig
-from sempa.learning.batches import PairIds
-from sempa.learning.preferences import PreferencePair
-from sempa.learning.training import PreferencePass, tokenize_pairs
+from sempa.learning.passes import PreferencePass
+from sempa.learning.preferences import Preference
+from sempa.learning.training import tokenize
 from sempa.models.pair import ModelPair
+from sempa.models.rows import PairIds
 from sempa.models.tuning import TuningModel
 
 PAIRS = [
-    PreferencePair('Keep: "A cat sat."', "A cat was sitting.", "No cat."),
-    PreferencePair('Keep: "A cat sat on the mat, é."', "Ja.", "The mat sat on a long, long cat 😀."),
-    PreferencePair('Keep: "B."', "B it is.", "C"),
-    PreferencePair('Keep: "A cat sat on the mat all day, and slept."', "A cat slept.", "A cat slept not."),
+    Preference('Keep: "A cat sat."', ("A cat was sitting.", "No cat.")),
+    Preference('Keep: "A cat sat on the mat, é."', ("Ja.", "The mat sat on a long, long cat 😀.")),
+    Preference('Keep: "B."', ("B it is.", "C")),
+    Preference('Keep: "A cat sat on the mat all day, and slept."', ("A cat slept.", "A cat slept not.")),
 ]
 BETA = 0.3
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 MakePair = Callable[..., ModelPair]
 MakeTuning = Callable[..., TuningModel]
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast) -> list[PairIds]:
+    examples, too_long = tokenize(tokenizer, PAIRS, 1024)
+    assert too_long == []
+    return [example.pair for example in examples if example.pair]
 
 
 def _naive_logp(model: torch.nn.Module, prompt: tuple[int, ...], response: tuple[int, ...]) -> Tensor:
@@ -60,7 +67,7 @@ def _compare(tuning: TuningModel, config: TrainConfig, pairs: list[PairIds]) -> 
     metrics = preference.backward(pairs)
     found = _gradients(tuning)
     loss, expected = _naive(tuning, pairs)
-    assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics["preference/loss"] == pytest.approx(loss, rel=1e-5)
     assert set(found) == set(expected) == set(tuning.trainable)
     for name, gradient in expected.items():
         assert gradient.norm() > 0, name
@@ -77,9 +84,7 @@ def _setting(
 ) -> tuple[TuningModel, TrainConfig, list[PairIds]]:
     config = TrainConfig(beta=BETA, **{"token_cap": 400, **changed})
     tuning = make_tuning(make_pair(architecture, tokenizer), config)
-    pairs, too_long = tokenize_pairs(tokenizer, PAIRS, config.max_length)
-    assert too_long == []
-    return tuning, config, pairs
+    return tuning, config, _ids(tokenizer)
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["no chat template", "ChatML"])
@@ -88,16 +93,16 @@ def test_every_architecture(
 ) -> None:
     tokenizer = make_tokenizer(bos=not chat, chat=chat)
     preference = _compare(*_setting(make_tuning, make_pair, architecture, tokenizer))
-    assert preference.shared
-    assert "shared head" in preference.layout
+    assert preference.reader.shared
+    assert "shared head" in preference.reader.layout
 
 
 def test_plain_rows(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer, architecture: str
 ) -> None:
     preference = _compare(*_setting(make_tuning, make_pair, architecture, make_tokenizer(), shared_rows=False))
-    assert not preference.shared
-    assert preference.layout == "plain rows, one a response"
+    assert not preference.reader.shared
+    assert preference.reader.layout == "plain rows, one a response"
 
 
 @pytest.mark.parametrize("pad", [None, "</s>", "<s>"], ids=["no pad", "pad is eos", "pad is bos"])
@@ -106,7 +111,7 @@ def test_the_pad_token_does_not_matter(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer, pad: str | None, shared: bool
 ) -> None:
     preference = _compare(*_setting(make_tuning, make_pair, "llama", make_tokenizer(pad=pad), shared_rows=shared))
-    assert preference.shared is shared
+    assert preference.reader.shared is shared
 
 
 @pytest.mark.parametrize("token_cap", [1, 150, 10_000])
@@ -118,7 +123,7 @@ def test_the_token_cap_does_not_matter(
         make_tuning, make_pair, "llama", make_tokenizer(chat=True), token_cap=token_cap, shared_rows=shared
     )
     preference = _compare(*setting)
-    batches = preference._micro_batches(setting[2])
+    batches = preference.reader.batches(setting[2])
     if token_cap == 1:
         assert len(batches) == 4
     if token_cap == 10_000:
@@ -132,15 +137,15 @@ def test_prompts_without_a_common_head(
     tuning, config, _ = _setting(make_tuning, make_pair, "llama", make_tokenizer())
     pairs = [PairIds((i, 40, 41), ((50, 51, 257), (60 + i, 257))) for i in (1, 2, 3)]
     preference = _compare(tuning, config, pairs)
-    assert preference.shared
-    assert preference.layout.endswith("a shared head of 0 tokens")
+    assert preference.reader.shared
+    assert preference.reader.layout.endswith("a shared head of 0 tokens")
 
 
 def test_a_single_pair_and_answers_of_one_token(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer
 ) -> None:
     tuning, config, _ = _setting(make_tuning, make_pair, "llama", make_tokenizer())
-    assert _compare(tuning, config, [PairIds((1, 2, 3, 4), ((257,), (9,)))]).shared
+    assert _compare(tuning, config, [PairIds((1, 2, 3, 4), ((257,), (9,)))]).reader.shared
 
 
 def test_the_reference_head_is_not_stale_after_an_update(
@@ -153,7 +158,7 @@ def test_the_reference_head_is_not_stale_after_an_update(
     for weight in tuning.trainable.values():
         weight.data.mul_(1.5)
     tuning.peft.zero_grad(set_to_none=True)
-    assert preference.backward(pairs)["loss"] == pytest.approx(_naive(tuning, pairs)[0], rel=1e-5)
+    assert preference.backward(pairs)["preference/loss"] == pytest.approx(_naive(tuning, pairs)[0], rel=1e-5)
 
 
 def test_bfloat16_stays_near_float32(
@@ -161,13 +166,13 @@ def test_bfloat16_stays_near_float32(
 ) -> None:
     """bfloat16 keeps 8 bits: rewards of beta 0.3 times sums over up to 38 tokens agree to a tenth or so."""
     tokenizer, config = make_tokenizer(chat=True), TrainConfig(beta=BETA)
-    pairs, _ = tokenize_pairs(tokenizer, PAIRS, config.max_length)
+    pairs = _ids(tokenizer)
     exact = PreferencePass(make_tuning(make_pair(architecture, tokenizer), config), pairs, config).backward(pairs)
     tuning = make_tuning(make_pair(architecture, tokenizer, torch.bfloat16), config)
     preference = PreferencePass(tuning, pairs, config)
     rounded = preference.backward(pairs)
-    assert preference.shared
-    for name in ("loss", "rewards/margins", "rewards/chosen", "rewards/rejected"):
+    assert preference.reader.shared
+    for name in ("preference/loss", "rewards/margins", "rewards/chosen", "rewards/rejected"):
         assert rounded[name] == pytest.approx(exact[name], abs=0.15), name
     assert all(torch.isfinite(gradient).all() for gradient in _gradients(tuning).values())
 
@@ -188,5 +193,5 @@ def test_a_model_that_changes_its_logits_after_the_head_falls_back_and_stays_exa
     config = TrainConfig(beta=BETA)
     tokenizer = make_tokenizer()
     tuning = make_tuning(make_pair(family, tokenizer, intermediate_size=48, num_key_value_heads=2, **changed), config)
-    pairs, _ = tokenize_pairs(tokenizer, PAIRS, config.max_length)
-    assert not _compare(tuning, config, pairs).shared
+    pairs = _ids(tokenizer)
+    assert not _compare(tuning, config, pairs).reader.shared

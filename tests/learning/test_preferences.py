@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from sempa.config import TrainConfig
 from sempa.errors import InputError
 from sempa.learning.preferences import (
     SAMPLE_TRIPLETS,
-    PreferencePair,
+    Preference,
     Triplet,
     TripletReport,
-    preference_pairs,
+    preferences,
     read_triplets,
     split_held_out,
     triplets_from_rows,
@@ -135,13 +136,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_pairs_ask_for_the_anchor_and_prefer_the_entailment() -> None:
-    pairs = preference_pairs([Triplet("A cat sat.", "It sat.", "It ran.")], "P4")
-    assert pairs == [PreferencePair('Generate a paraphrase of the sentence: "A cat sat.".', "It sat.", "It ran.")]
+    pairs = preferences([Triplet("A cat sat.", "It sat.", "It ran.")], TrainConfig(template="P4"))
+    assert pairs == [Preference('Generate a paraphrase of the sentence: "A cat sat.".', ("It sat.", "It ran."))]
 
 
 def test_an_anchor_is_asked_for_as_it_is() -> None:
     """The paper tidies sentences for reading, not for asking."""
-    (pair,) = preference_pairs([Triplet('He said "why?"', "b", "c")], "<{sentence}>")
+    (pair,) = preferences([Triplet('He said "why?"', "b", "c")], TrainConfig(template="<{sentence}>"))
     assert pair.request == '<He said "why?">'
 
 

@@ -13,10 +13,10 @@ import torch
 
 from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError, StorageError
-from sempa.learning.batches import PairIds
 from sempa.learning.runs import RunFolder
-from sempa.learning.training import TrainStep, learning_rate, sample_order, train
+from sempa.learning.training import Example, TrainStep, learning_rate, sample_order, train
 from sempa.models.pair import ModelPair
+from sempa.models.rows import PairIds
 from sempa.models.source import sha256_of
 from sempa.models.tuning import TuningModel
 
@@ -27,14 +27,14 @@ CONFIG = TrainConfig(batch_size=4, max_samples=96, evaluate_every=32, lr=2e-3, l
 MakePair = Callable[..., ModelPair]
 
 
-def _pairs(count: int = 20) -> list[PairIds]:
+def _examples(count: int = 20) -> list[Example]:
     generator = torch.Generator().manual_seed(8)
 
     def ids(most: int) -> tuple[int, ...]:
         length = int(torch.randint(1, most, (1,), generator=generator))
         return tuple(torch.randint(0, 256, (length,), generator=generator).tolist())
 
-    return [PairIds((70, 71, 72, *ids(12)), ((*ids(9), 257), (*ids(9), 257))) for _ in range(count)]
+    return [Example(PairIds((70, 71, 72, *ids(12)), ((*ids(9), 257), (*ids(9), 257)))) for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ class _Session:
         self.run.begin({})
         self.model = TuningModel(make_pair(num_hidden_layers=1), config)
         self.scored = 0
-        self.steps = train(self.model, _pairs(), config, self.run, self._score)
+        self.steps = train(self.model, _examples(), config, self.run, self._score)
 
     def _score(self) -> float:
         self.scored += 1
@@ -77,7 +77,7 @@ def test_step_0_of_a_fresh_adapter_is_ln_2(
     run = RunFolder.open(tmp_path / "run", {}, resume=False)
     run.begin({})
     model = TuningModel(make_pair(architecture, dtype=dtype), CONFIG)
-    step = next(train(model, _pairs(), CONFIG, run, lambda: 0.0))
+    step = next(train(model, _examples(), CONFIG, run, lambda: 0.0))
     assert step.metrics["loss"] == pytest.approx(LN2, abs=2e-6)
     assert step.metrics["rewards/margins"] == pytest.approx(0, abs=1e-5)
     assert step.metrics["logps/chosen"] < 0
@@ -120,7 +120,7 @@ def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> Non
     session = _Session(make_pair, tmp_path / "run")
     scores = iter([3.0, 5.0, 5.0])
     session._score = lambda: next(scores)  # type: ignore[method-assign]
-    session.steps = train(session.model, _pairs(), CONFIG, session.run, session._score)
+    session.steps = train(session.model, _examples(), CONFIG, session.run, session._score)
     scored = [step for step in session.steps if step.score is not None]
     assert [step.is_best for step in scored] == [True, True, False]
     assert set(session.adapters()) == {"best-000000032", "best-000000064"}
@@ -129,7 +129,7 @@ def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> Non
 def test_a_resumed_run_knows_the_best_score_so_far(make_pair: MakePair, tmp_path: Path) -> None:
     for score, take in ((5.0, 9), (3.0, 24)):
         session = _Session(make_pair, tmp_path / "run", resume=take == 24)
-        steps = list(islice(train(session.model, _pairs(), CONFIG, session.run, lambda score=score: score), take))
+        steps = list(islice(train(session.model, _examples(), CONFIG, session.run, lambda score=score: score), take))
     assert [(step.score, step.is_best) for step in steps if step.score is not None] == [(3.0, False)] * 2
     assert set(session.adapters()) == {"best-000000032"}
 
@@ -184,16 +184,16 @@ def test_stopping_early_is_the_start_of_the_long_run(make_pair: MakePair, tmp_pa
 def test_a_step_takes_the_pairs_the_order_names(
     make_pair: MakePair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[PairIds] = []
+    seen: list[Example] = []
 
-    def record(_: object, pairs: list[PairIds]) -> dict[str, float]:
-        seen.extend(pairs)
+    def record(_: object, examples: list[Example]) -> dict[str, float]:
+        seen.extend(examples)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sempa.learning.training.PreferencePass.backward", record)
+    monkeypatch.setattr("sempa.learning.training.Objective.backward", record)
     with pytest.raises(KeyboardInterrupt):
         next(iter(_Session(make_pair, tmp_path / "run", replace(CONFIG, batch_size=7)).steps))
-    assert seen == [_pairs()[row] for row in sample_order(20, 96, CONFIG.seed)[:7]]
+    assert seen == [_examples()[row] for row in sample_order(20, 96, CONFIG.seed)[:7]]
 
 
 def test_a_loss_that_is_not_finite_stops_naming_the_rows(make_pair: MakePair, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from sempa.config import TrainConfig
-from sempa.learning.preferences import Triplet, preference_pairs
-from sempa.learning.training import PreferencePass, tokenize_pairs
+from sempa.learning.passes import PreferencePass
+from sempa.learning.preferences import Triplet, preferences
+from sempa.learning.training import tokenize
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.tuning import TuningModel
@@ -69,14 +70,15 @@ def test_loss_agrees_with_trl(
     chat: bool,
 ) -> None:
     tokenizer = make_tokenizer(chat=chat)
-    preferences = preference_pairs(TRIPLETS, "P1")
+    shown = preferences(TRIPLETS, CONFIG)
     tuning = make_tuning(make_pair("llama", tokenizer), CONFIG, spread=spread)
-    pairs, _ = tokenize_pairs(tokenizer, preferences, CONFIG.max_length)
-    ours = PreferencePass(tuning, pairs, CONFIG).backward(pairs)["loss"]
+    examples, _ = tokenize(tokenizer, shown, CONFIG.max_length)
+    pairs = [example.pair for example in examples if example.pair]
+    ours = PreferencePass(tuning, pairs, CONFIG).backward(pairs)["preference/loss"]
 
     rows = [
-        {"prompt": request_text(tokenizer, pair.request), "chosen": pair.chosen, "rejected": pair.rejected}
-        for pair in preferences
+        {"prompt": request_text(tokenizer, pair.request), "chosen": pair.responses[0], "rejected": pair.responses[1]}
+        for pair in shown
     ]
     theirs = _trl_loss(make_model("llama"), make_tokenizer(), rows, tuning, tmp_path)
     assert ours == pytest.approx(theirs, abs=1e-4)

@@ -25,7 +25,9 @@ def _logits(pair: ModelPair, variants: list[str], ids: Tensor = IDS) -> Tensor:
 
 
 def test_base_equals_the_untouched_model_exactly(tuned_pair: ModelPair, model_folder: Path) -> None:
-    untouched = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).eval()
+    untouched = AutoModelForCausalLM.from_pretrained(
+        model_folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
     untouched.requires_grad_(False)  # torch picks another kernel, 5e-7 off, for weights that take a gradient
     with torch.no_grad():
         expected = untouched(IDS, output_hidden_states=True, logits_to_keep=1)
@@ -40,7 +42,7 @@ def test_sempa_differs_from_base(tuned_pair: ModelPair) -> None:
 def test_sempa_equals_an_adapter_loaded_by_peft_alone(
     tuned_pair: ModelPair, model_folder: Path, adapter_folder: Path
 ) -> None:
-    plain = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager")
     tuned = PeftModel.from_pretrained(plain, str(adapter_folder)).eval()
     with torch.no_grad():
         expected = tuned(input_ids=IDS, output_hidden_states=True)

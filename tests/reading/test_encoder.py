@@ -147,7 +147,7 @@ def test_more_sentences_than_one_batch_come_back_in_order(make_pair: MakePair) -
     seen: list[tuple[int, int]] = []
     rows = encoder.encode(sentences, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_allclose(rows, encoder.encode(sentences, alone=True), atol=1e-5)
-    assert len(seen) > 3
+    assert len(seen) >= 3
     assert seen[-1] == (60, 60)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 

@@ -1,7 +1,7 @@
 """A sentence that is too long loses its end; the prompt around it, where the vector is read, stays whole."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 
+Batch = tuple[torch.Tensor, torch.Tensor]
 MakePair = Callable[..., ModelPair]
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 HEAD, TAIL = 'This sentence : "', '" means in one word:"'
@@ -24,13 +25,14 @@ FRAME = len(HEAD) + len(TAIL)
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the ids that reach the model, row by row."""
     rows: list[list[int]] = []
-    hidden_states = ModelPair.hidden_states
+    each_hidden_states = ModelPair.each_hidden_states
 
-    def record(self: ModelPair, variant: str, ids: torch.Tensor, mask: torch.Tensor, layer: int = -1) -> torch.Tensor:
-        rows.extend(row[: int(length)].tolist() for row, length in zip(ids, mask.sum(1), strict=True))
-        return hidden_states(self, variant, ids, mask, layer)
+    def record(self: ModelPair, variant: str, batches: list[Batch], layer: int = -1) -> Iterator[torch.Tensor]:
+        for ids, mask in batches:
+            rows.extend(row[: int(length)].tolist() for row, length in zip(ids, mask.sum(1), strict=True))
+        return each_hidden_states(self, variant, batches, layer)
 
-    monkeypatch.setattr(ModelPair, "hidden_states", record)
+    monkeypatch.setattr(ModelPair, "each_hidden_states", record)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Preference pairs as token rows: one row a pair under a block mask, or plain rows where a model needs them."""
+"""Prompts with their continuations as token rows: one row each under a block mask, or plain rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PairIds:
-    """Hold a pair as token ids: the prompt, and its K responses, best first, each closed by end-of-sequence."""
+    """Hold a prompt and its K responses as token ids; in learning best first, each closed by end-of-sequence.
+
+    A single response of one token is never fed: its place is the prompt's last state, which is how sentences are read.
+    """
 
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
@@ -20,7 +23,7 @@ class PairIds:
 
 
 @dataclass(frozen=True)
-class PreferenceBatch:
+class RowBatch:
     """Hold rows ready for one forward.
 
     input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
@@ -38,10 +41,10 @@ class PreferenceBatch:
     candidates: int
     order: tuple[int, ...]
 
-    def to(self, device: torch.device) -> "PreferenceBatch":
+    def to(self, device: torch.device) -> "RowBatch":
         """Return the batch with its tensors on a device."""
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return PreferenceBatch(**{**vars(self), **moved})
+        return RowBatch(**{**vars(self), **moved})
 
 
 def common_head(pairs: Sequence[PairIds]) -> tuple[int, ...]:
@@ -55,9 +58,7 @@ def common_head(pairs: Sequence[PairIds]) -> tuple[int, ...]:
     return first[:length]
 
 
-def shared_rows(
-    pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: int, dtype: torch.dtype
-) -> PreferenceBatch:
+def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: int, dtype: torch.dtype) -> RowBatch:
     """Lay each pair out as one row [prompt after the head, response 1, ..., response K].
 
     No response sees another and all start at the same position, so that every log-probability is what separate rows
@@ -85,7 +86,7 @@ def shared_rows(
             targets += response
             segments += [row * len(pair.responses) + k] * len(response)
             start = end
-    return PreferenceBatch(
+    return RowBatch(
         input_ids,
         _block_mask(blocks, head, dtype),
         positions,
@@ -109,7 +110,7 @@ def _block_mask(blocks: Tensor, head: int, dtype: torch.dtype) -> Tensor:
     return mask.unsqueeze(1)
 
 
-def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> PreferenceBatch:
+def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> RowBatch:
     """Lay each pair out as K right-padded rows [prompt, response k]: what every causal model can read."""
     rows = [(pair.prompt, response) for pair in pairs for response in pair.responses]
     longest = max(len(prompt) + len(response) for prompt, response in rows) - 1
@@ -125,7 +126,7 @@ def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> Pref
         at += range(row * longest + len(prompt) - 1, row * longest + len(fed))
         targets += response
         segments += [row] * len(response)
-    return PreferenceBatch(
+    return RowBatch(
         input_ids,
         mask,
         torch.arange(longest).expand(len(rows), -1),

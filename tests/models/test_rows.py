@@ -7,10 +7,10 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from sempa.errors import InputError
-from sempa.learning.batches import PairIds, common_head, plain_rows, shared_rows
-from sempa.learning.preferences import PreferencePair
-from sempa.learning.training import tokenize_pairs
+from sempa.learning.preferences import Preference
+from sempa.learning.training import tokenize
 from sempa.models.packing import pack
+from sempa.models.rows import PairIds, common_head, plain_rows, shared_rows
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIRS = [PairIds((1, 2, 3, 4), ((10, 11, 9), (12, 9))), PairIds((1, 2, 5), ((13, 9), (9,)))]
@@ -19,17 +19,18 @@ PAIRS = [PairIds((1, 2, 3, 4), ((10, 11, 9), (12, 9))), PairIds((1, 2, 5), ((13,
 
 def test_pairs_as_ids_by_hand(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer(bos=True)
-    pair = PreferencePair("Ab", "c", "dd")
-    (ids,), _ = tokenize_pairs(tokenizer, [pair], 1024)
+    pair = Preference("Ab", ("c", "dd"))
+    (example,), _ = tokenize(tokenizer, [pair], 1024)
     a, b, c, d, line = (tokenizer.convert_tokens_to_ids(symbol) for symbol in ("A", "b", "c", "d", "Ċ"))
-    assert ids == PairIds((256, a, b, line), ((c, 257), (d, d, 257)))
+    assert example.pair == PairIds((256, a, b, line), ((c, 257), (d, d, 257)))
 
 
 def test_a_chat_template_brings_its_own_special_tokens(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer(bos=True, chat=True)
-    (ids,), _ = tokenize_pairs(tokenizer, [PreferencePair("Ab", "c", "d")], 1024)
-    assert 256 not in ids.prompt
-    assert tokenizer.decode(ids.prompt) == (
+    (example,), _ = tokenize(tokenizer, [Preference("Ab", ("c", "d"))], 1024)
+    assert example.pair is not None
+    assert 256 not in example.pair.prompt
+    assert tokenizer.decode(example.pair.prompt) == (
         "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nAb<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
@@ -37,9 +38,9 @@ def test_a_chat_template_brings_its_own_special_tokens(make_tokenizer: MakeToken
 
 def test_pairs_over_the_length_are_left_out_whole(make_tokenizer: MakeTokenizer) -> None:
     """Prompt 3, longer answer 2: 5 tokens."""
-    pairs = [PreferencePair("Ab", "c", ""), PreferencePair("Ab", "c", "long")]
-    kept, too_long = tokenize_pairs(make_tokenizer(), pairs, 5)
-    assert [len(ids.prompt) for ids in kept] == [3]
+    pairs = [Preference("Ab", ("c", "")), Preference("Ab", ("c", "long"))]
+    kept, too_long = tokenize(make_tokenizer(), pairs, 5)
+    assert [len(example.pair.prompt) for example in kept if example.pair] == [3]
     assert too_long == pairs[1:]
 
 
@@ -47,7 +48,7 @@ def test_a_tokenizer_without_an_end_is_an_input_error(make_tokenizer: MakeTokeni
     tokenizer = make_tokenizer()
     tokenizer.eos_token = None
     with pytest.raises(InputError, match="no end-of-sequence token"):
-        tokenize_pairs(tokenizer, [PreferencePair("a", "b", "c")], 9)
+        tokenize(tokenizer, [Preference("a", ("b", "c"))], 9)
 
 
 def test_common_head_leaves_each_prompt_a_token() -> None:

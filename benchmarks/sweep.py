@@ -1,0 +1,64 @@
+"""Train with one setting after another and record every run, the failed ones too, in results/sweeps/NAME.jsonl.
+
+`python benchmarks/sweep.py NAME --settings SETTINGS.jsonl -- --data TRIPLETS.csv --dev DEV.tsv`: each line of
+SETTINGS.jsonl is an object of train.py's flags, e.g. {"lr": 3e-4, "objective": "joint"}; what follows `--` is given to
+every run. A setting that NAME.jsonl holds already is not run again, so a broken-off sweep goes on where it stopped.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("name", help="results/sweeps/NAME.jsonl; adapters go to runs/sweeps/NAME")
+    made.add_argument("--settings", type=Path, required=True, help="one JSON object of train.py's flags a line")
+    made.add_argument("common", nargs="*", help="arguments for every run, after --")
+    return made
+
+
+def main() -> int:
+    """Run every setting that is not recorded yet; return the number that failed."""
+    args = parser().parse_args()
+    record = ROOT / "results" / "sweeps" / f"{args.name}.jsonl"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    known = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
+    failed = 0
+    while True:  # the file is read anew, so that settings may be added while a sweep runs
+        settings = [json.loads(line) for line in args.settings.read_text().splitlines() if line.strip()]
+        left = [setting for setting in settings if setting not in [run["setting"] for run in known]]
+        if not left:
+            return failed
+        run = _run(args.name, left[0], args.common, len(known))
+        known.append(run)
+        failed += "error" in run
+        with record.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(run) + "\n")
+        print(json.dumps(run), flush=True)
+
+
+def _run(name: str, setting: dict[str, object], common: list[str], number: int) -> dict[str, object]:
+    output = ROOT / "runs" / "sweeps" / name / f"{number:03d}"
+    flags = [part for key, value in setting.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    command = [sys.executable, str(ROOT / "train.py"), *common, *flags, "--output", str(output)]
+    resume = ["--resume"] if output.with_name(output.name + ".partial").is_dir() else []
+    started = time.monotonic()
+    done = subprocess.run([*command, *resume], cwd=ROOT, capture_output=True, text=True, check=False)
+    run: dict[str, object] = {"run": number, "setting": setting, "seconds": round(time.monotonic() - started)}
+    if done.returncode:
+        return run | {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+    facts = json.loads((output / "training.json").read_text())
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    last = {key: round(value, 4) for key, value in lines[-1].items() if isinstance(value, float)}
+    return run | {key: facts[key] for key in ("score_name", "scores", "hardware", "versions", "data")} | {"last": last}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,142 @@
+"""Token rows through a model: logits or states at chosen places, behind a prompt head computed once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from sempa.models.packing import pack
+from sempa.models.pair import BASE, ModelPair
+from sempa.models.prompts import padding_id
+from sempa.models.rows import PairIds, RowBatch, common_head, plain_rows, shared_rows
+from sempa.models.workers import Workers
+
+Head = list[tuple[Tensor, Tensor]]
+"""Keys and values (1, heads, H, width) of a prompt's head, layer by layer."""
+
+_Out = TypeVar("_Out")
+
+
+class RowReader:
+    """Read prompts and their continuations: behind a shared head where the model is found to allow it, or plainly."""
+
+    def __init__(
+        self,
+        pair: ModelPair,
+        prompts: Sequence[PairIds],
+        *,
+        logits: bool,
+        token_cap: int,
+        shared: bool = True,
+        workers: Workers | None = None,
+    ) -> None:
+        """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states."""
+        self.pair, self._logits, self._token_cap = pair, logits, token_cap
+        self.workers = workers or pair.workers
+        self._pad = padding_id(pair.tokenizer)
+        self._head = common_head(prompts)
+        self._base_head: Head | None = None
+        self.shared = shared and self._shared_rows_agree(prompts[0])
+
+    @property
+    def layout(self) -> str:
+        """Name the row layout in use, for logs and tests."""
+        if self.shared:
+            unit = "pair" if self._logits else "sentence"
+            return f"one row a {unit} behind a shared head of {len(self._head)} tokens"
+        return f"plain rows, one a {'response' if self._logits else 'sentence'}"
+
+    def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
+        """Return the prompts as batches within the token cap, rows of like length together."""
+        if self.shared:
+            lengths = [pair.row_length(len(self._head)) for pair in prompts]
+        else:
+            lengths = [(len(pair.prompt) + max(map(len, pair.responses))) * len(pair.responses) for pair in prompts]
+        groups = pack(lengths, self._token_cap)
+        return [self._batch([prompts[i] for i in group], group, self.shared) for group in groups]
+
+    def over(
+        self, variant: str, batches: Sequence[RowBatch], reduce: Callable[[RowBatch, Tensor], _Out]
+    ) -> Iterator[_Out]:
+        """Yield `reduce(batch, what was read)` for each batch in order, without gradient."""
+        with self.pair.using(variant) as model:
+            with torch.no_grad():
+                # The base never changes, so its head is computed once.
+                head = self._base_head if variant == BASE else None
+                head = self.head(model) if head is None else head
+            if variant == BASE:
+                self._base_head = head
+
+            def read(batch: RowBatch) -> _Out:
+                with torch.no_grad():
+                    return reduce(batch, self.read(model, batch, head))
+
+            yield from self.workers.map(read, batches)
+
+    def head(self, model: PreTrainedModel) -> Head:
+        """Return the shared head's keys and values; empty without a head or for plain rows."""
+        return self._head_states(model) if self.shared else []
+
+    def read(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
+        """Return (P, V) logits or (P, D) states at the batch's places, gradients allowed."""
+        return self._shared(model, batch, head) if self.shared else self._plain(model, batch)
+
+    def _head_states(self, model: PreTrainedModel) -> Head:
+        if not self._head:
+            return []
+        cache = DynamicCache()
+        ids = torch.tensor([self._head], device=self.pair.device)
+        with self._autocast():
+            model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+        return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _shared(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
+        cache = DynamicCache()
+        count = batch.input_ids.shape[0]
+        for index, (keys, values) in enumerate(head):
+            cache.update(keys.expand(count, -1, -1, -1), values.expand(count, -1, -1, -1), index)
+        with self._autocast():
+            states = model.base_model(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                position_ids=batch.position_ids,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state.flatten(0, 1)[batch.at]
+            return model.get_output_embeddings()(states) if self._logits else states
+
+    def _plain(self, model: PreTrainedModel, batch: RowBatch) -> Tensor:
+        options = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "use_cache": False}
+        with self._autocast():
+            out = model(**options).logits if self._logits else model.base_model(**options).last_hidden_state
+        return out.flatten(0, 1)[batch.at]
+
+    def _batch(self, prompts: Sequence[PairIds], order: Sequence[int], shared: bool) -> RowBatch:
+        if shared:
+            batch = shared_rows(prompts, order, len(self._head), self._pad, self.pair.dtype)
+        else:
+            batch = plain_rows(prompts, order, self._pad)
+        return batch.to(self.pair.device)
+
+    def _shared_rows_agree(self, prompt: PairIds) -> bool:
+        """Measure on one prompt whether this model reads the block mask and the cached head as it reads plain rows."""
+        plain, shared = (self._batch([prompt], [0], layout) for layout in (False, True))
+        with torch.no_grad(), self.pair.using(BASE) as base:
+            try:
+                expected = self._plain(base, plain)
+                found = self._shared(base, shared, self._head_states(base))
+            except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+                return False  # the model's forward takes no such mask, positions or cache
+        share = 1e-3 if self.pair.dtype == torch.float32 else 0.05  # a wrong mask is far off
+        if not self._logits:
+            return bool((expected - found).abs().max() < share * expected.abs().max())
+        logps = [torch.log_softmax(x.float(), -1).gather(-1, plain.targets.unsqueeze(-1)) for x in (expected, found)]
+        return bool((logps[0] - logps[1]).sum().abs() < share * len(plain.targets))
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.pair.dtype == torch.bfloat16:
+            return torch.autocast(self.pair.device.type, torch.bfloat16)
+        return nullcontext()

@@ -1,0 +1,34 @@
+"""Threads that share out a step's batches among the processor's cores."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class Workers:
+    """Run a call over items on as many threads as there are cores, each computing on one; in turn on a GPU.
+
+    Rows of sentences are short: two cores with a batch each get a quarter to a third more done than two cores on one
+    batch.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = torch.get_num_threads() if device.type == "cpu" else 1
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
+        """Yield `call(item)` in the items' order; a single item is computed by the caller, on every core.
+
+        The caller holds the model meanwhile (`ModelPair.using`), and `call` sets its own gradient mode: a thread's own.
+        """
+        if self.count == 1 or len(items) == 1:
+            yield from map(call, items)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.count, "rows", initializer=torch.set_num_threads, initargs=(1,))
+        yield from self._pool.map(call, items)
