@@ -20,13 +20,13 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("name", help="results/sweeps/NAME.jsonl; adapters go to runs/sweeps/NAME")
     made.add_argument("--settings", type=Path, required=True, help="one JSON object of train.py's flags a line")
-    made.add_argument("common", nargs="*", help="arguments for every run, after --")
     return made
 
 
 def main() -> int:
     """Run every setting that is not recorded yet; return the number that failed."""
-    args = parser().parse_args()
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args, common = parser().parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     record = ROOT / "results" / "sweeps" / f"{args.name}.jsonl"
     record.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
@@ -36,7 +36,7 @@ def main() -> int:
         left = [setting for setting in settings if setting not in [run["setting"] for run in known]]
         if not left:
             return failed
-        run = _run(args.name, left[0], args.common, len(known))
+        run = _run(args.name, left[0], common, len(known))
         known.append(run)
         failed += "error" in run
         with record.open("a", encoding="utf-8") as stream:

@@ -27,8 +27,8 @@ class RowBatch:
     """Hold rows ready for one forward.
 
     input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
-    position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,) is
-    pair * K + candidate; `order` gives each pair's place in the step's batch.
+    position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,)
+    numbers the responses through, pair * K + candidate where all have K; `order` gives each pair's place in the step.
     """
 
     input_ids: Tensor
@@ -71,6 +71,7 @@ def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: 
     at: list[int] = []
     targets: list[int] = []
     segments: list[int] = []
+    responses = 0
     for row, pair in enumerate(pairs):
         prompt = len(pair.prompt) - head
         input_ids[row, :prompt] = torch.tensor(pair.prompt[head:])
@@ -84,8 +85,9 @@ def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: 
             blocks[row, start:end] = k + 1
             at += [row * longest + place for place in (prompt - 1, *range(start, end))]
             targets += response
-            segments += [row * len(pair.responses) + k] * len(response)
+            segments += [responses + k] * len(response)
             start = end
+        responses += len(pair.responses)
     return RowBatch(
         input_ids,
         _block_mask(blocks, head, dtype),

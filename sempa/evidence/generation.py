@@ -1,0 +1,150 @@
+"""What a model still knows and how well it predicts text: the harness's own tasks on local files, paired by item."""
+
+import csv
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest, ttest_rel
+
+from sempa.errors import InputError
+from sempa.models.pair import ModelPair
+
+TASKS = {
+    "arc_easy": "arc_easy_val.jsonl",
+    "sciq": "sciq_val.jsonl",
+    "lambada_openai": "lambada_test.jsonl",
+    "truthfulqa_mc1": "truthfulqa.csv",
+    "wikitext": "wikitext2_valid.txt",
+}
+"""The harness's task names and the files of a local folder they are fed from."""
+
+PERPLEXITY = "wikitext"
+
+
+def generation_figures(
+    pair: ModelPair, data: Path, report: Callable[[str], None], limit: int | None = None, tasks: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return each task's figures by variant, and for two variants the change with its interval and paired test.
+
+    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS.
+    Accuracies are in per cent; for the text it is the word perplexity. Changes are positive where the aligned model
+    is better, whatever the measure.
+    Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
+    Raises: InputError if lm_eval is not installed or a file is missing.
+    """
+    try:
+        import lm_eval
+    except ImportError:
+        raise InputError("Measuring generation needs the harness: pip install lm_eval.") from None
+    from lm_eval.tasks import TaskManager
+
+    from sempa.evidence.harness import HarnessModel
+
+    manager = TaskManager()
+    figures = {}
+    for task in tasks or TASKS:
+        with tempfile.TemporaryDirectory() as folder:
+            items = _items(task, data)
+            step = max(1, math.ceil(len(items) / limit)) if limit else 1
+            config = _task(manager.task_index[task].yaml_path, items[::step], Path(folder))
+            outcomes = {}
+            for variant in pair.variants:
+                report(f"{task}, {variant}: {len(items[::step]):,} items.")
+                results = lm_eval.simple_evaluate(
+                    HarnessModel(pair, variant), tasks=[config], bootstrap_iters=0, task_manager=manager
+                )
+                outcomes[variant] = _outcomes(task, results["samples"][task])
+        figures[task] = task_figures(outcomes, perplexity=task == PERPLEXITY)
+    return figures
+
+
+def task_figures(outcomes: Mapping[str, np.ndarray], *, perplexity: bool) -> dict[str, Any]:
+    """Return a task's figures from each variant's per-item outcomes.
+
+    Accuracy: (N,) of 0 and 1; exact McNemar test. Perplexity: (N, 2) of log-likelihood and words; paired t-test of
+    the log-likelihood a word. Intervals are 95 %, paired percentile bootstrap over items (1,000 draws, seed 0).
+    """
+    first = next(iter(outcomes.values()))
+    figures: dict[str, Any] = {"items": len(first), "measure": "word perplexity" if perplexity else "accuracy (%)"}
+    figure = _word_perplexity if perplexity else _accuracy
+    for variant, values in outcomes.items():
+        figures[variant] = {"figure": round(figure(values), 3)}
+    if len(outcomes) == 2:
+        before, after = outcomes.values()
+        sign = -1 if perplexity else 1
+        generator = np.random.default_rng(0)
+        drawn = [generator.integers(0, len(before), len(before)) for _ in range(1000)]
+        low, high = np.percentile([sign * (figure(after[rows]) - figure(before[rows])) for rows in drawn], [2.5, 97.5])
+        figures["change"] = {
+            "figure": round(sign * (figure(after) - figure(before)), 3),
+            "low": round(float(low), 3),
+            "high": round(float(high), 3),
+            "p": float(f"{_p_value(before, after, perplexity=perplexity):.3g}"),
+        }
+    return figures
+
+
+def _p_value(before: np.ndarray, after: np.ndarray, *, perplexity: bool) -> float:
+    if perplexity:
+        return float(ttest_rel(after[:, 0] / after[:, 1], before[:, 0] / before[:, 1]).pvalue)
+    won, lost = int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def _accuracy(values: np.ndarray) -> float:
+    return 100 * float(values.mean())
+
+
+def _word_perplexity(values: np.ndarray) -> float:
+    return math.exp(-values[:, 0].sum() / values[:, 1].sum())
+
+
+def _items(task: str, data: Path) -> list[dict[str, Any]]:
+    path = data / TASKS[task]
+    if not path.is_file():
+        raise InputError(f"{path} is not there: --data needs a folder with {', '.join(TASKS.values())}.")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    if path.suffix == ".csv":
+        return [_truthful_choices(row) for row in csv.DictReader(text.splitlines(keepends=True))]
+    return [{"page": page} for page in re.split(r"\n(?= = [^=])", text) if page.strip()]
+
+
+def _truthful_choices(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return the single-choice form of a TruthfulQA row: the best answer first, then every incorrect one."""
+    choices = [row["Best Answer"], *(answer.strip() for answer in row["Incorrect Answers"].split(";"))]
+    choices = list(dict.fromkeys(choice for choice in choices if choice))
+    labels = [1] + [0] * (len(choices) - 1)
+    return {"question": row["Question"], "mc1_targets": {"choices": choices, "labels": labels}}
+
+
+def _task(packaged: Path, items: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Write a task that is the harness's packaged one, fed from these items instead of the hub; return its file."""
+    path = folder / "items.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    changed = {
+        "include": str(packaged),
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": str(folder)},
+        "training_split": None,
+        "validation_split": None,
+        "test_split": "test",
+    }
+    task = folder / "task.yaml"
+    task.write_text(json.dumps(changed), encoding="utf-8")  # JSON is YAML
+    return str(task)
+
+
+def _outcomes(task: str, samples: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    ordered = sorted(samples, key=lambda sample: sample["doc_id"])
+    if task == PERPLEXITY:
+        return np.array([sample["word_perplexity"] for sample in ordered], dtype=float)
+    return np.array([sample["acc"] for sample in ordered], dtype=float)

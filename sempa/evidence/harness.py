@@ -1,0 +1,67 @@
+"""A ModelPair inside EleutherAI's lm-evaluation-harness; needs the optional package `lm_eval`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from sempa.models.pair import ModelPair
+from sempa.models.scoring import Request, continuation_scores
+
+LONGEST = 1024
+"""Tokens of one window when a whole document is scored."""
+
+
+class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
+    """One variant of a ModelPair as the harness sees a model; weights are neither copied nor loaded again."""
+
+    def __init__(self, pair: ModelPair, variant: str) -> None:
+        super().__init__()
+        self._pair, self._variant = pair, variant
+        self._longest = min(LONGEST, pair.context_length or LONGEST)
+        self.tokenizer = pair.tokenizer
+
+    @property
+    def eot_token_id(self) -> int:
+        """Return the id that stands before a text without context."""
+        return int(self.tokenizer.eos_token_id)
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """Return a text's token ids; special tokens as the tokenizer puts them unless told otherwise."""
+        return list(self.tokenizer(string, add_special_tokens=add_special_tokens is not False).input_ids)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], **_: Any
+    ) -> list[tuple[float, bool]]:
+        return continuation_scores(self._pair, self._variant, [self._cut(c, t) for _, c, t in requests])
+
+    def _cut(self, context: Sequence[int], continuation: Sequence[int]) -> Request:
+        """Drop a context's beginning where context and continuation exceed the model's length, as the harness does."""
+        end = tuple(continuation[-(self._longest - 1) :])
+        return tuple(context[-(self._longest - len(end)) :]), end
+
+    def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Return each document's log-likelihood, every token predicted once from up to a window of context."""
+        windows: list[Request] = []
+        documents: list[int] = []
+        for number, request in enumerate(requests):
+            ids = self.tok_encode(request.args[0], add_special_tokens=False)
+            for window in get_rolling_token_windows(
+                token_list=ids, prefix_token=self.prefix_token_id, max_seq_len=self._longest - 1, context_len=1
+            ):
+                context, continuation = make_disjoint_window(window)
+                windows.append((tuple(context), tuple(continuation)))
+                documents.append(number)
+        totals = [0.0] * len(requests)
+        for number, (logp, _) in zip(documents, continuation_scores(self._pair, self._variant, windows), strict=True):
+            totals[number] += logp
+        return totals
+
+    def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Not offered: the tasks measured here score given texts.
+
+        Raises: NotImplementedError.
+        """
+        raise NotImplementedError("These tasks score given texts; none asks the model to write.")
