@@ -112,6 +112,10 @@ def _run(args: argparse.Namespace) -> None:
         resume=args.resume,
     )
     run = TuneRun(request, report=lambda line: print(line, flush=True))
+    if not run.processes.first:
+        for _ in run.steps():
+            pass
+        return
     with tqdm(unit="pair", unit_scale=False, disable=None, dynamic_ncols=True) as bar:
         for step in run.steps():
             bar.total = bar.total or step.steps * config.batch_size

@@ -25,6 +25,7 @@ from sempa.learning.preferences import (
     triplets_from_rows,
     with_neutrals,
 )
+from sempa.learning.processes import Processes
 from sempa.learning.runs import RunFolder
 from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
@@ -78,6 +79,8 @@ class TuneRun:
         Raises: any SempaError of the parts; nothing is written before everything has been read.
         """
         self.request = request
+        self.processes = Processes.join()
+        report = report if self.processes.first else log.debug
         triplets, read = _triplets(request.data)
         report(f"{request.data or 'Sample triplets'}: {read}.")
         if request.neutrals:
@@ -103,20 +106,27 @@ class TuneRun:
         facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": list(request.dev)}
         facts["config"] = asdict(request.config)
         self._run = RunFolder.open(request.output, facts, resume=request.resume)
+        self.processes.wait()  # all have looked before the first writes
         self._model = TuningModel(pair, request.config)
         self._encoder = Encoder(self._model.pair, EncoderConfig())
         self.score_name, self._score = _scorer(self._encoder, dev, held)
         report(f"Choosing the checkpoint by {self.score_name}.")
-        self.before = self._score(BASE)
+        self.before = self.processes.from_first(self._score(BASE) if self.processes.first else 0.0)
         report(f"Base model: {self.before:.2f}.")
-        self._run.begin(facts)
+        if self.processes.first:
+            self._run.begin(facts)
+        self.processes.wait()
 
     def steps(self) -> Iterator[TrainStep]:
         """Yield every step; the run folder holds the best adapter so far at any time."""
-        yield from train(self._model, self._examples, self.request.config, self._run, lambda: self._score(SEMPA))
+        config = self.request.config
+        yield from train(self._model, self._examples, config, self._run, lambda: self._score(SEMPA), self.processes)
 
     def finish(self) -> Outcome:
-        """Write recipe, facts and card beside the best adapter and give the folder its final name."""
+        """Write recipe, facts and card beside the best adapter and give the folder its final name.
+
+        To be called in the first of several processes alone.
+        """
         lines = self._run.lines()
         scores = [{"samples": 0, "score": self.before}]
         scores += [{"samples": line["samples"], "score": line["score"]} for line in lines if "score" in line]
@@ -131,6 +141,7 @@ class TuneRun:
             "best": best,
             "samples": lines[-1]["samples"],
             "seconds": sum(line["seconds"] for line in lines),
+            "processes": self.processes.count,
             "precision": str(self._model.pair.info.precision),
             "hardware": hardware(),
             "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sempa.config import TrainConfig
 from sempa.learning.losses import completion_logps, contrastive_scores, implicit_rewards, plackett_luce_nll
+from sempa.learning.processes import Processes
 from sempa.models.row_reader import Head, RowReader
 from sempa.models.rows import PairIds, RowBatch
 from sempa.models.tuning import POLICY, REFERENCE, TuningModel
@@ -48,7 +49,7 @@ def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
             head = reader.head(policy)
             leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in head]
             yield Policy(policy, leaves, [*model.trainable.values(), *(state for layer in leaves for state in layer)])
-            if head:
+            if head and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
                 states = [state for layer in head for state in layer]
                 torch.autograd.backward(states, [state.grad for layer in leaves for state in layer])
     finally:
@@ -69,33 +70,38 @@ def _reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig,
 class PreferencePass:
     """Compute the preference loss and its gradients over one step's pairs."""
 
-    def __init__(self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig) -> None:
+    def __init__(
+        self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
+    ) -> None:
         self.reader = _reader(model, pairs, config, logits=True)
-        self._model, self._config = model, config
+        self._model, self._config, self._processes = model, config, processes or Processes()
 
     def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
-        """Add the gradients of the mean loss over `pairs` to the adapter's parameters and return the metrics.
+        """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
 
-        Metrics are means over the batch, computed before any update: `preference/loss`, `rewards/*` in units of beta
-        times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1.
+        Metrics are means over all the pairs, computed before any update: `preference/loss`, `rewards/*` in units of
+        beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1.
         """
-        batches = self.reader.batches(pairs)
+        total = len(pairs)
+        batches = self.reader.batches(self._processes.part(pairs))
         references = list(self.reader.over(REFERENCE, batches, _logps))
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        nothing = torch.empty(0, len(pairs[0].responses))
+        parts: list[tuple[Tensor, ...]] = [(nothing[:, 0], nothing, nothing)]
         with as_policy(self._model, self.reader) as policy:
 
-            def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor, Tensor]]:
+            def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
                 batch, reference = item
                 logps = _logps(batch, self.reader.read(policy.model, batch, policy.head))
                 rewards = implicit_rewards(logps, reference, self._config.beta).view(batch.pairs, batch.candidates)
                 losses = plackett_luce_nll(rewards, depth=batch.candidates - 1)
-                gradients = policy.gradients(losses.sum() / len(pairs))
-                return gradients, (losses.detach(), rewards.detach(), logps.detach().view_as(rewards))
+                gradients = policy.gradients(losses.sum() / total)
+                return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards)))
 
             for gradients, part in self._model.workers.map(learn, list(zip(batches, references, strict=True))):
                 policy.add(gradients)
                 parts.append(part)
-        return _preference_metrics(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        losses, rewards, logps = (torch.cat(column) for column in zip(*parts, strict=True))
+        return self._processes.sum(_preference_metrics(losses, rewards, logps, total))
 
 
 class ContrastivePass:
@@ -104,20 +110,26 @@ class ContrastivePass:
     A prompt is a `PairIds` whose one answer is a single token: the state that would predict it is the embedding.
     """
 
-    def __init__(self, model: TuningModel, triplets: Sequence[Sequence[PairIds]], config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model: TuningModel,
+        triplets: Sequence[Sequence[PairIds]],
+        config: TrainConfig,
+        processes: Processes | None = None,
+    ) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
         self.reader = _reader(model, prompts, config, logits=False)
-        self._model, self._config = model, config
+        self._model, self._config, self._processes = model, config, processes or Processes()
 
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
-        """Add `weight` times the gradients of the mean loss over `triplets` to the parameters and return the metrics.
+        """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
         Scores need every sentence of the step at once. Up to HELD_TOKENS tokens their activations are kept; beyond,
         sentences are read once without gradient and again batch by batch with it, under the same random numbers.
         Metrics: `contrastive/loss`, `contrastive/accuracies` (the own positive is nearest) in 0..1, `cosines/*`.
         Source: Gao et al. 2021 (loss); Gao, Zhang et al. 2021, GradCache (reading twice).
         """
-        prompts = [prompt for triplet in triplets for prompt in triplet]
+        prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         batches = self.reader.batches(prompts)
         held = sum(batch.input_ids.numel() for batch in batches) <= HELD_TOKENS
         with as_policy(self._model, self.reader) as policy:
@@ -127,26 +139,28 @@ class ContrastivePass:
                 with torch.set_grad_enabled(held):
                     return random_state, self.reader.read(policy.model, batch, policy.head)
 
-            random_states, read = zip(*self._model.workers.map(read_once, batches), strict=True)
-            order = [place for batch in batches for place in batch.order]
-            rows = torch.empty(len(prompts), read[0].shape[1], device=read[0].device)
-            rows[order] = torch.cat([part.detach().float() for part in read])
-            loss, metrics = self._loss(rows.requires_grad_(), triplets)
-            (gradient,) = torch.autograd.grad(weight * loss, rows)
+            read = list(self._model.workers.map(read_once, batches))
+            rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
+            for batch, (_, states) in zip(batches, read, strict=True):
+                rows[list(batch.order)] = states.detach().float()
+            every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
+            loss, metrics = self._loss(every, triplets)
+            (gradients_of_all,) = torch.autograd.grad(weight * loss, every)
+            gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
-            def learn(item: tuple[RowBatch, Tensor, Tensor]) -> tuple[Tensor, ...]:
-                batch, random_state, states = item
+            def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
+                batch, (random_state, states) = item
                 if not held:
                     torch.set_rng_state(random_state)
                     states = self.reader.read(policy.model, batch, policy.head)
                 return policy.gradients(states, gradient[list(batch.order)].to(states.dtype))
 
-            for gradients in self._model.workers.map(learn, list(zip(batches, random_states, read, strict=True))):
+            for gradients in self._model.workers.map(learn, list(zip(batches, read, strict=True))):
                 policy.add(gradients)
         return metrics
 
     def _loss(self, rows: Tensor, triplets: Sequence[Sequence[PairIds]]) -> tuple[Tensor, dict[str, float]]:
-        anchors, positives, negatives = rows.view(len(triplets), 3, -1).unbind(1)
+        anchors, positives, negatives = rows.unbind(1)
         texts = [triplet[0].prompt for triplet in triplets]
         same = torch.tensor([[a == b for b in texts] for a in texts], device=rows.device)
         scores = contrastive_scores(anchors, positives, negatives, self._config.tau, same)
@@ -158,27 +172,22 @@ class ContrastivePass:
             "cosines/positive": cosine(anchors, positives).detach(),
             "cosines/negative": cosine(anchors, negatives).detach(),
         }
-        return loss, _means(figures)
+        return loss, {name: value.double().mean().item() for name, value in figures.items()}
 
 
 def _logps(batch: RowBatch, logits: Tensor) -> Tensor:
     return completion_logps(logits, batch.targets, batch.segments, batch.pairs * batch.candidates)
 
 
-def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor) -> dict[str, float]:
+def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: int) -> dict[str, float]:
     chosen, rejected = rewards[:, 0], rewards[:, -1]
-    return _means(
-        {
-            "preference/loss": losses,
-            "rewards/chosen": chosen,
-            "rewards/rejected": rejected,
-            "rewards/margins": chosen - rejected,
-            "rewards/accuracies": (rewards[:, :-1] > rewards[:, 1:]).all(dim=1).float(),
-            "logps/chosen": logps[:, 0],
-            "logps/rejected": logps[:, -1],
-        }
-    )
-
-
-def _means(figures: dict[str, Tensor]) -> dict[str, float]:
-    return {name: value.double().mean().item() for name, value in figures.items()}
+    figures = {
+        "preference/loss": losses,
+        "rewards/chosen": chosen,
+        "rewards/rejected": rejected,
+        "rewards/margins": chosen - rejected,
+        "rewards/accuracies": (rewards[:, :-1] > rewards[:, 1:]).all(dim=1).float(),
+        "logps/chosen": logps[:, 0],
+        "logps/rejected": logps[:, -1],
+    }
+    return {name: value.double().sum().item() / total for name, value in figures.items()}

@@ -121,12 +121,14 @@ class RunFolder:
             if older != folder:
                 shutil.rmtree(older, ignore_errors=True)
 
-    def load_checkpoint(self) -> Checkpoint | None:
-        """Return the last whole checkpoint, with `metrics.jsonl` cut back to it; None if there is none."""
+    def load_checkpoint(self, *, cut: bool = True) -> Checkpoint | None:
+        """Return the last whole checkpoint, None if there is none; `cut` cuts `metrics.jsonl` back to it."""
         whole = [folder for folder in self._checkpoints() if (folder / _COMPLETE).is_file()]
         facts: dict[str, Any] = json.loads((whole[-1] / "state.json").read_text()) if whole else {"step": 0}
-        kept = (self.partial / METRICS).read_text("utf-8").splitlines() if (self.partial / METRICS).is_file() else []
-        _write_whole(self.partial / METRICS, "".join(line + "\n" for line in kept[: facts["step"]]))
+        if cut:
+            log = self.partial / METRICS
+            lines = log.read_text("utf-8").splitlines() if log.is_file() else []
+            _write_whole(log, "".join(line + "\n" for line in lines[: facts["step"]]))
         return Checkpoint(load_file(whole[-1] / "state.safetensors"), facts) if whole else None
 
     def _checkpoints(self) -> list[Path]:

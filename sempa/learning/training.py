@@ -14,6 +14,7 @@ from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError
 from sempa.learning.passes import ContrastivePass, PreferencePass
 from sempa.learning.preferences import Preference
+from sempa.learning.processes import Processes
 from sempa.learning.runs import Checkpoint, RunFolder
 from sempa.models.prompts import padding_id, request_ids, response_ids
 from sempa.models.rows import PairIds
@@ -86,11 +87,13 @@ def tokenize(
 class Objective:
     """Hold the passes that a configured objective is made of."""
 
-    def __init__(self, model: TuningModel, examples: Sequence[Example], config: TrainConfig) -> None:
-        self._preference = PreferencePass(model, _pairs(examples), config) if config.prefers else None
-        self._contrastive = (
-            ContrastivePass(model, [e.sentences for e in examples], config) if config.contrasts else None
-        )
+    def __init__(
+        self, model: TuningModel, examples: Sequence[Example], config: TrainConfig, processes: Processes | None = None
+    ) -> None:
+        self._preference = PreferencePass(model, _pairs(examples), config, processes) if config.prefers else None
+        self._contrastive = None
+        if config.contrasts:
+            self._contrastive = ContrastivePass(model, [e.sentences for e in examples], config, processes)
         self._weight = config.contrastive_weight if config.prefers else 1.0
 
     @property
@@ -99,7 +102,7 @@ class Objective:
         return [part.reader.layout for part in (self._preference, self._contrastive) if part]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Add the gradients of the mean loss over the examples and return the metrics, `loss` first."""
+        """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
         metrics: dict[str, float] = {"loss": 0.0}
         if self._preference:
             metrics |= self._preference.backward(_pairs(examples))
@@ -134,7 +137,12 @@ def sample_order(count: int, samples: int, seed: int) -> list[int]:
 
 
 def train(
-    model: TuningModel, examples: Sequence[Example], config: TrainConfig, run: RunFolder, score: Score
+    model: TuningModel,
+    examples: Sequence[Example],
+    config: TrainConfig,
+    run: RunFolder,
+    score: Score,
+    processes: Processes | None = None,
 ) -> Iterator[TrainStep]:
     """Yield one TrainStep an optimiser step, from step 0 on or from the run's last checkpoint.
 
@@ -149,8 +157,9 @@ def train(
     order = sample_order(len(examples), samples, config.seed)
     steps = math.ceil(samples / config.batch_size)
     last = min(steps, math.ceil((config.stop_after or samples) / config.batch_size))
-    state = _State(model, config, run)
-    objective = Objective(model, examples, config)
+    processes = processes or Processes()
+    state = _State(model, config, run, processes)
+    objective = Objective(model, examples, config, processes)
     log.info("Layout: %s.", "; ".join(objective.layouts))
     for step in range(state.step, last):
         started = time.monotonic()
@@ -165,11 +174,12 @@ def train(
         metrics |= {"learning_rate": rate, "grad_norm": state.update(rate)}
         seen = min((step + 1) * config.batch_size, samples)
         due = step + 1 == last or seen // config.evaluate_every > step * config.batch_size // config.evaluate_every
-        figure, is_best = state.judge(seen, score()) if due else (None, False)
+        figure, is_best = state.judge(seen, score) if due else (None, False)
         done = TrainStep(step, last, seen, time.monotonic() - started, metrics, figure, is_best)
-        run.append(done.line())
+        if processes.first:
+            run.append(done.line())
         state.step = step + 1
-        if due or state.step % CHECKPOINT_EVERY == 0:
+        if processes.first and (due or state.step % CHECKPOINT_EVERY == 0):
             run.save_checkpoint(state.step, state.checkpoint())
         yield done
 
@@ -177,8 +187,8 @@ def train(
 class _State:
     """Everything that changes during a run besides the log: adapter, optimiser, random numbers, best score."""
 
-    def __init__(self, model: TuningModel, config: TrainConfig, run: RunFolder) -> None:
-        self._model, self._run = model, run
+    def __init__(self, model: TuningModel, config: TrainConfig, run: RunFolder, processes: Processes) -> None:
+        self._model, self._run, self._processes = model, run, processes
         self._parameters = model.trainable
         self._max_grad_norm = config.max_grad_norm
         self._optimizer = torch.optim.AdamW(
@@ -190,11 +200,17 @@ class _State:
         self.step = 0
         self.best: dict[str, float] | None = None
         torch.manual_seed(config.seed)
-        if checkpoint := run.load_checkpoint():
+        if processes.first:
+            checkpoint = run.load_checkpoint()  # cuts metrics.jsonl back, which only one process may do
+        processes.wait()
+        if not processes.first:
+            checkpoint = run.load_checkpoint(cut=False)
+        if checkpoint:
             self._restore(checkpoint)
 
     def update(self, rate: float) -> float:
         """Take one optimiser step and return the gradient norm before clipping."""
+        self._processes.sum_gradients(self._parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._max_grad_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -202,13 +218,15 @@ class _State:
         self._optimizer.zero_grad(set_to_none=True)
         return float(norm)
 
-    def judge(self, samples: int, score: float) -> tuple[float, bool]:
-        """Keep the adapter if its score is the best so far; return the score and whether it is."""
-        is_best = self.best is None or score > self.best["score"]
+    def judge(self, samples: int, score: Score) -> tuple[float, bool]:
+        """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
+        figure = self._processes.from_first(score() if self._processes.first else 0.0)
+        is_best = self.best is None or figure > self.best["score"]
         if is_best:
-            self._model.save(self._run.best_folder(samples))
-            self.best = {"samples": samples, "score": score}
-        return score, is_best
+            if self._processes.first:
+                self._model.save(self._run.best_folder(samples))
+            self.best = {"samples": samples, "score": figure}
+        return figure, is_best
 
     def checkpoint(self) -> Checkpoint:
         """Return everything training continues from."""

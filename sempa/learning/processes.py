@@ -1,0 +1,92 @@
+"""Several processes sharing each step of a run, as `accelerate launch` or `torchrun` start them; alone, nothing."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Self, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_Item = TypeVar("_Item")
+
+
+class Processes:
+    """Say which part of a step is this process's, and add up what all of them found.
+
+    Every process reads the same data and walks through the same steps; a step's batch is cut into consecutive parts.
+    Gradients are sums over examples, so the sum over processes is the whole batch's gradient, to rounding.
+    """
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        self.rank, self.count = rank, count
+
+    @classmethod
+    def join(cls) -> Self:
+        """Join the processes that were launched together; alone when there are no others."""
+        if not dist.is_initialized():
+            if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+                return cls()
+            if torch.cuda.is_available():
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def part(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """Return this process's part of a step's items; parts differ by one item at most."""
+        return items[self._start(self.rank, len(items)) : self._start(self.rank + 1, len(items))]
+
+    def _start(self, rank: int, items: int) -> int:
+        return rank * items // self.count
+
+    def sum(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return each figure summed over the processes; all of them name the same ones in the same order."""
+        if self.count == 1:
+            return figures
+        totals = torch.tensor(list(figures.values()), dtype=torch.float64, device=self._device)
+        dist.all_reduce(totals)
+        return dict(zip(figures, totals.tolist(), strict=True))
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Sum every parameter's gradient over the processes, in place and in one message."""
+        if self.count == 1:
+            return
+        parameters = list(parameters)
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(together)
+        for parameter, summed in zip(parameters, together.split([g.numel() for g in gradients]), strict=True):
+            parameter.grad = summed.view_as(parameter)
+
+    def gather(self, rows: Tensor, items: int) -> Tensor:
+        """Return all processes' rows, (items, ...), in the order of the step's items; this one's are its part's."""
+        if self.count == 1:
+            return rows
+        counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def from_first(self, value: float) -> float:
+        """Return the first process's value to all of them."""
+        if self.count == 1:
+            return value
+        held = torch.tensor([value], dtype=torch.float64, device=self._device)
+        dist.broadcast(held, 0)
+        return float(held)
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.count > 1:
+            dist.barrier()
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if dist.get_backend() == "nccl" else "cpu"

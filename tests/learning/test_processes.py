@@ -1,0 +1,67 @@
+"""Two processes on one run: the same steps and the same adapter as one process, to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sempa.learning.processes import Processes
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 1e-4
+"""Relative: sums of float32 in another order, followed by a few Adam steps."""
+
+
+def _train(launch: list[str], base: Path, data: Path, output: Path, objective: str) -> list[dict[str, float]]:
+    options = {"batch-size": 7, "max-samples": 36, "evaluate-every": 14, "lr": 0.002, "precision": "float32"}
+    where = {"base": base, "data": data, "output": output, "device": "cpu", "objective": objective}
+    flags = [str(part) for name, value in {**where, **options}.items() for part in (f"--{name}", value)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*launch, "train.py", *flags], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("The adapter is in") == 1
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("objective", ["sempa", "joint"])
+def test_two_processes_learn_what_one_learns(model_folder: Path, tmp_path: Path, objective: str) -> None:
+    """36 samples in steps of 7: the parts differ in size, and the last step has one pair, so one process has none."""
+    data = tmp_path / "triplets.csv"
+    rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},no {i}\n" for i in range(40))
+    data.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
+    alone = _train([sys.executable], model_folder, data, tmp_path / "one", objective)
+    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    options = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    both = _train([*accelerate, *options], model_folder, data, tmp_path / "two", objective)
+    assert len(alone) == len(both) == 6
+    for one, two in zip(alone, both, strict=True):
+        assert one.keys() == two.keys()
+        assert {k: v for k, v in two.items() if k != "seconds"} == pytest.approx(
+            {k: v for k, v in one.items() if k != "seconds"}, rel=TOLERANCE, abs=TOLERANCE
+        )
+    first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    for name, weight in first.items():
+        assert (second[name] - weight).norm() <= 10 * TOLERANCE * weight.norm(), name
+    assert json.loads((tmp_path / "two" / "training.json").read_text())["processes"] == 2
+
+
+def test_parts_cover_every_item_once() -> None:
+    items = list(range(10))
+    parts = [Processes(rank, 4).part(items) for rank in range(4)]
+    assert [list(part) for part in parts] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+    assert list(Processes(0, 2).part([1])) == []
+    assert list(Processes(1, 2).part([1])) == [1]
+
+
+def test_alone_nothing_is_sent() -> None:
+    alone = Processes.join()
+    assert (alone.first, alone.count) == (True, 1)
+    assert alone.sum({"loss": 2.0}) == {"loss": 2.0}
+    assert alone.from_first(3.0) == 3.0
+    rows = torch.ones(2, 3)
+    assert alone.gather(rows, 2) is rows
