@@ -20,6 +20,8 @@ SETTINGS = {
     "beta": "strength of the pull towards the base model in DPO",
     "tau": "temperature of the contrastive cosines",
     "contrastive_weight": "weight of the contrastive loss beside the preference loss in joint",
+    "keep_weight": "weight of staying near the base model on the anchors as running text; 0 leaves it out",
+    "keep_text_share": "share of the text itself in what keep_weight holds the model to",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
     "reading": "template that sentences are read with in contrastive and joint training",
     "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
@@ -38,6 +40,7 @@ SHOWN = {
     "rewards/margins": "margin",
     "rewards/accuracies": "accuracy",
     "contrastive/accuracies": "nearest",
+    "kept/divergence": "divergence",
 }
 """Metrics shown while training, with a word for each."""
 

@@ -81,6 +81,8 @@ class TrainConfig:
     `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
     "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives) or "joint" (sempa plus
     `contrastive_weight` times contrastive). `tokenised_share` of the sentences are shown as SentEval writes text.
+    `keep_weight` is the weight of the divergence from the base model on the anchors as running text, in which
+    `keep_text_share` of the target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
     tokens of one forward and never changes the result beyond rounding. `shared_rows` allows the shared prompt head and
@@ -95,6 +97,8 @@ class TrainConfig:
     beta: float = 0.1
     tau: float = 0.05
     contrastive_weight: float = 1.0
+    keep_weight: float = 0.0
+    keep_text_share: float = 0.0
     lr: float = 2e-4
     batch_size: int = 64
     max_samples: int | None = None
@@ -125,9 +129,19 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}: it must be at least 1.")
-        for name in ("warmup_ratio", "lora_dropout", "weight_decay", "adam_beta2", "tokenised_share"):
+        for name in (
+            "warmup_ratio",
+            "lora_dropout",
+            "weight_decay",
+            "adam_beta2",
+            "tokenised_share",
+            "keep_text_share",
+        ):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
+
+        if not self.keep_weight >= 0:
+            raise InputError(f"keep_weight is {self.keep_weight}: it must be at least 0.")
 
     @property
     def prefers(self) -> bool:

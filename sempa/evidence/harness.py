@@ -25,8 +25,14 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
 
     @property
     def eot_token_id(self) -> int:
-        """Return the id that stands before a text without context."""
+        """Return the end-of-sequence id."""
         return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        """Return the beginning-of-sequence id where there is one, as the harness's own models do."""
+        first = self.tokenizer.bos_token_id
+        return self.eot_token_id if first is None else int(first)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Return a text's token ids; special tokens as the tokenizer puts them unless told otherwise."""

@@ -22,6 +22,19 @@ def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float)
     return beta * (policy_logps - reference_logps)
 
 
+def kept_text_loss(policy: Tensor, reference: Tensor, targets: Tensor, text_share: float) -> tuple[Tensor, Tensor]:
+    """Return the divergence KL(reference || policy) of each prediction, and the loss with the text mixed in; (P,) each.
+
+    policy and reference are logits (P, V), `targets` (P,) the tokens that follow in the text. The loss is the
+    cross-entropy to the mixture `(1 - text_share) * reference + text_share * text`, less the reference's entropy part,
+    so that it is 0 where the policy is the reference and `text_share` is 0.
+    """
+    logps, known = torch.log_softmax(policy.float(), dim=-1), torch.log_softmax(reference.float(), dim=-1)
+    divergence = (known.exp() * (known - logps)).sum(dim=-1)
+    text = -logps.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return divergence, (1 - text_share) * divergence + text_share * text
+
+
 def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, tau: float, same: Tensor) -> Tensor:
     """Return each anchor's cosine over `tau` with every positive and negative of the batch, its own positive first.
 

@@ -56,7 +56,8 @@ def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
         model.train(False)
 
 
-def _reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool) -> RowReader:
+def row_reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool) -> RowReader:
+    """Return a reader of such prompts as configured, on the model's own workers."""
     return RowReader(
         model.pair,
         prompts,
@@ -73,7 +74,7 @@ class PreferencePass:
     def __init__(
         self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
     ) -> None:
-        self.reader = _reader(model, pairs, config, logits=True)
+        self.reader = row_reader(model, pairs, config, logits=True)
         self._model, self._config, self._processes = model, config, processes or Processes()
 
     def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
@@ -118,7 +119,7 @@ class ContrastivePass:
         processes: Processes | None = None,
     ) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
-        self.reader = _reader(model, prompts, config, logits=False)
+        self.reader = row_reader(model, prompts, config, logits=False)
         self._model, self._config, self._processes = model, config, processes or Processes()
 
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:

@@ -38,12 +38,13 @@ class Preference:
     """Hold what the model is shown of a triplet.
 
     A request to paraphrase the anchor, its K answers, best first, and the prompts from which the anchor, the
-    entailment and the contradiction are read; whatever the objective has no use for is empty.
+    entailment and the contradiction are read, and the anchor as running text; what has no use is empty.
     """
 
     request: str = ""
     responses: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass
@@ -178,6 +179,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
                 asks.render(anchor) if config.prefers else "",
                 answers if config.prefers else (),
                 sentences if config.contrasts else (),
+                triplet.anchor if config.keep_weight else "",
             )
         )
     return shown

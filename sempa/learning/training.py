@@ -15,8 +15,9 @@ from sempa.errors import InputError, SempaError
 from sempa.learning.passes import ContrastivePass, PreferencePass
 from sempa.learning.preferences import Preference
 from sempa.learning.processes import Processes
+from sempa.learning.retention import RetentionPass
 from sempa.learning.runs import Checkpoint, RunFolder
-from sempa.models.prompts import padding_id, request_ids, response_ids
+from sempa.models.prompts import padding_id, request_ids, response_ids, text_ids
 from sempa.models.rows import PairIds
 from sempa.models.tuning import TuningModel
 
@@ -52,10 +53,11 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Example:
-    """Hold one triplet as token ids: the ranked pair, and the three sentence prompts, as far as the objective needs."""
+    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, the anchor as text."""
 
     pair: PairIds | None = None
     sentences: tuple[PairIds, ...] = ()
+    text: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
@@ -76,7 +78,7 @@ def tokenize(
             responses = tuple(tuple(response_ids(tokenizer, text)) for text in preference.responses)
             pair = PairIds(tuple(request_ids(tokenizer, preference.request)), responses)
         prompts = tuple(PairIds(tuple(tokenizer(text).input_ids), (unread,)) for text in preference.sentences)
-        example = Example(pair, prompts)
+        example = Example(pair, prompts, tuple(text_ids(tokenizer, preference.text)) if preference.text else ())
         if example.length > max_length:
             too_long.append(preference)
         else:
@@ -90,16 +92,20 @@ class Objective:
     def __init__(
         self, model: TuningModel, examples: Sequence[Example], config: TrainConfig, processes: Processes | None = None
     ) -> None:
+        self._config = config
         self._preference = PreferencePass(model, _pairs(examples), config, processes) if config.prefers else None
         self._contrastive = None
         if config.contrasts:
             self._contrastive = ContrastivePass(model, [e.sentences for e in examples], config, processes)
         self._weight = config.contrastive_weight if config.prefers else 1.0
+        self._retention = (
+            RetentionPass(model, [e.text for e in examples], config, processes) if config.keep_weight else None
+        )
 
     @property
     def layouts(self) -> list[str]:
         """Name the row layout of every pass."""
-        return [part.reader.layout for part in (self._preference, self._contrastive) if part]
+        return [part.reader.layout for part in (self._preference, self._contrastive, self._retention) if part]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
@@ -110,6 +116,9 @@ class Objective:
         if self._contrastive:
             metrics |= self._contrastive.backward([e.sentences for e in examples], self._weight)
             metrics["loss"] += self._weight * metrics["contrastive/loss"]
+        if self._retention:
+            metrics |= self._retention.backward([e.text for e in examples])
+            metrics["loss"] += self._config.keep_weight * metrics["kept/loss"]
         return metrics
 
 

@@ -42,6 +42,19 @@ def response_ids(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]
     return [*tokenizer(response, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
 
 
+def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the token ids of running text, which goes on from what stands before it."""
+    return list(tokenizer(f" {text}", add_special_tokens=False).input_ids)
+
+
+def first_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id a text without context starts from: beginning of sequence, or else its end."""
+    for candidate in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return padding_id(tokenizer)
+
+
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id rows are filled up with; masks come from lengths, so any valid id serves."""
     for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):

@@ -1,0 +1,66 @@
+"""Hold the model to its own way with running text while it learns to embed."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sempa.config import TrainConfig
+from sempa.learning.losses import kept_text_loss
+from sempa.learning.passes import as_policy, row_reader
+from sempa.learning.processes import Processes
+from sempa.models.prompts import first_id
+from sempa.models.rows import PairIds, RowBatch
+from sempa.models.tuning import REFERENCE, TuningModel
+
+ANCHORS_A_ROW = 8
+"""Sentences joined to one text, so that the model is held to more than its first words."""
+
+
+class RetentionPass:
+    """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
+
+    A text is a `PairIds` whose prompt is the start token and whose one answer is the whole text.
+    """
+
+    def __init__(
+        self,
+        model: TuningModel,
+        texts: Sequence[tuple[int, ...]],
+        config: TrainConfig,
+        processes: Processes | None = None,
+    ) -> None:
+        self._first = first_id(model.pair.tokenizer)
+        self.reader = row_reader(model, self._rows(texts[:ANCHORS_A_ROW]), config, logits=True)
+        self._model, self._config, self._processes = model, config, processes or Processes()
+
+    def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
+        """Add the gradients of this process's part of `keep_weight` times the mean loss and return the metrics.
+
+        Metrics are means over the texts' tokens, in nats: `kept/loss`, `kept/divergence` from the base model.
+        """
+        rows = self._rows(texts)
+        tokens = sum(len(row.responses[0]) for row in rows)
+        batches = self.reader.batches(self._processes.part(rows))
+        references = list(self.reader.over(REFERENCE, batches, lambda _, logits: logits))
+        totals = {"kept/loss": 0.0, "kept/divergence": 0.0}
+        with as_policy(self._model, self.reader) as policy:
+
+            def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+                batch, reference = item
+                logits = self.reader.read(policy.model, batch, policy.head)
+                share = self._config.keep_text_share
+                divergences, losses = kept_text_loss(logits, reference, batch.targets, share)
+                gradients = policy.gradients(self._config.keep_weight * losses.sum() / tokens)
+                return gradients, losses.detach().sum(), divergences.detach().sum()
+
+            for gradients, loss, divergence in self._model.workers.map(
+                learn, list(zip(batches, references, strict=True))
+            ):
+                policy.add(gradients)
+                totals["kept/loss"] += float(loss) / tokens
+                totals["kept/divergence"] += float(divergence) / tokens
+        return self._processes.sum(totals)
+
+    def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:
+        joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
+        return [PairIds((self._first,), (tuple(i for text in group for i in text),)) for group in joined]
