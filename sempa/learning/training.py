@@ -53,7 +53,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Example:
-    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, the anchor as text."""
+    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text."""
 
     pair: PairIds | None = None
     sentences: tuple[PairIds, ...] = ()
