@@ -9,6 +9,7 @@ from sempa.templates import (
     SYSTEM_PROMPT,
     SentenceTemplate,
     tidy_sentence,
+    tokenised_text,
 )
 
 READING = {
@@ -96,3 +97,19 @@ def test_tidying_by_hand(sentence: str, tidy: str) -> None:
 @pytest.mark.parametrize("sentence", ["A cat sat", 'He said "no"', "Why?", "two\nlines"])
 def test_tidying_twice_changes_nothing_more(sentence: str) -> None:
     assert tidy_sentence(tidy_sentence(sentence)) == tidy_sentence(sentence)
+
+
+@pytest.mark.parametrize(
+    ("raw", "tokenised"),
+    [
+        ("A man with a hard hat is dancing.", "a man with a hard hat is dancing ."),
+        ("One man is breaking cement on another man's chest.", "one man is breaking cement on another man ' s chest ."),
+        ("It inched down 1 point, or 0.11 percent, to 1,650.", "it inched down 1 point , or 0.11 percent , to 1,650 ."),
+        ('"No," he said; well-known @home?', '" no , " he said ; well-known @ home ?'),
+        ("a salient_entity costs $5", "a salient _ entity costs $ 5"),
+        ("  spaces\tand\nlines ", "spaces and lines"),
+    ],
+)
+def test_tokenised_text_as_senteval_writes_it(raw: str, tokenised: str) -> None:
+    assert tokenised_text(raw) == tokenised
+    assert tokenised_text(tokenised) == tokenised

@@ -1,4 +1,4 @@
-"""The three formulas against closed forms and values derived by hand."""
+"""The formulas against closed forms and values derived by hand."""
 
 import itertools
 import math
@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sempa.learning.losses import completion_logps, implicit_rewards, plackett_luce_nll
+from sempa.learning.losses import (
+    completion_logps,
+    contrastive_scores,
+    implicit_rewards,
+    kept_text_loss,
+    plackett_luce_nll,
+)
 
 
 def _scores(*shape: int) -> Tensor:
@@ -91,3 +97,33 @@ def test_bfloat16_logits_are_summed_in_float32() -> None:
     expected = torch.log_softmax(logits.double(), -1)[:, 0].sum().item()
     logps = completion_logps(logits, targets, torch.zeros(400, dtype=torch.int64), 1)
     assert logps.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_contrastive_scores_by_hand() -> None:
+    """Unit axes: anchors x and y, positives x and y, negatives -x and x; tau 0.5, lengths do not matter."""
+    x, y = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 3.0])
+    distinct = torch.eye(2, dtype=torch.bool)
+    anchors, positives, negatives = torch.stack([x, y]), torch.stack([5 * x, y]), torch.stack([-x, x])
+    scores = contrastive_scores(anchors, positives, negatives, 0.5, distinct)
+    assert scores.tolist() == [[2, 0, -2, 2], [2, 0, 0, 0]]
+    expected = [math.log(1 + math.exp(-2) + math.exp(-4) + 1), math.log(1 + 3 * math.exp(-2))]
+    assert plackett_luce_nll(scores).tolist() == pytest.approx(expected)
+
+
+def test_another_row_s_positive_is_no_negative_for_the_same_anchor() -> None:
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    same = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    scores = contrastive_scores(rows, rows, rows, 1.0, same)
+    assert [sum(math.isinf(score) for score in row) for row in scores.tolist()] == [1, 1, 0]
+    assert scores[:, 0].tolist() == [1, 1, 1]
+    assert plackett_luce_nll(scores).isfinite().all()
+
+
+def test_kept_text_by_hand() -> None:
+    """Base halves (1/2, 1/2), policy (1/4, 3/4): KL = ln 2 - ln(3)/2 = 0.143841; the text says token 0: ln 4."""
+    policy, reference = torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2)
+    divergence, loss = kept_text_loss(policy, reference, torch.tensor([0]), 0.25)
+    assert divergence.item() == pytest.approx(math.log(2) - math.log(3) / 2)
+    assert loss.item() == pytest.approx(0.75 * divergence.item() + 0.25 * math.log(4))
+    same, nothing = kept_text_loss(policy, policy, torch.tensor([0]), 0.0)
+    assert same.item() == nothing.item() == 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from sempa.learning.preferences import (
     Triplet,
     TripletReport,
     preferences,
+    read_neutrals,
     read_triplets,
     split_held_out,
     triplets_from_rows,
+    with_neutrals,
 )
 
 
@@ -144,6 +147,45 @@ def test_an_anchor_is_asked_for_as_it_is() -> None:
     """The paper tidies sentences for reading, not for asking."""
     (pair,) = preferences([Triplet('He said "why?"', "b", "c")], TrainConfig(template="<{sentence}>"))
     assert pair.request == '<He said "why?">'
+
+
+def test_sentences_are_read_as_the_encoder_reads_them() -> None:
+    config = TrainConfig(objective="contrastive", reading="prompteol", keep_weight=0.1)
+    (shown,) = preferences([Triplet('He said "why?"', "He asked", "He slept.")], config)
+    assert shown == Preference(
+        sentences=(
+            'This sentence : "He said \'why?\'" means in one word:"',
+            'This sentence : "He asked." means in one word:"',
+            'This sentence : "He slept." means in one word:"',
+        ),
+        text='He said "why?"',
+    )
+
+
+def test_a_share_is_shown_tokenised_by_the_seed() -> None:
+    triplets = [Triplet(f"It's {i}.", "Yes, so.", "No, not.") for i in range(400)]
+    config = TrainConfig(template="{sentence}", tokenised_share=0.25)
+    shown = preferences(triplets, config)
+    assert shown == preferences(triplets, config) != preferences(triplets, replace(config, seed=1))
+    anchors = [p.request.startswith("it ' s ") for p in shown]
+    answers = [p.responses == ("yes , so .", "no , not .") for p in shown]
+    assert 70 < sum(anchors) < 130
+    assert 70 < sum(answers) < 130
+    assert 10 < sum(a and b for a, b in zip(anchors, answers, strict=True)) < 45
+    assert all(p.responses in (("Yes, so.", "No, not."), ("yes , so .", "no , not .")) for p in shown)
+
+
+def test_neutrals_join_by_premise(tmp_path: Path) -> None:
+    path = _file(tmp_path, 'premise,neutral\nNone,"x, y"\nNone,z\nb,same\n', "neutrals.csv")
+    triplets = [Triplet("None", "e", "c"), Triplet("b", "same", "c"), Triplet("other", "e", "c")]
+    assert with_neutrals(triplets, read_neutrals(path)) == [Triplet("None", "e", "c", "x, y")]
+
+
+def test_a_file_without_neutrals_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no column 'neutral'|has no column 'premise'"):
+        read_neutrals(_file(tmp_path, "a,b\n1,2\n", "neutrals.csv"))
+    with pytest.raises(InputError, match="nowhere.csv cannot be read"):
+        read_neutrals(tmp_path / "nowhere.csv")
 
 
 def _repeated(anchors: int, times: int) -> list[Triplet]:
