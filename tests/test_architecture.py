@@ -32,6 +32,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.learning.losses": (set(), {"torch"}),
     "sempa.learning.card": ({"config"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),
+    "sempa.evidence.generation": ({"errors", "evidence", "models"}, {"lm_eval", "numpy", "scipy"}),
+    "sempa.evidence.harness": ({"models"}, {"lm_eval"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
     # face
     "sempa.studio": ({"errors", "evidence", "models", "reading", "templates", "writing"}, {"numpy"}),

@@ -1,0 +1,331 @@
+"""Pairs a second against TRL's DPOTrainer: one machine, one model, the same pairs, global batch and number format.
+
+Each side runs in a process of its own and takes its optimiser steps in turn with the other, so that a busy moment hits
+both. First TRL's best setting is found over a recorded sweep (its batch size, length grouping, precomputed reference
+with its time counted in), then both run alternately. The losses of both are compared step by step in float32.
+
+`python benchmarks/train_speed.py --data TRIPLETS.csv --json results/train-speed.json`; needs `trl` and `datasets`.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+from sempa.config import DEFAULT_BASE, TrainConfig
+from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
+from sempa.learning.training import Objective, tokenize
+from sempa.machine import hardware, versions
+from sempa.models.pair import ModelPair
+from sempa.models.prompts import request_text
+from sempa.models.rows import common_head
+from sempa.models.source import locate
+from sempa.models.tuning import TuningModel
+
+TRL_SWEEP = [
+    {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
+    for size in (4, 8, 16)
+    for order, before in (("sequential", False), ("group_by_length", False), ("sequential", True))
+]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, default=SAMPLE_TRIPLETS, help="triplets (default: the sample triplets)")
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--precision", default="bfloat16")
+    made.add_argument("--device", default="cpu")
+    made.add_argument("--batch-size", type=int, default=64, help="pairs in one optimiser step, on both sides")
+    made.add_argument("--rounds", type=int, default=3, help="steps of each side, alternating")
+    made.add_argument("--sweep-pairs", type=int, default=32, help="pairs a setting of TRL's sweep is timed on")
+    made.add_argument("--json", type=Path)
+    made.add_argument("--side", choices=("ours", "trl"), help=argparse.SUPPRESS)
+    made.add_argument("--job", help=argparse.SUPPRESS)
+    return made
+
+
+class Side:
+    """A child process that takes one optimiser step each time it is told to."""
+
+    def __init__(self, side: str, args: argparse.Namespace, **job: Any) -> None:
+        command = [sys.executable, __file__, "--side", side, "--job", json.dumps({**_common(args), **job})]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ready = self._said()
+
+    def step(self) -> dict[str, Any]:
+        """Let it take a step and return what it says of it."""
+        return self._ask("go")
+
+    def stop(self) -> dict[str, Any]:
+        """End it and return its peak memory."""
+        said = self._ask("stop")
+        self._process.wait(60)
+        return said
+
+    def _ask(self, word: str) -> dict[str, Any]:
+        assert self._process.stdin
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        return self._said()
+
+    def _said(self) -> dict[str, Any]:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return dict(json.loads(line))
+        raise RuntimeError(f"The {self._process.args} ended early.")
+
+
+def _common(args: argparse.Namespace) -> dict[str, Any]:
+    return {"data": str(args.data), "base": args.base, "precision": args.precision, "device": args.device}
+
+
+def _say(**said: Any) -> None:
+    print(json.dumps(said), flush=True)
+
+
+def _told_to_go() -> bool:
+    return sys.stdin.readline().strip() == "go"
+
+
+def _peak() -> int:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def ours(job: dict[str, Any]) -> None:
+    """Take steps with this project's trainer; the fresh adapter is left for the other side to start from."""
+    config = TrainConfig(batch_size=job["batch_size"], lr=job["lr"])
+    triplets, _ = read_triplets(Path(job["data"]))
+    pair = ModelPair.open(job["base"], precision=job["precision"], device=job["device"])
+    count = job["batch_size"] * job["steps"]
+    examples, _ = tokenize(pair.tokenizer, preferences(triplets[:count], config), config.max_length)
+    model = TuningModel(pair, config)
+    if job.get("adapter"):
+        model.save(Path(job["adapter"]))
+    objective = Objective(model, examples, config)
+    optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
+    pairs = [example.pair for example in examples if example.pair]
+    head = len(common_head(pairs))
+    _say(
+        layout=objective.layouts[0],
+        tokens=sum(p.row_length(head) for p in pairs) / len(pairs),
+        answer_tokens=sum(len(r) for p in pairs for r in p.responses) / len(pairs),
+        parameters=pair.info.parameters,
+        vocabulary=model.peft.get_base_model().get_output_embeddings().weight.numel(),
+    )
+    step = 0
+    while _told_to_go():
+        rows = examples[step * config.batch_size : (step + 1) * config.batch_size]
+        started = time.perf_counter()
+        metrics = objective.backward(rows)
+        torch.nn.utils.clip_grad_norm_(model.trainable.values(), config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if pair.device.type == "cuda":
+            torch.cuda.synchronize()
+        _say(seconds=time.perf_counter() - started, loss=metrics["loss"])
+        step += 1
+    _say(peak_bytes=_peak())
+
+
+def trl(job: dict[str, Any]) -> None:
+    """Take steps with TRL's DPOTrainer; between steps it waits to be told, and waiting is not counted."""
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import DPOConfig, DPOTrainer
+
+    source = locate(job["base"])
+    tokenizer = AutoTokenizer.from_pretrained(source.location)
+    dtype = getattr(torch, job["precision"])
+    base = AutoModelForCausalLM.from_pretrained(source.location, dtype=dtype).to(job["device"])
+    model = PeftModel.from_pretrained(base, job["adapter"], is_trainable=True)
+    triplets, _ = read_triplets(Path(job["data"]))
+    count = job["batch_size"] * job["steps"]
+    rows = [
+        {"prompt": request_text(tokenizer, p.request), "chosen": p.responses[0], "rejected": p.responses[1]}
+        for p in preferences(triplets[:count], TrainConfig())
+    ]
+    plain = AutoTokenizer.from_pretrained(source.location)
+    plain.chat_template = None  # the prompts are rendered already
+    spent = {"before": 0.0}
+
+    class Timed(DPOTrainer):  # type: ignore[misc]
+        def _precompute_ref_logps(self, *args: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            dataset = super()._precompute_ref_logps(*args, **options)
+            spent["before"] += time.perf_counter() - started
+            return dataset
+
+    class InTurn(TrainerCallback):  # type: ignore[misc]
+        started = 0.0
+
+        def on_step_begin(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+            if not _told_to_go():
+                _say(peak_bytes=_peak())
+                os._exit(0)
+            self.started = time.perf_counter()
+
+        def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
+            if "loss" in logs:
+                _say(seconds=time.perf_counter() - self.started, loss=float(logs["loss"]))
+
+    size = min(job["setting"].get("per_device_train_batch_size", 8), job["batch_size"])
+    settings = {**job["setting"], "per_device_train_batch_size": size}
+    with tempfile.TemporaryDirectory() as folder:
+        config = DPOConfig(
+            output_dir=folder,
+            beta=TrainConfig().beta,
+            learning_rate=job["lr"],
+            lr_scheduler_type="constant",
+            warmup_steps=0,
+            max_steps=job["steps"] + 1,
+            gradient_accumulation_steps=job["batch_size"] // size,
+            gradient_checkpointing=False,
+            max_length=None,
+            logging_steps=1,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=job["device"] == "cpu",
+            bf16=job["precision"] == "bfloat16",
+            **settings,
+        )
+        trainer = Timed(
+            model=model,
+            args=config,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=plain,
+            callbacks=[InTurn()],
+        )
+        _say(before_a_pair=spent["before"] / len(rows))
+        trainer.train()
+
+
+def matrix_rate(precision: str, device: str) -> float:
+    """Return the machine's best matrix-product rate in multiply-adds times 2 a second, of ten products of 2,048."""
+    a = torch.randn(2048, 2048, dtype=getattr(torch, precision), device=device)
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 2048**3 / best
+
+
+def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
+    runs = []
+    for setting in TRL_SWEEP:
+        size = args.sweep_pairs
+        run: dict[str, Any] = {"setting": setting}
+        try:
+            side = Side("trl", args, setting=setting, batch_size=size, steps=1, lr=1e-4, adapter=adapter)
+            seconds = side.step()["seconds"] / size + side.ready["before_a_pair"]
+            run |= {"pairs_a_second": 1 / seconds, **side.stop()}
+        except (RuntimeError, KeyError) as error:
+            run["error"] = str(error)[:200]
+        print(json.dumps(run), flush=True)
+        runs.append(run)
+    return runs
+
+
+def _losses(args: argparse.Namespace, adapter: str) -> list[dict[str, float]]:
+    exact = argparse.Namespace(**{**vars(args), "precision": "float32"})
+    mine = Side("ours", exact, batch_size=8, steps=3, lr=1e-3, adapter=adapter)
+    theirs = Side(
+        "trl", exact, setting={"train_sampling_strategy": "sequential"}, batch_size=8, steps=3, lr=1e-3, adapter=adapter
+    )
+    losses = [{"ours": mine.step()["loss"], "trl": theirs.step()["loss"]} for _ in range(3)]
+    mine.stop()
+    theirs.stop()
+    return losses
+
+
+def main() -> int:
+    """Measure and print; return 1 if the losses disagree."""
+    args = parser().parse_args()
+    if args.side:
+        (ours if args.side == "ours" else trl)(json.loads(args.job))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = str(Path(folder) / "adapter")
+        losses = _losses(args, adapter)
+        print(json.dumps({"losses": losses}), flush=True)
+        off = max(abs(pair["ours"] - pair["trl"]) for pair in losses)
+        sweep = _sweep(args, adapter)
+        best = max((run for run in sweep if "error" not in run), key=lambda run: run["pairs_a_second"])
+        size = args.batch_size
+        steps = args.rounds + 1
+        mine = Side("ours", args, batch_size=size, steps=steps, lr=1e-4, adapter=None)
+        theirs = Side("trl", args, setting=best["setting"], batch_size=size, steps=steps, lr=1e-4, adapter=adapter)
+        mine.step()  # a first step each to warm up, not counted
+        theirs.step()
+        rounds = []
+        for _ in range(args.rounds):
+            seconds = {"ours": mine.step()["seconds"], "trl": theirs.step()["seconds"]}
+            seconds["trl"] += size * theirs.ready["before_a_pair"]
+            rounds.append({**seconds, "ratio": seconds["trl"] / seconds["ours"]})
+            print(json.dumps(rounds[-1]), flush=True)
+        peaks = {"ours": mine.stop()["peak_bytes"], "trl": theirs.stop()["peak_bytes"]}
+        rate = matrix_rate(args.precision, args.device)
+    facts = mine.ready
+    # Reference forward, policy forward, gradient of the activations: each multiplies by every frozen weight once.
+    body = facts["parameters"] - facts["vocabulary"]
+    needed = 3 * 2 * (facts["tokens"] * body + facts["answer_tokens"] * facts["vocabulary"])
+    speed = {side: size / statistics.median(r[side] for r in rounds) for side in ("ours", "trl")}
+    ratios = [r["ratio"] for r in rounds]
+    result = {
+        "kind": "train-speed",
+        "pairs_a_second": speed,
+        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "rounds": rounds,
+        "batch_size": size,
+        "precision": args.precision,
+        "device": args.device,
+        "base_model": args.base,
+        "data": args.data.name,
+        "layout": facts["layout"],
+        "trl_setting": best["setting"],
+        "trl_sweep": sweep,
+        "losses_float32": losses,
+        "loss_difference": off,
+        "peak_bytes": peaks,
+        "operations_a_pair": needed,
+        "matrix_rate": rate,
+        "share_of_matrix_rate": speed["ours"] * needed / rate,
+        "config": asdict(TrainConfig()),
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "command": "python benchmarks/train_speed.py " + " ".join(sys.argv[1:]),
+    }
+    print(json.dumps({key: result[key] for key in ("pairs_a_second", "ratio", "peak_bytes", "share_of_matrix_rate")}))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if off > 1e-4:
+        print(f"The losses differ by {off:.2g}, more than 1e-4.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

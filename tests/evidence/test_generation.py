@@ -1,0 +1,125 @@
+"""Tasks of the harness on local files: counted by hand, against the harness's own model, and paired tests."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sempa.errors import InputError
+from sempa.evidence.generation import TASKS, generation_figures, task_figures
+from sempa.models.pair import ModelPair
+
+
+def test_accuracy_by_hand() -> None:
+    """Right before: 3 of 10; after: 7, two of the three among them. Five won, one lost: p = 2 * 7 / 64."""
+    before = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0.0])
+    after = np.array([1, 1, 0, 1, 1, 1, 1, 1, 0, 0.0])
+    figures = task_figures({"base": before, "sempa": after}, perplexity=False)
+    assert (figures["base"]["figure"], figures["sempa"]["figure"]) == (30, 70)
+    change = figures["change"]
+    assert change["figure"] == pytest.approx(40)
+    assert change["p"] == pytest.approx(2 * 7 / 64, rel=1e-2)
+    assert change["low"] < 40 < change["high"] <= 100
+
+
+def test_no_difference_has_p_1() -> None:
+    values = np.array([1, 0, 1.0])
+    change = task_figures({"base": values, "sempa": values}, perplexity=False)["change"]
+    assert change == {"figure": 0, "low": 0, "high": 0, "p": 1}
+
+
+def test_perplexity_by_hand() -> None:
+    """Documents of 10 and 30 words: exp(80 / 40) before, exp(60 / 40) after; lower is better, so the change is +."""
+    before, after = np.array([[-30.0, 10], [-50.0, 30]]), np.array([[-20.0, 10], [-40.0, 30]])
+    figures = task_figures({"base": before, "sempa": after}, perplexity=True)
+    assert figures["base"]["figure"] == pytest.approx(math.exp(2), abs=1e-3)
+    assert figures["sempa"]["figure"] == pytest.approx(math.exp(1.5), abs=1e-3)
+    assert figures["change"]["figure"] == pytest.approx(math.exp(2) - math.exp(1.5), abs=1e-3)
+
+
+def test_a_missing_file_is_named(tiny_pair: ModelPair, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    with pytest.raises(InputError, match="arc_easy_val.jsonl is not there"):
+        generation_figures(tiny_pair, tmp_path, lambda _: None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a few items of every task."""
+    choices = {"text": ["red", "blue", "green"], "label": ["A", "B", "C"]}
+    arc = [{"id": str(i), "question": f"Colour {i}?", "choices": choices, "answerKey": "ABC"[i % 3]} for i in range(6)]
+    sciq = [
+        {"question": f"Q{i}?", "distractor1": "a", "distractor2": "bb", "distractor3": "c", "correct_answer": "d"}
+        | {"support": "It is d."}
+        for i in range(4)
+    ]
+    lambada = [{"text": f"The dog saw the {word}"} for word in ("dog", "cat", "e")]
+    truthful = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
+    truthful += 'A,B,"Why, then?",Because,Because; So,No; Never; No,x\nA,B,Who?,Me,Me,You,x\n'
+    wiki = " \n = One = \n \n Some text , here . \n = = Part = = \n More . \n = Two = \n \n Other text . \n"
+    for name, rows in (("arc_easy", arc), ("sciq", sciq), ("lambada_openai", lambada)):
+        (tmp_path / TASKS[name]).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / TASKS["truthfulqa_mc1"]).write_text(truthful, encoding="utf-8")
+    (tmp_path / TASKS["wikitext"]).write_text(wiki, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_task_runs_on_local_files_and_counts_right(tuned_pair: ModelPair, folder: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    figures = generation_figures(tuned_pair, folder, lambda _: None)
+    assert list(figures) == list(TASKS)
+    assert {task: figure["items"] for task, figure in figures.items()} == {
+        "arc_easy": 6,
+        "sciq": 4,
+        "lambada_openai": 3,
+        "truthfulqa_mc1": 2,
+        "wikitext": 2,
+    }
+    for variant in ("base", "sempa"):
+        assert figures["arc_easy"][variant]["figure"] == pytest.approx(_arc_by_hand(tuned_pair, variant), abs=1e-2)
+    assert all("change" in figure for figure in figures.values())
+
+
+def _arc_by_hand(pair: ModelPair, variant: str) -> float:
+    right = 0
+    for i in range(6):
+        prompt = pair.tokenizer(f"Question: Colour {i}?\nAnswer:").input_ids
+        logps = []
+        for choice in ("red", "blue", "green"):
+            answer = pair.tokenizer(f" {choice}").input_ids
+            with torch.no_grad(), pair.using(variant) as model:
+                rows = torch.log_softmax(model(torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0], dim=-1)
+            logps.append(sum(rows[len(prompt) - 1 + k, token].item() for k, token in enumerate(answer)))
+        right += int(np.argmax(logps)) == i % 3
+    return 100 * right / 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore")
+def test_figures_are_the_harness_s_own(folder: Path, model_folder: Path, make_pair: Callable[..., ModelPair]) -> None:
+    """The same tasks with the harness's own Hugging Face model on the same weights."""
+    lm_eval = pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    from sempa.evidence.generation import _items, _outcomes, _task
+    from sempa.evidence.harness import HarnessModel
+
+    pair = ModelPair.open(str(model_folder), precision="float32", device="cpu")
+    theirs = HFLM(pretrained=str(model_folder), device="cpu", dtype="float32", batch_size=1, max_length=1024)
+    manager = TaskManager()
+    for task in TASKS:
+        room = folder / task
+        room.mkdir()
+        config = _task(manager.task_index[task].yaml_path, _items(task, folder), room)
+        found = [
+            _outcomes(task, lm_eval.simple_evaluate(m, tasks=[config], task_manager=manager)["samples"][task])
+            for m in (HarnessModel(pair, "base"), theirs)
+        ]
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-4, err_msg=task)
