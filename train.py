@@ -4,10 +4,10 @@ import argparse
 import logging
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from sempa.config import DEFAULT_BASE, TrainConfig
+from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
 from sempa.errors import SempaError
 
 # Flags that set one field of TrainConfig; None means the default of the data trained on.
@@ -68,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
     made.add_argument("--precision", default="auto", help="auto, bfloat16 or float32 (default: by processor)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    made.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="settings to start from: small (the default with --data) or paper; single settings override it",
+    )
     made.add_argument("--license", help="licence to state on the adapter's card")
     made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
     defaults = {field.name: field.default for field in fields(TrainConfig)}
@@ -99,7 +104,8 @@ def _run(args: argparse.Namespace) -> None:
 
     from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun
 
-    config = replace(SAMPLE_SETTINGS if args.data is None else TrainConfig(), **given)
+    start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
+    config = replace(RECIPES[args.recipe] if args.recipe else start, **given)
     output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
     request = TuneRequest(
         output=output,
@@ -119,6 +125,7 @@ def _run(args: argparse.Namespace) -> None:
         for _ in run.steps():
             pass
         return
+    print("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(config).items()), flush=True)
     with tqdm(unit="pair", unit_scale=False, disable=None, dynamic_ncols=True) as bar:
         for step in run.steps():
             bar.total = bar.total or step.steps * config.batch_size

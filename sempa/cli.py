@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,28 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--column", help="the column that holds the text")
     index.set_defaults(run=_index)
 
-    evaluate = commands.add_parser("evaluate", help="measure both models on sets of scored pairs")
-    evaluate.add_argument("what", choices=("sts",))
-    evaluate.add_argument("--data", type=Path, required=True, help="a TSV or CSV file, or a folder of them")
+    evaluate = commands.add_parser("evaluate", help="measure both models: similarity, or what they know and write")
+    evaluate.add_argument(
+        "what",
+        choices=("sts", "generation"),
+        help="generation takes its tasks from the package lm_eval",
+    )
+    evaluate.add_argument(
+        "--data", type=Path, required=True, help="sts: a TSV or CSV file, or a folder of them; generation: a folder"
+    )
+    evaluate.add_argument("--limit", type=int, help="generation: measure about so many items of each task")
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here")
     evaluate.set_defaults(run=_evaluate)
 
+    merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
+    merge.add_argument("output", type=Path, help="a folder that does not exist yet")
+    merge.set_defaults(run=_merge)
+
     tables = commands.add_parser("tables", help="redraw README's tables from results/")
     tables.set_defaults(run=_tables)
 
-    for command in (embed, similarity, search, index, evaluate):
+    for command in (embed, similarity, search, index, evaluate, merge):
         add_model_arguments(command)
     return made
 
@@ -151,28 +163,57 @@ def _progress_line() -> Callable[[int, int], None]:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from sempa.evidence.results import sts_payload, write_result
-    from sempa.evidence.sts import read_scored_pairs, sts_figures
-    from sempa.machine import hardware, versions
-    from sempa.models.source import sha256_of
+    from sempa.evidence.results import write_result
 
     encoder = open_encoder(args)
-    readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
-    sets = {}
-    for path in _files_of_pairs(args.data):
-        pairs = read_scored_pairs(path)
-        sets[path.stem] = sts_figures(readers, pairs) | {"sha256": sha256_of(path)}
-        print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
-    about = {
+    payload = (_sts if args.what == "sts" else _generation)(args, encoder)
+    if args.json:
+        write_result(payload | _circumstances(encoder), args.json)
+
+
+def _circumstances(encoder: "Encoder") -> dict[str, object]:
+    from sempa.machine import hardware, versions
+
+    return {
+        "recipes": {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants},
         "precision": str(encoder.pair.info.precision),
         "hardware": hardware(),
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
         "seed": "0 for the bootstrap; nothing else is drawn",
     }
-    if args.json:
-        recipes = {variant: encoder.recipe(variant) for variant in encoder.variants}
-        write_result(sts_payload(sets, args.text, recipes, about), args.json)
+
+
+def _generation(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
+    from sempa.evidence.generation import generation_figures
+    from sempa.evidence.results import generation_payload
+
+    report = functools.partial(print, file=sys.stderr, flush=True)
+    tasks = generation_figures(encoder.pair, args.data, report, args.limit)
+    for task, figures in tasks.items():
+        print(f"{task:15} {json.dumps(figures)}", flush=True)
+    return generation_payload(tasks)
+
+
+def _sts(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
+    from sempa.evidence.results import sts_payload
+    from sempa.evidence.sts import read_scored_pairs, sts_figures
+    from sempa.models.source import sha256_of
+
+    readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
+    sets = {}
+    for path in _files_of_pairs(args.data):
+        pairs = read_scored_pairs(path)
+        sets[path.stem] = sts_figures(readers, pairs) | {"sha256": sha256_of(path)}
+        print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
+    return sts_payload(sets, args.text)
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from sempa.models.merging import save_merged
+
+    save_merged(open_encoder(args).pair, args.output)
+    print(f"{args.output}: the merged model; load it with transformers, or with --base {args.output}.")
 
 
 def _files_of_pairs(data: Path) -> Iterator[Path]:

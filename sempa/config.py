@@ -154,6 +154,20 @@ class TrainConfig:
         return self.objective in ("contrastive", "joint")
 
 
+RECIPES = {
+    "small": TrainConfig(),
+    "paper": TrainConfig(
+        lr=1e-4,
+        batch_size=256,
+        weight_decay=0.1,
+        adam_beta2=0.95,
+        lora_dropout=0.05,
+        evaluate_every=20_000,
+    ),
+}
+"""Settings by name: what serves small models best, and the paper's with its framework's defaults."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Hold what `sempa.json` says: the reading recipe and, for an adapter, how it was trained."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -261,9 +262,9 @@ def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots:
     sets = {"a-test": {"pairs": 2, "base": {"spearman": 1.0}, "sempa": {"spearman": 2.0}}}
     own = {variant: studio.encoder.recipe(variant) for variant in ("base", "sempa")}
     others = {**own, "sempa": own["sempa"].with_adapter("0" * 64)}
-    write_result(sts_payload(sets, "own", own, about), roots[1] / "own.json")
-    write_result(sts_payload(sets, "other", others, about), roots[1] / "other.json")
-    write_result(sts_payload(sets, "base alone", {"base": own["base"]}, about), roots[1] / "base.json")
+    for name, recipes in (("own", own), ("other", others), ("base alone", {"base": own["base"]})):
+        written = {variant: asdict(recipe) for variant, recipe in recipes.items()}
+        write_result(sts_payload(sets, name) | {"recipes": written, **about}, roots[1] / f"{name}.json")
     (roots[1] / "speed.json").write_text('{"kind": "speed"}')
     assert [result.text for result in studio.sts_results()] == ["own"]
 

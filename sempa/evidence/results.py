@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sempa.config import EncoderConfig
 from sempa.errors import StorageError
 
-STS_KIND = "sts"
+STS_KIND, GENERATION_KIND = "sts", "generation"
 MARK, END_MARK = "<!-- results -->", "<!-- /results -->"
 
 
@@ -70,17 +69,22 @@ def with_tables(document: str, folder: Path) -> str:
     return f"{before}{MARK}\n{tables}\n{END_MARK}{after}"
 
 
-def sts_payload(
-    sets: Mapping[str, Mapping[str, Any]], text: str, recipes: Mapping[str, EncoderConfig], about: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the JSON object of an STS evaluation; `text` says in words which text was fed."""
+def sts_payload(sets: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, Any]:
+    """Return an STS evaluation's part of the JSON object; `text` says in words which text was fed."""
     return {
         "kind": STS_KIND,
         "text": text,
         "measure": "Spearman x100 of cosines, all pairs of a set at once",
-        "recipes": {name: asdict(recipe) for name, recipe in recipes.items()},
         "sets": dict(sets),
-        **about,
+    }
+
+
+def generation_payload(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a generation evaluation's part of the JSON object."""
+    return {
+        "kind": GENERATION_KIND,
+        "measure": "the tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
+        "tasks": dict(tasks),
     }
 
 

@@ -90,6 +90,15 @@ class ModelPair:
         return VARIANTS if isinstance(self._model, PeftModel) else (BASE,)
 
     @property
+    def peft(self) -> PeftModel:
+        """Return the model with its adapter as PEFT holds it.
+
+        Raises: InputError without an adapter.
+        """
+        self._require(SEMPA)
+        return self._model
+
+    @property
     def device(self) -> torch.device:
         """Return the device the weights are on."""
         return self._model.device
