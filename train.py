@@ -73,6 +73,11 @@ def parser() -> argparse.ArgumentParser:
         choices=sorted(RECIPES),
         help="settings to start from: small (the default with --data) or paper; single settings override it",
     )
+    made.add_argument(
+        "--export",
+        choices=("trl", "swift", "llama-factory"),
+        help="train nothing: write the preferences for TRL, ms-swift or LLaMA-Factory into --output",
+    )
     made.add_argument("--license", help="licence to state on the adapter's card")
     made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
     defaults = {field.name: field.default for field in fields(TrainConfig)}
@@ -102,7 +107,7 @@ def _run(args: argparse.Namespace) -> None:
     replace(TrainConfig(), **given)  # a bad value is refused before torch is imported
     from tqdm import tqdm
 
-    from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun
+    from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
 
     start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
     config = replace(RECIPES[args.recipe] if args.recipe else start, **given)
@@ -120,6 +125,9 @@ def _run(args: argparse.Namespace) -> None:
         attribution=args.attribution,
         resume=args.resume,
     )
+    if args.export:
+        print(f"The preferences are in {export(request, args.export, report=lambda line: print(line, flush=True))}.")
+        return
     run = TuneRun(request, report=lambda line: print(line, flush=True))
     if not run.processes.first:
         for _ in run.steps():

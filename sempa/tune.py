@@ -14,6 +14,7 @@ from sempa.errors import InputError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
 from sempa.learning.card import write_card
+from sempa.learning.exports import export_preferences
 from sempa.learning.preferences import (
     SAMPLE_TRIPLETS,
     Triplet,
@@ -31,9 +32,10 @@ from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.hub_rows import hub_rows
-from sempa.models.load import choose_training_precision
+from sempa.models.load import choose_training_precision, read_tokenizer
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.models.source import Report, log, sha256_of
+from sempa.models.prompts import request_text
+from sempa.models.source import Report, locate, log, sha256_of
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
 
@@ -159,6 +161,18 @@ class TuneRun:
         write_card(folder, facts, config)
         output = self._run.finish(folder)
         return Outcome(output, self.score_name, self.before, best["score"], facts)
+
+
+def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
+    """Write the preferences a run would train on in the form of another trainer; return the data file.
+
+    Raises: any SempaError of the parts.
+    """
+    triplets, read = _triplets(request.data)
+    report(f"{request.data or 'Sample triplets'}: {read}.")
+    tokenizer = read_tokenizer(locate(request.base, None, report))
+    shown = preferences(triplets, request.config)
+    return export_preferences(shown, form, request.output, partial(request_text, tokenizer))
 
 
 def _triplets(data: str | None) -> tuple[list[Triplet], TripletReport]:

@@ -29,6 +29,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.writing": ({"errors", "models"}, {"torch"}),
     "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),
     "sempa.learning.preferences": ({"config", "errors", "templates"}, set()),
+    "sempa.learning.exports": ({"errors", "learning", "templates"}, set()),
     "sempa.learning.losses": (set(), {"torch"}),
     "sempa.learning.card": ({"config"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),
@@ -47,7 +48,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "app": ({"cli", "errors", "studio", "ui"}, {"spaces"}),
     "train": ({"config", "errors", "tune"}, {"tqdm"}),
 }
-WITHOUT_TORCH = ["sempa", "sempa.errors", "sempa.templates", "sempa.config", "sempa.cli", "sempa.learning.preferences"]
+WITHOUT_TORCH = [
+    "sempa",
+    "sempa.errors",
+    "sempa.templates",
+    "sempa.config",
+    "sempa.cli",
+    "sempa.learning.preferences",
+    "sempa.learning.exports",
+]
 
 
 def _modules() -> dict[str, Path]:

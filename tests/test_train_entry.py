@@ -129,6 +129,27 @@ def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys:
     assert "Spearman x100" in capsys.readouterr().out
 
 
+def test_export_writes_what_would_be_trained_on(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([*small, "--export", "trl"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "preferences.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) == 20
+    assert rows[3]["prompt"].startswith("<|im_start|>system")
+    assert 'sentence: "a3"' in rows[3]["prompt"]
+    assert (rows[3]["chosen"], rows[3]["rejected"]) == ("b, 3", "c3")
+    assert "preferences.jsonl" in capsys.readouterr().out
+
+
+def test_the_paper_s_recipe_is_one_word(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*small, "--recipe", "paper"]) == 0
+    recipe = Recipe.load(tmp_path / "run").training
+    assert recipe is not None
+    assert (recipe.lr, recipe.weight_decay, recipe.adam_beta2, recipe.lora_dropout) == (1e-4, 0.1, 0.95, 0.05)
+    assert recipe.batch_size == 4  # given, so it stands
+    assert "Settings: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

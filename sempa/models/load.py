@@ -85,13 +85,7 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
     Weights come from safetensors or GGUF alone, never from a pickle. Raises: ModelUnavailable, naming the model and
     the cure, when it is missing, gated, unreachable, damaged or not a causal language model.
     """
-    where: dict[str, Any] = {}
-    if source.gguf_file:
-        where["gguf_file"] = source.gguf_file
-    if source.revision:
-        where["revision"] = source.revision
-    if not Path(source.location).exists() and not _hub_answers(source):
-        where["local_files_only"] = True
+    where = _where(source)
     # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
     quantization = {"quantization_config": GgufConfig(dequantize=True)} if source.gguf_file else {}
     transformers_logging.disable_progress_bar()
@@ -108,6 +102,28 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
             f"or choose another --base."
         )
     return model.eval(), tokenizer
+
+
+def read_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer alone.
+
+    Raises: ModelUnavailable, naming the model and the cure.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(source.location, **_where(source))
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelUnavailable(_explain(source.name, error)) from error
+
+
+def _where(source: ModelSource) -> dict[str, Any]:
+    where: dict[str, Any] = {}
+    if source.gguf_file:
+        where["gguf_file"] = source.gguf_file
+    if source.revision:
+        where["revision"] = source.revision
+    if not Path(source.location).exists() and not _hub_answers(source):
+        where["local_files_only"] = True
+    return where
 
 
 def _hub_answers(source: ModelSource) -> bool:
