@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         choices=sorted(RECIPES),
         help="settings to start from: small (the default with --data) or paper; single settings override it",
     )
+    made.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the finished adapter to this hub repository")
     made.add_argument(
         "--export",
         choices=("trl", "swift", "llama-factory"),
@@ -153,6 +154,10 @@ def _run(args: argparse.Namespace) -> None:
     print(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
     if outcome.after <= outcome.before:
         print("  No checkpoint scored above the base model: more pairs or another --lr may help.")
+    if args.push_to_hub:
+        from sempa.models.publish import push_to_hub
+
+        print(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
     base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
     print(
         f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}"

@@ -176,6 +176,7 @@ def _circumstances(encoder: "Encoder") -> dict[str, object]:
 
     return {
         "recipes": {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants},
+        "adapter": encoder.pair.adapter and Path(encoder.pair.adapter.name).name,
         "precision": str(encoder.pair.info.precision),
         "hardware": hardware(),
         "versions": versions(),

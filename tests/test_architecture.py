@@ -46,7 +46,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.ui.present": ({"evidence", "studio", "templates"}, set()),
     "sempa.ui.streaming": ({"ui", "writing"}, set()),
     "app": ({"cli", "errors", "studio", "ui"}, {"spaces"}),
-    "train": ({"config", "errors", "tune"}, {"tqdm"}),
+    "train": ({"config", "errors", "models.publish", "tune"}, {"tqdm"}),
 }
 WITHOUT_TORCH = [
     "sempa",

@@ -19,6 +19,7 @@ class StsResult:
     text: str
     base_model: str
     adapter: str | None
+    adapter_name: str
     reading: str
     sets: Mapping[str, Mapping[str, Any]]
     about: Mapping[str, Any]
@@ -54,10 +55,31 @@ def markdown_table(result: StsResult) -> str:
     """Return one result as a Markdown table with its circumstances beneath."""
     names = result.models
     rows = [[name, *cells] for name, cells in table_rows(result)]
-    head = [result.text, *names, *(["change (95 % interval)"] if len(names) == 2 else [])]
+    named = [result.adapter_name if name == "sempa" else name for name in names]
+    head = [result.text, *named, *(["change (95 % interval)"] if len(names) == 2 else [])]
     lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
     about = result.about
     lines.append(f"\nSpearman x100. {about['hardware']}; {about['precision']}; {about['date']}.")
+    return "\n".join(lines)
+
+
+def generation_table(payload: Mapping[str, Any]) -> str:
+    """Return a generation evaluation as a Markdown table: each task, both models, the change with interval and test."""
+    rows = []
+    for task, figures in payload["tasks"].items():
+        change = figures["change"]
+        rows.append(
+            [
+                f"{task}, {figures['measure']}",
+                f"{figures['items']:,}",
+                *(f"{figures[name]['figure']:.2f}" for name in ("base", "sempa")),
+                f"{change['figure']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})",
+                f"{change['p']:.2g}",
+            ]
+        )
+    head = ["task", "items", "base", payload.get("adapter") or "sempa", "better by (95 % interval)", "p"]
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    lines.append(f"\n{payload['hardware']}; {payload['precision']}; {payload['date']}.")
     return "\n".join(lines)
 
 
@@ -65,7 +87,9 @@ def with_tables(document: str, folder: Path) -> str:
     """Return a Markdown document with the tables between its two `results` marks drawn anew from a folder."""
     before, rest = document.split(MARK, 1)
     _, after = rest.split(END_MARK, 1)
-    tables = "\n\n".join(markdown_table(result) for result in read_sts_results(folder))
+    tables = "\n\n".join(
+        [*map(markdown_table, read_sts_results(folder)), *map(generation_table, _payloads(folder, GENERATION_KIND))]
+    )
     return f"{before}{MARK}\n{tables}\n{END_MARK}{after}"
 
 
@@ -104,8 +128,12 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
 
 def read_sts_results(folder: Path) -> list[StsResult]:
     """Return every STS result in a folder, in the order of file names."""
+    return [_sts_result(payload) for payload in _payloads(folder, STS_KIND)]
+
+
+def _payloads(folder: Path, kind: str) -> list[dict[str, Any]]:
     payloads = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    return [_sts_result(payload) for payload in payloads if payload.get("kind") == STS_KIND]
+    return [payload for payload in payloads if payload.get("kind") == kind]
 
 
 def _sts_result(payload: Mapping[str, Any]) -> StsResult:
@@ -115,4 +143,5 @@ def _sts_result(payload: Mapping[str, Any]) -> StsResult:
     if base["postprocess"]:
         reading += ", post-processed"
     about = {key: payload.get(key) for key in ("hardware", "versions", "date", "seed", "precision", "command")}
-    return StsResult(payload["text"], base["base_model"], last["adapter"], reading, payload["sets"], about)
+    name = payload.get("adapter") or "sempa"
+    return StsResult(payload["text"], base["base_model"], last["adapter"], name, reading, payload["sets"], about)
