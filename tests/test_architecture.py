@@ -30,6 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),
     "sempa.learning.preferences": ({"config", "errors", "templates"}, set()),
     "sempa.learning.exports": ({"errors", "learning", "templates"}, set()),
+    "sempa.learning.plot": (set(), {"matplotlib"}),
     "sempa.learning.losses": (set(), {"torch"}),
     "sempa.learning.card": ({"config"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),

@@ -21,6 +21,7 @@ FILES = {
     "sempa.json",
     "metrics.jsonl",
     "training.json",
+    "training.png",
     "README.md",
 }
 DEV = "score\tsentence1\tsentence2\n" + "".join(f'{i}\tA "quoted" cat {"s" * i}at.\tA cat sat.\n' for i in range(5))

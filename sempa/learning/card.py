@@ -16,20 +16,20 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
     text = f"""---
 base_model: {facts["base_model"]}
 library_name: peft
-tags: [sentence-embeddings, sempa, dpo, lora]
+tags: [sentence-embeddings, sempa, lora]
 {licence}---
 
 # SemPA adapter for {facts["base_model"]}
 
-A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) trained by semantic preference alignment:
-sentence-level DPO on paraphrase preferences made of NLI triplets (Chen et al., Findings of ACL 2026).
+A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}
+(after Chen et al., Findings of ACL 2026).
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
 {attribution}
 ## Settings
-Paraphrase template {config.template}, beta {config.beta}, peak learning rate {config.lr},
-{config.batch_size} pairs a step, {facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.
+{_settings(config)}, peak learning rate {config.lr}, {config.batch_size} triplets a step,
+{facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.
 The whole recipe is in `sempa.json`.
 
 ## Scores
@@ -41,6 +41,8 @@ The whole recipe is in `sempa.json`.
 
 The first row is the base model. Every step is in `metrics.jsonl`.
 
+![Loss and score over the samples seen](training.png)
+
 ## Use
 ```python
 from sempa import Encoder
@@ -49,3 +51,31 @@ Encoder.default(base={facts["base_model"]!r}, adapter="PATH").encode(["A sentenc
 Trained in {facts["seconds"] / 60:.0f} minutes on {facts["hardware"]} with {facts["versions"]}.
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+_OBJECTIVES = {
+    "sempa": "trained by semantic preference alignment: sentence-level DPO on paraphrases made of NLI triplets",
+    "listwise": "trained to rank paraphrases of NLI premises: entailment over neutral over contradiction",
+    "contrastive": "trained on NLI triplets to embed: cosines of one-word-prompt states, in-batch and hard negatives",
+    "joint": "trained on NLI triplets by paraphrase preference and by cosines of one-word-prompt states together",
+}
+
+
+def _kept(config: TrainConfig) -> str:
+    return ", held to the base model's predictions on running text" if config.keep_weight else ""
+
+
+def _settings(config: TrainConfig) -> str:
+    parts = []
+    if config.prefers:
+        parts.append(f"Paraphrase template {config.template}, beta {config.beta}")
+    if config.contrasts:
+        parts.append(f"reading template {config.reading}, tau {config.tau}")
+    if config.objective == "joint":
+        parts.append(f"contrastive weight {config.contrastive_weight}")
+    if config.keep_weight:
+        parts.append(f"weight {config.keep_weight} of holding to text ({config.keep_text_share:.0%} the text itself)")
+    if config.tokenised_share:
+        parts.append(f"{config.tokenised_share:.0%} of the sentences tokenised and lower-cased")
+    text = ", ".join(parts)
+    return text[0].upper() + text[1:]
