@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TypeVar
 
 import torch
@@ -30,5 +31,20 @@ class Workers:
             yield from map(call, items)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.count, "rows", initializer=torch.set_num_threads, initargs=(1,))
+            self._pool = self._start()
         yield from self._pool.map(call, items)
+
+    def _start(self) -> ThreadPoolExecutor:
+        all_here = Barrier(self.count)
+
+        def start() -> None:
+            torch.set_num_threads(1)
+            torch.get_num_threads()  # the first look settles a thread's number for good
+            all_here.wait()
+
+        cores = torch.get_num_threads()
+        pool = ThreadPoolExecutor(self.count, "rows", initializer=start)
+        list(pool.map(lambda _: None, range(self.count)))
+        # A thread's own number of threads is also what later threads start from: theirs is to stay what it was.
+        torch.set_num_threads(cores)
+        return pool
