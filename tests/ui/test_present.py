@@ -25,7 +25,7 @@ def _result(text: str = "raw", sets: dict | None = None, hardware: str = "two co
         "b-dev": {"pairs": 9, "base": {"spearman": 10.0}, "sempa": {"spearman": 9.0}},
     }
     about = {"date": hardware, "hardware": hardware, "precision": hardware}
-    return StsResult(text, "tiny", None, text, sets, about)
+    return StsResult(text, "tiny", None, "sempa", text, sets, about)
 
 
 @pytest.mark.parametrize(
