@@ -35,6 +35,7 @@ from sempa.models.rows import common_head
 from sempa.models.source import locate
 from sempa.models.tuning import TuningModel
 
+MARK = "said: "
 TRL_SWEEP = [
     {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
     for size in (4, 8, 16)
@@ -85,8 +86,8 @@ class Side:
     def _said(self) -> dict[str, Any]:
         assert self._process.stdout
         for line in self._process.stdout:
-            if line.startswith("{"):
-                return dict(json.loads(line))
+            if line.startswith(MARK):  # the trainer prints too
+                return dict(json.loads(line.removeprefix(MARK)))
         raise RuntimeError(f"The {self._process.args} ended early.")
 
 
@@ -95,7 +96,7 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _say(**said: Any) -> None:
-    print(json.dumps(said), flush=True)
+    print(MARK + json.dumps(said), flush=True)
 
 
 def _told_to_go() -> bool:
