@@ -143,6 +143,21 @@ class TrainConfig:
         if not self.keep_weight >= 0:
             raise InputError(f"keep_weight is {self.keep_weight}: it must be at least 0.")
 
+    def summary(self) -> str:
+        """Return the settings that matter to the objective, in words."""
+        parts = []
+        if self.prefers:
+            parts.append(f"paraphrase template {self.template}, beta {self.beta}")
+        if self.contrasts:
+            parts.append(f"reading template {self.reading}, tau {self.tau}")
+        if self.objective == "joint":
+            parts.append(f"contrastive weight {self.contrastive_weight}")
+        if self.keep_weight:
+            parts.append(f"weight {self.keep_weight} of holding to text ({self.keep_text_share:.0%} the text itself)")
+        if self.tokenised_share:
+            parts.append(f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased")
+        return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])
+
     @property
     def prefers(self) -> bool:
         """Whether responses are ranked by likelihood against the reference."""

@@ -13,6 +13,7 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
     rows = "\n".join(f"| {point['samples']:,} | {point['score']:.2f} |" for point in history)
     licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
+    summary, measure = config.summary(), facts["score_name"]
     text = f"""---
 base_model: {facts["base_model"]}
 library_name: peft
@@ -28,12 +29,12 @@ A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[co
 {facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
 {attribution}
 ## Settings
-{_settings(config)}, peak learning rate {config.lr}, {config.batch_size} triplets a step,
+{summary[0].upper()}{summary[1:]},
 {facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.
 The whole recipe is in `sempa.json`.
 
 ## Scores
-{facts["score_name"]}. The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.
+{measure[0].upper()}{measure[1:]}. The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.
 
 | samples | score |
 |---|---|
@@ -63,19 +64,3 @@ _OBJECTIVES = {
 
 def _kept(config: TrainConfig) -> str:
     return ", held to the base model's predictions on running text" if config.keep_weight else ""
-
-
-def _settings(config: TrainConfig) -> str:
-    parts = []
-    if config.prefers:
-        parts.append(f"Paraphrase template {config.template}, beta {config.beta}")
-    if config.contrasts:
-        parts.append(f"reading template {config.reading}, tau {config.tau}")
-    if config.objective == "joint":
-        parts.append(f"contrastive weight {config.contrastive_weight}")
-    if config.keep_weight:
-        parts.append(f"weight {config.keep_weight} of holding to text ({config.keep_text_share:.0%} the text itself)")
-    if config.tokenised_share:
-        parts.append(f"{config.tokenised_share:.0%} of the sentences tokenised and lower-cased")
-    text = ", ".join(parts)
-    return text[0].upper() + text[1:]

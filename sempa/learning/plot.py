@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 INK, BASE, ALIGNED = "#333333", "#8a8f98", "#1f7a5c"
-SMOOTH = 0.9
+SMOOTH = 0.8
 """Share of the running mean that stays at each step; single steps are drawn faintly behind it."""
 
 

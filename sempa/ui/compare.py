@@ -40,8 +40,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
             ("Adapter", f"{pair.adapter.folder.name}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)")
         )
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
-            trained = f"DPO, template {t.template}, beta {t.beta}, learning rate {t.lr}, {t.batch_size} pairs a step"
-            rows.append(("Trained by", f"{trained}, {t.max_samples:,} pairs, seed {t.seed}"))
+            rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, seed {t.seed}"))
     rows += [
         ("Embedding read by", f"template {config.template}, layer {config.layer}, {config.pooling} token"),
         ("Runs in", str(pair.info.precision)),
