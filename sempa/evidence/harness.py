@@ -8,6 +8,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from sempa.models.pair import ModelPair
+from sempa.models.prompts import first_id
 from sempa.models.scoring import Request, continuation_scores
 
 LONGEST = 1024
@@ -31,8 +32,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
     @property
     def prefix_token_id(self) -> int:
         """Return the beginning-of-sequence id where there is one, as the harness's own models do."""
-        first = self.tokenizer.bos_token_id
-        return self.eot_token_id if first is None else int(first)
+        return first_id(self.tokenizer)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Return a text's token ids; special tokens as the tokenizer puts them unless told otherwise."""

@@ -1,7 +1,7 @@
 """Measured results as JSON files: written by `python -m sempa evaluate`, read by README's tables and the app."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,7 @@ def markdown_table(result: StsResult) -> str:
     rows = [[name, *cells] for name, cells in table_rows(result)]
     named = [result.adapter_name if name == "sempa" else name for name in names]
     head = [result.text, *named, *(["change (95 % interval)"] if len(names) == 2 else [])]
-    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    about = result.about
-    lines.append(f"\nSpearman x100. {about['hardware']}; {about['precision']}; {about['date']}.")
-    return "\n".join(lines)
+    return _markdown(head, rows, "Spearman x100. ", result.about)
 
 
 def generation_table(payload: Mapping[str, Any]) -> str:
@@ -78,9 +75,12 @@ def generation_table(payload: Mapping[str, Any]) -> str:
             ]
         )
     head = ["task", "items", "base", payload.get("adapter") or "sempa", "better by (95 % interval)", "p"]
+    return _markdown(head, rows, "", payload)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]], measure: str, about: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    lines.append(f"\n{payload['hardware']}; {payload['precision']}; {payload['date']}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"\n{measure}{about['hardware']}; {about['precision']}; {about['date']}."])
 
 
 def with_tables(document: str, folder: Path) -> str:

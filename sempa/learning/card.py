@@ -1,5 +1,6 @@
 """The README of a trained adapter, drawn from the run's facts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ The first row is the base model. Every step is in `metrics.jsonl`.
 ## Use
 ```python
 from sempa import Encoder
-Encoder.default(base={facts["base_model"]!r}, adapter="PATH").encode(["A sentence."])
+
+Encoder.default(base={json.dumps(facts["base_model"])}, adapter="PATH").encode(["A sentence."])
 ```
 Trained in {facts["seconds"] / 60:.0f} minutes on {facts["hardware"]} with {facts["versions"]}.
 """

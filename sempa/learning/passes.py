@@ -57,14 +57,13 @@ def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
 
 
 def row_reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool) -> RowReader:
-    """Return a reader of such prompts as configured, on the model's own workers."""
+    """Return a reader of such prompts, as configured."""
     return RowReader(
         model.pair,
         prompts,
         logits=logits,
         token_cap=config.token_cap,
         shared=config.shared_rows,
-        workers=model.workers,
     )
 
 
@@ -98,7 +97,7 @@ class PreferencePass:
                 gradients = policy.gradients(losses.sum() / total)
                 return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards)))
 
-            for gradients, part in self._model.workers.map(learn, list(zip(batches, references, strict=True))):
+            for gradients, part in self._model.map(learn, list(zip(batches, references, strict=True))):
                 policy.add(gradients)
                 parts.append(part)
         losses, rewards, logps = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -140,7 +139,7 @@ class ContrastivePass:
                 with torch.set_grad_enabled(held):
                     return random_state, self.reader.read(policy.model, batch, policy.head)
 
-            read = list(self._model.workers.map(read_once, batches))
+            read = list(self._model.map(read_once, batches))
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
             for batch, (_, states) in zip(batches, read, strict=True):
                 rows[list(batch.order)] = states.detach().float()
@@ -156,7 +155,7 @@ class ContrastivePass:
                     states = self.reader.read(policy.model, batch, policy.head)
                 return policy.gradients(states, gradient[list(batch.order)].to(states.dtype))
 
-            for gradients in self._model.workers.map(learn, list(zip(batches, read, strict=True))):
+            for gradients in self._model.map(learn, list(zip(batches, read, strict=True))):
                 policy.add(gradients)
         return metrics
 

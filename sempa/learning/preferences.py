@@ -173,12 +173,12 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
         forms = [tokenised_text if drawn.random() < config.tokenised_share else str for _ in range(2)]
         anchor = forms[0](triplet.anchor)
         answers = tuple(map(forms[1], _answers(triplet, config)))
-        sentences = tuple(reads.render(tidy_sentence(text)) for text in (anchor, answers[0], answers[-1]))
+        read = (anchor, answers[0], answers[-1]) if config.contrasts else ()
         shown.append(
             Preference(
                 asks.render(anchor) if config.prefers else "",
                 answers if config.prefers else (),
-                sentences if config.contrasts else (),
+                tuple(reads.render(tidy_sentence(text)) for text in read),
                 triplet.anchor if config.keep_weight else "",
             )
         )

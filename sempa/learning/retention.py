@@ -55,9 +55,7 @@ class RetentionPass:
                 gradients = policy.gradients(self._config.keep_weight * losses.sum() / tokens)
                 return gradients, losses.detach().sum(), divergences.detach().sum()
 
-            for gradients, loss, divergence in self._model.workers.map(
-                learn, list(zip(batches, references, strict=True))
-            ):
+            for gradients, loss, divergence in self._model.map(learn, list(zip(batches, references, strict=True))):
                 policy.add(gradients)
                 totals["kept/loss"] += float(loss) / tokens
                 totals["kept/divergence"] += float(divergence) / tokens

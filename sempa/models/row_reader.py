@@ -12,7 +12,6 @@ from sempa.models.packing import pack
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.prompts import padding_id
 from sempa.models.rows import PairIds, RowBatch, common_head, plain_rows, shared_rows
-from sempa.models.workers import Workers
 
 Head = list[tuple[Tensor, Tensor]]
 """Keys and values (1, heads, H, width) of a prompt's head, layer by layer."""
@@ -31,11 +30,9 @@ class RowReader:
         logits: bool,
         token_cap: int,
         shared: bool = True,
-        workers: Workers | None = None,
     ) -> None:
         """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states."""
         self.pair, self._logits, self._token_cap = pair, logits, token_cap
-        self.workers = workers or pair.workers
         self._pad = padding_id(pair.tokenizer)
         self._head = common_head(prompts)
         self._base_head: Head | None = None
@@ -74,7 +71,7 @@ class RowReader:
                 with torch.no_grad():
                     return reduce(batch, self.read(model, batch, head))
 
-            yield from self.workers.map(read, batches)
+            yield from self.pair.workers.map(read, batches)
 
     def head(self, model: PreTrainedModel) -> Head:
         """Return the shared head's keys and values; empty without a head or for plain rows."""

@@ -88,17 +88,7 @@ def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: 
             segments += [responses + k] * len(response)
             start = end
         responses += len(pair.responses)
-    return RowBatch(
-        input_ids,
-        _block_mask(blocks, head, dtype),
-        positions,
-        torch.tensor(at),
-        torch.tensor(targets),
-        torch.tensor(segments),
-        len(pairs),
-        len(pairs[0].responses),
-        tuple(order),
-    )
+    return _row_batch(pairs, order, (input_ids, _block_mask(blocks, head, dtype), positions), (at, targets, segments))
 
 
 def _block_mask(blocks: Tensor, head: int, dtype: torch.dtype) -> Tensor:
@@ -128,14 +118,16 @@ def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> RowB
         at += range(row * longest + len(prompt) - 1, row * longest + len(fed))
         targets += response
         segments += [row] * len(response)
-    return RowBatch(
-        input_ids,
-        mask,
-        torch.arange(longest).expand(len(rows), -1),
-        torch.tensor(at),
-        torch.tensor(targets),
-        torch.tensor(segments),
-        len(pairs),
-        len(pairs[0].responses),
-        tuple(order),
-    )
+    positions = torch.arange(longest).expand(len(rows), -1)
+    return _row_batch(pairs, order, (input_ids, mask, positions), (at, targets, segments))
+
+
+def _row_batch(
+    pairs: Sequence[PairIds],
+    order: Sequence[int],
+    fed: tuple[Tensor, Tensor, Tensor],
+    wanted: tuple[list[int], list[int], list[int]],
+) -> RowBatch:
+    """Close a batch: `fed` is ids, mask and positions; `wanted` is places, targets and segments."""
+    at, targets, segments = (torch.tensor(numbers) for numbers in wanted)
+    return RowBatch(*fed, at, targets, segments, len(pairs), len(pairs[0].responses), tuple(order))

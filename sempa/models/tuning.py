@@ -1,6 +1,8 @@
 """A model whose adapter is being trained: policy and reference are one set of weights, adapter on and off."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -10,9 +12,11 @@ from sempa.errors import InputError
 from sempa.models.adapters import ADAPTER_NAME, fresh_adapter, save_adapter
 from sempa.models.fused_lora import fuse
 from sempa.models.pair import ModelPair
-from sempa.models.workers import Workers
 
 POLICY, REFERENCE = VARIANTS[1], VARIANTS[0]
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 class TuningModel:
@@ -39,9 +43,8 @@ class TuningModel:
         fuse(self.peft, ADAPTER_NAME)
         self.pair = ModelPair(self.peft, pair.tokenizer, pair.info)
         self.peft.eval()
-        self.workers = Workers(self.pair.device)
-        if config.lora_dropout > 0:
-            self.workers.count = 1  # dropout draws from one generator: who draws first must not be left to chance
+        # Dropout draws from one generator: who draws first must not be left to chance.
+        self._in_turn = config.lora_dropout > 0
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -56,6 +59,10 @@ class TuningModel:
         for name, module in self.peft.named_modules():
             if name.endswith(".lora_dropout"):
                 module.train(on)
+
+    def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
+        """Yield `call(item)` in the items' order, on the pair's workers; in turn where the adapter has dropout."""
+        return map(call, items) if self._in_turn else self.pair.workers.map(call, items)
 
     def save(self, folder: Path) -> str:
         """Write the adapter as plain PEFT into a folder and return its SHA-256."""

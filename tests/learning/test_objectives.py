@@ -110,7 +110,7 @@ def test_workers_change_nothing(make_tuning: MakeTuning, make_pair: MakePair, ob
     for count in (1, 2, 2):
         config = replace(CONFIG, objective=objective, token_cap=80, keep_weight=0.5)
         tuning, examples = _setting(make_tuning, make_pair, config)
-        tuning.workers.count = count
+        tuning.pair.workers.count = count
         metrics = Objective(tuning, examples, config).backward(examples)
         results.append((metrics, _gradients(tuning)))
     for metrics, gradients in results[1:]:
