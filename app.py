@@ -12,17 +12,22 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from typing import TYPE_CHECKING
 
-from sempa.cli import add_model_arguments, open_encoder
+from sempa.cli import add_model_arguments, open_encoders, shipped_for
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
-    from sempa.studio import Studio
+    from sempa.studio import Studios
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
     made = argparse.ArgumentParser(prog="app.py", description="Compare a base model and its SemPA adapter.")
     add_model_arguments(made)
+    made.add_argument(
+        "--adapter",
+        action="append",
+        help="PEFT folder or hub id; several let each visitor choose (default: those shipped, for the default base)",
+    )
     made.add_argument("--server-name", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every network)")
     made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
     made.add_argument("--share", action="store_true", help="make a public link for 72 hours through Gradio's servers")
@@ -37,11 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         auth = _auth(args.auth)
-        studio = _open_studio(args)
+        studios = _open_studios(args)
         from sempa.ui.launch import launch
 
         launch(
-            studio,
+            studios,
             server_name=args.server_name,
             server_port=args.server_port,
             share=args.share,
@@ -65,14 +70,14 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def _open_studio(args: argparse.Namespace) -> "Studio":
-    from sempa.studio import Studio
+def _open_studios(args: argparse.Namespace) -> "Studios":
+    from sempa.studio import Studios
 
-    studio = Studio(open_encoder(args))
-    if len(studio.variants) == 1:
+    studios = Studios(open_encoders(args, args.adapter or shipped_for(args.base)))
+    if not studios.choose().adapter:
         train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
         print(f"No adapter: the base model stands alone. Train one with `{train}`, then start with --adapter FOLDER.")
-    return studio
+    return studios
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ SETTINGS = {
     "keep_weight": "weight of staying near the base model on the anchors as running text; 0 leaves it out",
     "keep_text_share": "share of the text itself in what keep_weight holds the model to",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
+    "prompt_format": "chat (the model's own, where it has one) or plain (the template's text alone)",
     "reading": "template that sentences are read with in contrastive and joint training",
     "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
     "evaluate_every": "score a checkpoint every so many pairs",

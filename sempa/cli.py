@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,32 +73,42 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (embed, similarity, search, index, evaluate, merge):
         add_model_arguments(command)
+        command.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa, for the default base)")
     return made
 
 
 def add_model_arguments(made: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose a model, the same for every entry."""
+    """Add the arguments that choose a base model and how it runs, the same for every entry."""
     made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
-    made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped one, for the default base)")
     made.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: by processor)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
-    """Load the model the arguments name."""
-    from sempa.models.adapters import shipped_adapter
+    """Load the model the arguments name, with the adapter they name or the first that is shipped."""
+    return open_encoders(args, [args.adapter] if args.adapter else shipped_for(args.base)[:1])[0]
+
+
+def shipped_for(base: str) -> list[str]:
+    """Return the adapters that are shipped for a base model: those of `adapters/` for the default, else none."""
+    from sempa.models.adapters import shipped_adapters
+
+    return shipped_adapters() if base == DEFAULT_BASE else []
+
+
+def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:
+    """Load the base model once and return an encoder for each adapter; the base's alone if there is none."""
     from sempa.models.pair import ModelPair
     from sempa.reading.encoder import Encoder
 
-    adapter = args.adapter or (shipped_adapter() if args.base == DEFAULT_BASE else None)
     pair = ModelPair.open(
         args.base,
-        adapter,
+        next(iter(adapters), None),
         precision=args.precision,
         device=args.device,
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    return Encoder(pair)
+    return [Encoder(one) for one in (pair, *map(pair.with_adapter, adapters[1:]))]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -176,7 +186,7 @@ def _circumstances(encoder: "Encoder") -> dict[str, object]:
 
     return {
         "recipes": {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants},
-        "adapter": encoder.pair.adapter and Path(encoder.pair.adapter.name).name,
+        "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": str(encoder.pair.info.precision),
         "hardware": hardware(),
         "versions": versions(),

@@ -80,7 +80,9 @@ class TrainConfig:
 
     `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
     "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives) or "joint" (sempa plus
-    `contrastive_weight` times contrastive). `tokenised_share` of the sentences are shown as SentEval writes text.
+    `contrastive_weight` times contrastive). `prompt_format` is "chat" (requests in the model's own chat format, where
+    it has one) or "plain" (the template's text alone, the answer right behind it). `tokenised_share` of the sentences
+    are shown as SentEval writes text.
     `keep_weight` is the weight of the divergence from the base model on the anchors as running text, in which
     `keep_text_share` of the target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
@@ -92,6 +94,7 @@ class TrainConfig:
 
     objective: str = "sempa"
     template: str = "P1"
+    prompt_format: str = "chat"
     reading: str = "prompteol"
     tokenised_share: float = 0.0
     beta: float = 0.1
@@ -119,6 +122,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise InputError(f"Objective {self.objective!r} is unknown: choose {', '.join(OBJECTIVES)}.")
+        if self.prompt_format not in ("chat", "plain"):
+            raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.reading)
         for name in ("beta", "lr", "max_grad_norm", "tau", "contrastive_weight"):
@@ -147,7 +152,7 @@ class TrainConfig:
         """Return the settings that matter to the objective, in words."""
         parts = []
         if self.prefers:
-            parts.append(f"paraphrase template {self.template}, beta {self.beta}")
+            parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
         if self.contrasts:
             parts.append(f"reading template {self.reading}, tau {self.tau}")
         if self.objective == "joint":

@@ -1,7 +1,5 @@
 """What every face offers, as plain functions of text: the app, its endpoints and the command line all call this."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sempa.errors import InputError, RecipeMismatch
-from sempa.evidence.results import StsResult, read_sts_results
+from sempa.evidence.results import ResultTable, measured_models, read_results, result_table
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
-from sempa.reading.index import INDEX_ROOT, Hit, SentenceIndex, index_folder, index_names
+from sempa.reading.index import Hit, SentenceIndex
+from sempa.shelf import DEMO, Row, Shelf
 from sempa.templates import SentenceTemplate
 from sempa.writing import Sampling, Texts, write
 
 RESULTS_ROOT = Path(__file__).parents[1] / "results"
-DEMO = "demo"
 MAX_CHARACTERS = 5_000
 """Longest text taken from a visitor; the model reads the first few hundred words of it at most."""
 MAX_SENTENCES = 256
@@ -26,10 +24,7 @@ MAX_SENTENCES = 256
 MAX_HITS = 100
 READ_AT_ONCE = 2_000
 """Most texts that are read while a visitor waits: a minute or two on two cores."""
-REMEMBERED = 2_000
-"""Vectors of single sentences kept, so that moving a slider reads nothing again."""
 
-Row = NDArray[np.float32]
 Progress = Callable[[str], None]
 
 
@@ -58,17 +53,12 @@ def hits_payload(found: Mapping[str, Sequence[RankedHit]]) -> dict[str, list[dic
 
 
 class Studio:
-    """Answer for both models of one encoder; safe to call from many threads."""
+    """Answer for a base model and one adapter of it; safe to call from many threads."""
 
-    def __init__(self, encoder: Encoder, index_root: Path = INDEX_ROOT, results_root: Path = RESULTS_ROOT) -> None:
+    def __init__(self, encoder: Encoder, shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT) -> None:
         self.encoder = encoder
-        self._index_root = index_root
+        self._shelf = shelf or Shelf()
         self._results_root = results_root
-        self._indexes: dict[str, SentenceIndex] = {}
-        self._backgrounds: dict[str, Row] = {}
-        self._remembered: OrderedDict[tuple[str, str], Row] = OrderedDict()
-        self._lock = threading.Lock()
-        self._building = threading.Lock()
 
     @property
     def pair(self) -> ModelPair:
@@ -76,33 +66,32 @@ class Studio:
         return self.encoder.pair
 
     @property
+    def adapter(self) -> str:
+        """Return the adapter's name, empty where the base stands alone."""
+        return self.pair.adapter.name if self.pair.adapter else ""
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """Return the models there are."""
         return self.encoder.variants
 
-    def embed(self, sentences: Sequence[str], variant: str) -> NDArray[np.float32]:
+    def embed(self, sentences: Sequence[str], variant: str = "") -> NDArray[np.float32]:
         """Return (N, D) unit rows; each sentence is read by itself, so its vector is the same in any request.
 
+        `variant` is "base" or "sempa" (default: the best there is).
         Raises: InputError for too many, too long, empty or non-text sentences, or an unknown variant.
         """
         _require_sentences(sentences)
-        self.encoder.recipe(variant)  # refuses an unknown one, even where there is nothing to read
-        missing = [sentence for sentence in dict.fromkeys(sentences) if self._recall(sentence, variant) is None]
+        variant = variant or self.encoder.best_variant
+        recipe = self.encoder.recipe(variant)  # refuses an unknown one, even where there is nothing to read
+        if not sentences:
+            return self.encoder.encode([], variant)
+        rows = self._shelf.recall(recipe, sentences)
+        missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in rows]
         fresh = dict(zip(missing, self.encoder.encode(missing, variant, alone=True), strict=True))
-        with self._lock:
-            for sentence, row in fresh.items():
-                self._remembered[sentence, variant] = row
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        rows = [fresh[s] if s in fresh else self._recall(s, variant) for s in sentences]
-        missed = [i for i, row in enumerate(rows) if row is None]  # pushed out by another thread meanwhile
-        for i in missed:
-            rows[i] = self.encoder.encode([sentences[i]], variant, alone=True)[0]
-        return np.stack([row for row in rows if row is not None]) if rows else self.encoder.encode([], variant)
-
-    def _recall(self, sentence: str, variant: str) -> Row | None:
-        with self._lock:
-            return self._remembered.get((sentence, variant))
+        self._shelf.remember(recipe, fresh)
+        rows |= fresh
+        return np.stack([rows[sentence] for sentence in sentences])
 
     def similarity(self, first: str, second: str) -> dict[str, float]:
         """Return each model's cosine of two sentences, clipped to -1..1."""
@@ -121,34 +110,18 @@ class Studio:
         """
         shares = {}
         for variant, cosine in cosines.items():
-            background = self._background(variant)
+            background = self._shelf.background(self.encoder.recipe(variant))
             if background is not None:
                 shares[variant] = float(np.searchsorted(background, cosine) / len(background))
         return shares
 
-    def _background(self, variant: str) -> Row | None:
-        if variant not in self._backgrounds and DEMO in index_names(self._index_root):
-            index = self.index(DEMO)
-            recipe = self.encoder.recipe(variant)
-            if recipe in index.recipes:
-                self._backgrounds[variant] = index.pair_cosines(recipe)
-        return self._backgrounds.get(variant)
-
     def index(self, name: str) -> SentenceIndex:
-        """Open an index by name, once.
-
-        Raises: InputError if there is none of that name; StorageError if it is damaged.
-        """
-        with self._lock:
-            if name not in self._indexes:
-                if name not in (known := self.index_names()):
-                    raise InputError(f"There is no index {name!r}: choose one of {', '.join(known) or 'none yet'}.")
-                self._indexes[name] = SentenceIndex.load(index_folder(name, self._index_root))
-            return self._indexes[name]
+        """Open an index by name: see `Shelf.index`."""
+        return self._shelf.index(name)
 
     def index_names(self) -> list[str]:
         """Return the names of the indexes there are, the demo first."""
-        return index_names(self._index_root)
+        return self._shelf.index_names()
 
     def missing_vectors(self, name: str) -> list[str]:
         """Return the models an index has no vectors of yet."""
@@ -161,7 +134,7 @@ class Studio:
         Raises: RecipeMismatch for an index of more than READ_AT_ONCE texts that was not read with these models.
         """
         index = self.index(name)
-        with self._building:
+        with self._shelf.building:
             for variant in self.missing_vectors(name):
                 if len(index) > READ_AT_ONCE:
                     raise RecipeMismatch(
@@ -211,11 +184,43 @@ class Studio:
         _require_text(prompt, "The prompt")
         return write(self.pair, prompt.strip(), sampling, stopped=stopped)
 
-    def sts_results(self) -> list[StsResult]:
-        """Return the measured STS results that were made with this very model and adapter."""
+    def results(self) -> list[ResultTable]:
+        """Return what was measured with this very model and adapter, as tables."""
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
-        measured = read_sts_results(self._results_root)
-        return [result for result in measured if (result.base_model, result.adapter) == (self.pair.info.name, adapter)]
+        return [
+            result_table(result)
+            for result in read_results(self._results_root)
+            if measured_models(result) == (self.pair.info.name, adapter)
+        ]
+
+
+class Studios:
+    """Hold one studio for each adapter of a base model, on one shelf: a visitor chooses by name."""
+
+    def __init__(
+        self, encoders: Sequence[Encoder], shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT
+    ) -> None:
+        shelf = shelf or Shelf()
+        made = [Studio(encoder, shelf, results_root) for encoder in encoders]
+        self._by_name: dict[str, Studio] = {}
+        for studio in made:
+            twin = any(other is not studio and other.adapter == studio.adapter for other in made)
+            source = studio.pair.adapter.source if studio.pair.adapter else ""
+            self._by_name[source if twin else studio.adapter] = studio
+
+    @property
+    def names(self) -> list[str]:
+        """Return the adapters' names in the order given; one empty name where the base stands alone."""
+        return list(self._by_name)
+
+    def choose(self, adapter: str = "") -> Studio:
+        """Return the studio of one adapter, of the first if none is named.
+
+        Raises: InputError for a name that is not there.
+        """
+        if (studio := self._by_name.get(adapter or self.names[0])) is None:
+            raise InputError(f"There is no adapter {adapter!r} here: choose one of {', '.join(self.names)}.")
+        return studio
 
 
 def _require_sentences(sentences: object) -> None:

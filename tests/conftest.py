@@ -189,6 +189,15 @@ def adapter_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path,
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_adapter(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, make_tuning: MakeTuning) -> Path:
+    """Return the folder of another adapter for `model_folder`, of another rank; not to be written to."""
+    folder = tmp_path_factory.mktemp("other") / "other"
+    pair = ModelPair.open(str(model_folder), precision="float32", device="cpu")
+    make_tuning(pair, TrainConfig(lora_r=4, seed=7), spread=0.3).save(folder)
+    return folder
+
+
 @pytest.fixture
 def tuned_pair(model_folder: Path, adapter_folder: Path) -> ModelPair:
     """Return a tiny Llama with a random adapter on it, both loaded from disk."""

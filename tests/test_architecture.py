@@ -38,11 +38,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.evidence.harness": ({"models"}, {"lm_eval"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
     # face
-    "sempa.studio": ({"errors", "evidence", "models", "reading", "templates", "writing"}, {"numpy"}),
+    "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
+    "sempa.studio": ({"errors", "evidence", "models", "reading", "shelf", "templates", "writing"}, {"numpy"}),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.cli": ({"config", "errors", "evidence", "machine", "models", "reading", "studio"}, set()),
     "sempa.__main__": ({"cli"}, set()),
-    "sempa.ui": ({"errors", "evidence", "machine", "models", "studio", "templates", "ui", "writing"}, {"gradio"}),
+    "sempa.ui": (
+        {"errors", "evidence", "machine", "models", "shelf", "studio", "templates", "ui", "writing"},
+        {"gradio"},
+    ),
     "sempa.ui.events": ({"errors"}, {"gradio", "spaces"}),
     "sempa.ui.present": ({"evidence", "studio", "templates"}, set()),
     "sempa.ui.streaming": ({"ui", "writing"}, set()),

@@ -10,11 +10,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from sempa.cli import main
-from sempa.evidence.results import read_sts_results
+from sempa.evidence.results import measured_models, read_results
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex, index_folder
 from sempa.reading.texts import Corpus
+from sempa.shelf import Shelf
 from sempa.studio import Studio, hits_payload
 
 TEXTS = ("The hare is fast.", "None", "Größe, 漢字", "The hound is ill.", "Nobody saw the cat.")
@@ -26,7 +27,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of indexes that stands for the project's own, with a `demo` in it."""
     folder = tmp_path / "index"
     SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
-    monkeypatch.setattr("sempa.studio.Studio", partial(Studio, index_root=folder))
+    monkeypatch.setattr("sempa.studio.Shelf", partial(Shelf, folder))
     monkeypatch.setattr("sempa.reading.index.index_folder", lambda name: index_folder(name, folder))
     return folder
 
@@ -38,7 +39,7 @@ def model(model_folder: Path, adapter_folder: Path) -> list[str]:
 
 @pytest.fixture
 def studio(tuned_pair: ModelPair, root: Path) -> Studio:
-    return Studio(Encoder(tuned_pair), root)
+    return Studio(Encoder(tuned_pair), Shelf(root))
 
 
 def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -108,12 +109,12 @@ def test_evaluate_measures_both_models_and_writes_a_result(
     (tmp_path / "sets" / "tiny-test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     out = tmp_path / "results" / "tiny.json"
     said = _said(capsys, "evaluate", "sts", "--data", str(tmp_path / "sets"), "--json", str(out), *model)
-    (result,) = read_sts_results(out.parent)
-    assert result.adapter == studio.encoder.recipe("sempa").adapter
+    (result,) = read_results(out.parent)
+    assert measured_models(result) == (studio.pair.info.name, studio.encoder.recipe("sempa").adapter)
     for variant in ("base", "sempa"):
         cosines = [float(np.dot(*studio.embed([a, b], variant))) for a, b, _ in pairs]
         expected = 100 * spearmanr(cosines, [score for *_, score in pairs]).statistic
-        assert result.sets["tiny-test"][variant]["spearman"] == pytest.approx(expected, abs=0.01)
+        assert result["sets"]["tiny-test"][variant]["spearman"] == pytest.approx(expected, abs=0.01)
         assert f"{expected:.2f}" in said
 
 

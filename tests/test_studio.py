@@ -1,5 +1,6 @@
 """What every face offers: right against brute force, the same in any company, bounded, and plain about mistakes."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +16,8 @@ from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import TEXTS, SentenceIndex
 from sempa.reading.texts import Corpus
-from sempa.studio import Studio, hits_payload
+from sempa.shelf import Shelf
+from sempa.studio import Studio, Studios, hits_payload
 from sempa.writing import Sampling
 
 TEXT = tuple(
@@ -25,18 +27,18 @@ A, B = "The hare outran the hound.", "The hound outran the hare."
 
 
 @pytest.fixture
-def roots(tmp_path: Path) -> tuple[Path, Path]:
+def roots(tmp_path: Path) -> tuple[Shelf, Path]:
     SentenceIndex(Corpus(TEXT, tuple({"topic": "animals"} for _ in TEXT))).save(tmp_path / "index" / "demo")
-    return tmp_path / "index", tmp_path / "results"
+    return Shelf(tmp_path / "index"), tmp_path / "results"
 
 
 @pytest.fixture
-def studio(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> Studio:
+def studio(tuned_pair: ModelPair, roots: tuple[Shelf, Path]) -> Studio:
     return Studio(Encoder(tuned_pair), *roots)
 
 
 @pytest.fixture
-def base_alone(tiny_pair: ModelPair, roots: tuple[Path, Path]) -> Studio:
+def base_alone(tiny_pair: ModelPair, roots: tuple[Shelf, Path]) -> Studio:
     return Studio(Encoder(tiny_pair), *roots)
 
 
@@ -52,7 +54,9 @@ def test_similarity_is_the_dot_product_of_embed(studio: Studio) -> None:
     assert all(1 - 1e-6 <= value <= 1 for value in studio.similarity(A, A).values())
 
 
-def test_a_vector_is_identical_whatever_else_is_in_the_request(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> None:
+def test_a_vector_is_identical_whatever_else_is_in_the_request(
+    tuned_pair: ModelPair, roots: tuple[Shelf, Path]
+) -> None:
     requests = [[A], [A, B], [B, "x" * 300, A], [*TEXT, A], [A, A]]
     for variant in ("base", "sempa"):
         vectors = []
@@ -73,14 +77,14 @@ def test_what_is_remembered_is_bounded_and_not_read_again(studio: Studio, monkey
         return encode(sentences, *args, **options)
 
     monkeypatch.setattr(studio.encoder, "encode", counted)
-    monkeypatch.setattr("sempa.studio.REMEMBERED", 5)
+    monkeypatch.setattr("sempa.shelf.REMEMBERED", 5)
     first = studio.embed([A, B, A], "base")
     assert read == [A, B]
     again = studio.embed([B, A], "base")
     assert read == [A, B]
     assert np.array_equal(again, first[[1, 0]])
     many = studio.embed(TEXT, "base")
-    assert len(studio._remembered) == 5
+    assert len(studio._shelf._rows) == 5
     assert np.array_equal(many, encode(TEXT, "base", alone=True))
     assert studio.embed([A], "sempa").tolist() != first[:1].tolist()
 
@@ -198,8 +202,8 @@ def test_a_large_index_is_not_read_while_a_visitor_waits(studio: Studio, monkeyp
         studio.search(A)
 
 
-def test_a_damaged_index_is_a_storage_error(studio: Studio, roots: tuple[Path, Path]) -> None:
-    (roots[0] / "demo" / "sempa.json").write_text("{}")
+def test_a_damaged_index_is_a_storage_error(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "index" / "demo" / "sempa.json").write_text("{}")
     with pytest.raises(StorageError, match="damaged"):
         studio.search(A)
 
@@ -226,7 +230,7 @@ def _written(studio: Studio, sentence: str) -> dict[str, list[str]]:
     return last
 
 
-def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[Path, Path]) -> None:
+def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[Shelf, Path]) -> None:
     """Each thread mixes all kinds of request; no answer may come from the model in the other one's state."""
     asks: dict[str, Callable[[Studio, str], Any]] = {
         "similarity": lambda s, text: s.similarity(A, text),
@@ -256,8 +260,8 @@ def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tupl
     assert sorted(done) == list(range(8))
 
 
-def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots: tuple[Path, Path]) -> None:
-    assert studio.sts_results() == []
+def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots: tuple[Shelf, Path]) -> None:
+    assert studio.results() == []
     about = {"hardware": "h", "date": "d", "precision": "p"}
     sets = {"a-test": {"pairs": 2, "base": {"spearman": 1.0}, "sempa": {"spearman": 2.0}}}
     own = {variant: studio.encoder.recipe(variant) for variant in ("base", "sempa")}
@@ -266,10 +270,54 @@ def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots:
         written = {variant: asdict(recipe) for variant, recipe in recipes.items()}
         write_result(sts_payload(sets, name) | {"recipes": written, **about}, roots[1] / f"{name}.json")
     (roots[1] / "speed.json").write_text('{"kind": "speed"}')
-    assert [result.text for result in studio.sts_results()] == ["own"]
+    assert [table.head for table in studio.results()] == [["own", "base", "sempa", "change (95 % interval)"]]
 
 
-def test_demo_is_listed_first(studio: Studio, roots: tuple[Path, Path]) -> None:
-    (roots[0] / "aa").mkdir()
-    (roots[0] / "aa" / TEXTS).write_text("text\nx\n")
+def test_demo_is_listed_first(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "index" / "aa").mkdir()
+    (tmp_path / "index" / "aa" / TEXTS).write_text("text\nx\n")
     assert studio.index_names() == ["demo", "aa"]
+
+
+def test_studios_of_two_adapters_share_what_the_base_has_read(
+    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[Shelf, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [tuned_pair, tuned_pair.with_adapter(str(other_adapter))]
+    studios = Studios([Encoder(pair) for pair in pairs], *roots)
+    first, second = map(studios.choose, studios.names)
+    assert studios.names[1] == "other"
+    assert studios.choose() is first
+    read: list[tuple[str, str]] = []
+    for studio in (first, second):
+
+        def counted(texts: Any, variant: str, _real: Any = studio.encoder.encode, **options: Any) -> Any:
+            read.extend((text, variant) for text in texts)
+            return _real(texts, variant, **options)
+
+        monkeypatch.setattr(studio.encoder, "encode", counted)
+    cosines = [studio.similarity(A, B) for studio in (first, second, first)]
+    assert read == [(A, "base"), (B, "base"), (A, "sempa"), (B, "sempa"), (A, "sempa"), (B, "sempa")]
+    assert cosines[0] == cosines[2]
+    assert cosines[0]["base"] == cosines[1]["base"]
+    assert cosines[0]["sempa"] != cosines[1]["sempa"]
+    first.read_index("demo")
+    assert second.missing_vectors("demo") == ["sempa"]
+    with pytest.raises(InputError, match=f"no adapter 'absent' here: choose one of {first.adapter}, other"):
+        studios.choose("absent")
+
+
+def test_adapters_of_one_name_are_told_by_their_whole_path(
+    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[Shelf, Path]
+) -> None:
+    twins = [tuned_pair.with_adapter(str(other_adapter)), tuned_pair]
+    copy = roots[1] / "else" / "other"
+    shutil.copytree(other_adapter, copy)
+    twins.append(tuned_pair.with_adapter(str(copy)))
+    studios = Studios([Encoder(pair) for pair in twins], *roots)
+    assert studios.names == [str(other_adapter), Path(tuned_pair.adapter.source).name, str(copy)]
+
+
+def test_a_base_alone_has_one_nameless_studio(tiny_pair: ModelPair, roots: tuple[Shelf, Path]) -> None:
+    studios = Studios([Encoder(tiny_pair)], *roots)
+    assert studios.names == [""]
+    assert studios.choose().variants == ("base",)

@@ -1,9 +1,10 @@
 """Measured results as JSON files: written by `python -m sempa evaluate`, read by README's tables and the app."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sempa.errors import StorageError
@@ -13,83 +14,83 @@ MARK, END_MARK = "<!-- results -->", "<!-- /results -->"
 
 
 @dataclass(frozen=True)
-class StsResult:
-    """Hold one evaluation: for each set its pairs and each model's Spearman x100, and how they were measured."""
+class ResultTable:
+    """Hold a measured result as every face shows it: a head, rows of as many cells, and how it was measured."""
 
-    text: str
-    base_model: str
-    adapter: str | None
-    adapter_name: str
-    reading: str
-    sets: Mapping[str, Mapping[str, Any]]
-    about: Mapping[str, Any]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    about: str
 
     @property
-    def models(self) -> list[str]:
-        """Return the models measured, base first."""
-        return [name for name in ("base", "sempa") if name in next(iter(self.sets.values()))]
-
-    @property
-    def mean(self) -> dict[str, float]:
-        """Return each model's mean over the test sets (development sets left out unless there is nothing else)."""
-        tests = [figures for name, figures in self.sets.items() if not name.endswith(("dev", "train"))]
-        tests = tests or list(self.sets.values())
-        return {name: sum(figures[name]["spearman"] for figures in tests) / len(tests) for name in self.models}
+    def markdown(self) -> str:
+        """Return the table in Markdown, how it was measured beneath."""
+        lines = [f"| {' | '.join(row)} |" for row in (self.head, ["---"] * len(self.head), *self.rows)]
+        return "\n".join([*lines, "", self.about])
 
 
-def table_rows(result: StsResult) -> list[tuple[str, list[str]]]:
-    """Return the rows every table of a result shows: each set and the mean, both models, the change."""
+def result_table(result: Mapping[str, Any]) -> ResultTable:
+    """Return a result read from JSON as a table."""
+    head, rows, measure = _TABLES[result["kind"]](result)
+    return ResultTable(head, rows, f"{measure}. {result['hardware']}; {result['precision']}; {result['date']}.")
+
+
+def measured_models(result: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the base model's name and the adapter's SHA-256 (None: the base alone) of a result."""
+    recipes = result["recipes"]
+    return recipes["base"]["base_model"], recipes.get("sempa", recipes["base"])["adapter"]
+
+
+def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
+    """Return a model's mean Spearman over the test sets (development sets left out unless there is nothing else)."""
+    tests = [figures for name, figures in sets.items() if not name.endswith(("dev", "train"))]
+    return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
+
+
+def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, variants = result["sets"], list(result["recipes"])
+    rows = [
+        [name, *(f"{figures[variant]['spearman']:.2f}" for variant in variants), *_change(figures)]
+        for name, figures in sets.items()
+    ]
+    means = [mean_score(sets, variant) for variant in variants]
+    moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
+    rows.append(["mean without dev", *(f"{mean:.2f}" for mean in means), *moved])
+    head = [result["text"], *_names(result), *(["change (95 % interval)"] if moved else [])]
+    recipe = result["recipes"]["base"]
+    reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
+    return head, rows, f"Spearman x100, {reading}" + (", post-processed" if recipe["postprocess"] else "")
+
+
+def _generation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     rows = []
-    for name, figures in result.sets.items():
-        cells = [f"{figures[model]['spearman']:.2f}" for model in result.models]
-        if change := figures.get("change"):
-            cells.append(f"{change['spearman']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})")
-        rows.append((name, cells))
-    means = [result.mean[model] for model in result.models]
-    change_of_means = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
-    rows.append(("mean without dev", [f"{mean:.2f}" for mean in means] + change_of_means))
-    return rows
+    for task, figures in result["tasks"].items():
+        scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
+        change = figures.get("change")
+        p = [f"{change['p']:.2g}"] if change else []
+        rows.append([f"{task}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
+    compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
+    return ["task", "items", *_names(result), *compared], rows, "Tasks of EleutherAI's lm-evaluation-harness"
 
 
-def markdown_table(result: StsResult) -> str:
-    """Return one result as a Markdown table with its circumstances beneath."""
-    names = result.models
-    rows = [[name, *cells] for name, cells in table_rows(result)]
-    named = [result.adapter_name if name == "sempa" else name for name in names]
-    head = [result.text, *named, *(["change (95 % interval)"] if len(names) == 2 else [])]
-    return _markdown(head, rows, "Spearman x100. ", result.about)
+_TABLES = {STS_KIND: _sts_table, GENERATION_KIND: _generation_table}
 
 
-def generation_table(payload: Mapping[str, Any]) -> str:
-    """Return a generation evaluation as a Markdown table: each task, both models, the change with interval and test."""
-    rows = []
-    for task, figures in payload["tasks"].items():
-        change = figures["change"]
-        rows.append(
-            [
-                f"{task}, {figures['measure']}",
-                f"{figures['items']:,}",
-                *(f"{figures[name]['figure']:.2f}" for name in ("base", "sempa")),
-                f"{change['figure']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})",
-                f"{change['p']:.2g}",
-            ]
-        )
-    head = ["task", "items", "base", payload.get("adapter") or "sempa", "better by (95 % interval)", "p"]
-    return _markdown(head, rows, "", payload)
+def _names(result: Mapping[str, Any]) -> list[str]:
+    return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]], measure: str, about: Mapping[str, Any]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join([*lines, f"\n{measure}{about['hardware']}; {about['precision']}; {about['date']}."])
+def _change(figures: Mapping[str, Any]) -> list[str]:
+    if (change := figures.get("change")) is None:
+        return []
+    moved = change["spearman"] if "spearman" in change else change["figure"]
+    return [f"{moved:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"]
 
 
 def with_tables(document: str, folder: Path) -> str:
     """Return a Markdown document with the tables between its two `results` marks drawn anew from a folder."""
     before, rest = document.split(MARK, 1)
     _, after = rest.split(END_MARK, 1)
-    tables = "\n\n".join(
-        [*map(markdown_table, read_sts_results(folder)), *map(generation_table, _payloads(folder, GENERATION_KIND))]
-    )
+    tables = "\n\n".join(result_table(result).markdown for result in read_results(folder))
     return f"{before}{MARK}\n{tables}\n{END_MARK}{after}"
 
 
@@ -126,22 +127,7 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
         raise StorageError(f"The result could not be written to {path} ({error.strerror or error}).") from error
 
 
-def read_sts_results(folder: Path) -> list[StsResult]:
-    """Return every STS result in a folder, in the order of file names."""
-    return [_sts_result(payload) for payload in _payloads(folder, STS_KIND)]
-
-
-def _payloads(folder: Path, kind: str) -> list[dict[str, Any]]:
-    payloads = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    return [payload for payload in payloads if payload.get("kind") == kind]
-
-
-def _sts_result(payload: Mapping[str, Any]) -> StsResult:
-    recipes = payload["recipes"]
-    base, last = recipes["base"], recipes.get("sempa", recipes["base"])
-    reading = f"{base['template']}, layer {base['layer']}, {base['pooling']} token"
-    if base["postprocess"]:
-        reading += ", post-processed"
-    about = {key: payload.get(key) for key in ("hardware", "versions", "date", "seed", "precision", "command")}
-    name = payload.get("adapter") or "sempa"
-    return StsResult(payload["text"], base["base_model"], last["adapter"], name, reading, payload["sets"], about)
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Return every result in a folder that has a table, in the order of file names, STS before generation."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return [result for kind in _TABLES for result in results if result.get("kind") == kind]

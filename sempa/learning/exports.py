@@ -29,6 +29,10 @@ def export_preferences(
         raise InputError(f"Export form {form!r} is unknown: choose {', '.join(FORMATS)}.")
     if any(len(preference.responses) != 2 for preference in preferences):
         raise InputError("Only pairs can be exported: use --objective sempa.")
+    if form != "trl" and not all(preference.chat for preference in preferences):
+        raise InputError(
+            f"{form} puts every request into the chat format: use --prompt-format chat, or export for trl."
+        )
     if folder.exists():
         raise InputError(f"{folder} exists already: choose another --output or remove it.")
     rows = [_row(preference, form, render) for preference in preferences]
@@ -51,7 +55,11 @@ def export_preferences(
 def _row(preference: Preference, form: str, render: Callable[[str], str]) -> dict[str, Any]:
     chosen, rejected = preference.responses
     if form == "trl":
-        return {"prompt": render(preference.request), "chosen": chosen, "rejected": rejected}
+        return {
+            "prompt": render(preference.request) if preference.chat else preference.request,
+            "chosen": chosen,
+            "rejected": rejected,
+        }
     if form == "llama-factory":
         return {"system": SYSTEM_PROMPT, "instruction": preference.request, "chosen": chosen, "rejected": rejected}
     turns = (("system", SYSTEM_PROMPT), ("user", preference.request), ("assistant", chosen))

@@ -37,14 +37,16 @@ class Triplet:
 class Preference:
     """Hold what the model is shown of a triplet.
 
-    A request to paraphrase the anchor, its K answers, best first, and the prompts from which the anchor, the
-    entailment and the contradiction are read, and the anchor as running text; what has no use is empty.
+    A request to paraphrase the anchor, its K answers, best first, the prompts from which the anchor, the entailment
+    and the contradiction are read, and the anchor as running text; what has no use is empty. The request goes into the
+    model's chat format unless `chat` is false.
     """
 
     request: str = ""
     responses: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
     text: str = ""
+    chat: bool = True
 
 
 @dataclass
@@ -180,6 +182,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
                 answers if config.prefers else (),
                 tuple(reads.render(tidy_sentence(text)) for text in read),
                 triplet.anchor if config.keep_weight else "",
+                config.prompt_format == "chat",
             )
         )
     return shown

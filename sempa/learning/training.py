@@ -76,7 +76,7 @@ def tokenize(
         pair = None
         if preference.responses:
             responses = tuple(tuple(response_ids(tokenizer, text)) for text in preference.responses)
-            pair = PairIds(tuple(request_ids(tokenizer, preference.request)), responses)
+            pair = PairIds(tuple(request_ids(tokenizer, preference.request, chat=preference.chat)), responses)
         prompts = tuple(PairIds(tuple(tokenizer(text).input_ids), (unread,)) for text in preference.sentences)
         example = Example(pair, prompts, tuple(text_ids(tokenizer, preference.text)) if preference.text else ())
         if example.length > max_length:

@@ -20,27 +20,38 @@ log = logging.getLogger(__name__)
 ADAPTER_NAME = "sempa"
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
-SHIPPED = Path(__file__).parents[2] / "adapters" / "sempa"
-"""The adapter trained for the default model."""
+SHIPPED = Path(__file__).parents[2] / "adapters"
+"""The adapters trained for the default model, a folder each."""
 
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Name an attached adapter: where it came from, the hash of its weights, and its recipe if it has one."""
+    """Name an attached adapter: its source, PEFT's name of it, its weights' hash, and its recipe if it has one."""
 
-    name: str
+    source: str
+    slot: str
     folder: Path
     sha256: str
     recipe: Recipe | None
 
+    @property
+    def name(self) -> str:
+        """Return what people call it: the last part of its folder or hub id."""
+        return Path(self.source).expanduser().resolve().name
 
-def shipped_adapter() -> str | None:
-    """Return the folder of the adapter that comes with the project for the default model, None if it is not there."""
-    return str(SHIPPED) if (SHIPPED / WEIGHTS_FILE).is_file() else None
+
+def shipped_adapters() -> list[str]:
+    """Return the folders of the adapters that come with the project for the default model, the paper's own first."""
+    folders = sorted(file.parent for file in SHIPPED.glob(f"*/{WEIGHTS_FILE}"))
+    return [str(folder) for folder in folders]
 
 
-def attach_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> tuple[PeftModel, AdapterInfo]:
+def attach_adapter(
+    model: PreTrainedModel | PeftModel, adapter: str, base_name: str, slot: str = ADAPTER_NAME
+) -> tuple[PeftModel, AdapterInfo]:
     """Load a PEFT adapter from a folder or hub id onto a base model, checking that every weight found its place.
+
+    A model that has adapters already gets one more under the name `slot`; none of the others is touched.
 
     A differing base name alone is a warning, since the same weights go by many names.
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
@@ -54,9 +65,11 @@ def attach_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> tupl
         stored = _stored_shapes(folder / WEIGHTS_FILE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what peft warns of (missing keys) is checked and raised below
-            tuned = PeftModel.from_pretrained(
-                model, str(folder), adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False
-            )
+            if isinstance(model, PeftModel):
+                tuned = model
+                tuned.load_adapter(str(folder), adapter_name=slot, autocast_adapter_dtype=False)
+            else:
+                tuned = PeftModel.from_pretrained(model, str(folder), adapter_name=slot, autocast_adapter_dtype=False)
     except (RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AdapterMismatch(
@@ -64,9 +77,7 @@ def attach_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> tupl
         ) from error
     expected = {
         name: tuple(weight.shape)
-        for name, weight in get_peft_model_state_dict(
-            tuned, adapter_name=ADAPTER_NAME, save_embedding_layers=False
-        ).items()
+        for name, weight in get_peft_model_state_dict(tuned, adapter_name=slot, save_embedding_layers=False).items()
     }
     if wrong := sorted(set(stored.items()) ^ set(expected.items())):
         raise AdapterMismatch(
@@ -74,7 +85,7 @@ def attach_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> tupl
             f"name or shape, the first is {wrong[0][0]} {wrong[0][1]}. Use the base it was trained on."
         )
     recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
-    return tuned.eval(), AdapterInfo(adapter, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
+    return tuned.eval(), AdapterInfo(adapter, slot, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
 
 
 def _adapter_folder(adapter: str) -> Path:

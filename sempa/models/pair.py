@@ -1,5 +1,6 @@
 """One set of weights under two names: `base` with the adapter off, `sempa` with it on."""
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
-from sempa.errors import InputError
+from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.prompts import stop_ids
@@ -50,6 +51,7 @@ class ModelPair:
         self.info = info
         self.adapter = adapter
         self._model = model
+        self._slot = adapter.slot if adapter else ADAPTER_NAME
         self.workers = Workers(self.device)
         self._lock = threading.RLock()
 
@@ -83,6 +85,26 @@ class ModelPair:
             return cls(model, tokenizer, info)
         tuned, adapter_info = attach_adapter(model, adapter, source.name)
         return cls(tuned, tokenizer, info, adapter_info)
+
+    def with_adapter(self, adapter: str) -> Self:
+        """Load one more adapter onto these weights and return the pair of the base and that adapter.
+
+        Both pairs share the weights, the lock and the workers: one more adapter costs its own few numbers.
+        Raises: InputError where there is no adapter yet; else what `open` raises for an adapter.
+        """
+        self._require(SEMPA)
+        with self._lock:
+            # PEFT tells adapters apart by looking for a name within a name: none may be part of another.
+            slot = f"further-{len(self._model.peft_config):03}"
+            try:
+                _, info = attach_adapter(self._model, adapter, self.info.name, slot)
+            except SempaError:
+                if slot in self._model.peft_config:
+                    self._model.delete_adapter(slot)
+                raise
+        other = copy.copy(self)
+        other.adapter, other._slot = info, slot
+        return other
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -126,7 +148,8 @@ class ModelPair:
     @property
     def adapter_parameters(self) -> int:
         """Return how many parameters the adapter adds, 0 without one."""
-        return sum(p.numel() for name, p in self._model.named_parameters() if "lora_" in name)
+        mine = f".{self._slot}."
+        return sum(p.numel() for name, p in self._model.named_parameters() if "lora_" in name and mine in name)
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -154,6 +177,8 @@ class ModelPair:
                 with self._model.disable_adapter():
                     yield self._model.get_base_model()
             else:
+                if self._model.active_adapter != self._slot:
+                    self._model.set_adapter(self._slot, inference_mode=True)
                 yield self._model.get_base_model()
 
     def hidden_states(self, variant: str, input_ids: Tensor, attention_mask: Tensor, layer: int = -1) -> Tensor:
@@ -200,7 +225,7 @@ class ModelPair:
         if len(set(variants)) == 1:
             with self.using(variants[0]) as model:
                 return model(input_ids=ids, **options).logits[:, -1].float()
-        names = ["__base__" if variant == BASE else ADAPTER_NAME for variant in variants]
+        names = ["__base__" if variant == BASE else self._slot for variant in variants]
         with self._lock:
             return self._model(input_ids=ids, adapter_names=names, **options).logits[:, -1].float()
 

@@ -26,8 +26,10 @@ def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
     return str(text)
 
 
-def request_ids(tokenizer: PreTrainedTokenizerBase, request: str) -> list[int]:
-    """Return the token ids of a rendered request; a chat template brings its own special tokens."""
+def request_ids(tokenizer: PreTrainedTokenizerBase, request: str, *, chat: bool = True) -> list[int]:
+    """Return the token ids of a rendered request, or of its bare text; a chat template brings its special tokens."""
+    if not chat:
+        return list(tokenizer(request).input_ids)
     return list(tokenizer(request_text(tokenizer, request), add_special_tokens=not tokenizer.chat_template).input_ids)
 
 

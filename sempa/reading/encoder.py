@@ -69,9 +69,10 @@ class Encoder:
 
         Raises: what ModelPair.open raises.
         """
-        from sempa.models.adapters import shipped_adapter
+        from sempa.models.adapters import shipped_adapters
 
-        return cls(ModelPair.open(base, adapter or (shipped_adapter() if base == DEFAULT_BASE else None)))
+        shipped = shipped_adapters() if base == DEFAULT_BASE else []
+        return cls(ModelPair.open(base, adapter or next(iter(shipped), None)))
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ import gradio as gr
 
 from sempa.machine import hardware
 from sempa.models.pair import SEMPA
-from sempa.studio import Studio
+from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
-from sempa.ui.present import fact_table, say, sts_table
+from sempa.ui.present import fact_table, measured, say
 from sempa.ui.streaming import Once, shown
 from sempa.writing import Sampling
 
@@ -24,7 +24,7 @@ EXAMPLES = [
 
 def answers(studio: Studio, prompt: str, sampling: Sampling, stopped: Callable[[], bool]) -> Iterator[str]:
     """Yield both models' answers as they grow."""
-    yield from shown(studio.answer(prompt, sampling, stopped))
+    yield from shown(studio.answer(prompt, sampling, stopped), studio.adapter)
 
 
 def facts(studio: Studio) -> list[tuple[str, str]]:
@@ -36,9 +36,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     ]
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
-        rows.append(
-            ("Adapter", f"{pair.adapter.folder.name}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)")
-        )
+        rows.append(("Adapter", f"{studio.adapter}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, seed {t.seed}"))
     rows += [
@@ -51,20 +49,21 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 
 def known(studio: Studio) -> str:
     """Return the facts and every measured result of this model and adapter as tables."""
-    results = studio.sts_results()
-    tables = "".join(sts_table(result) for result in results)
+    tables = "".join(map(measured, studio.results()))
     return fact_table(facts(studio)) + (tables or say("No measured results for this model and adapter yet."))
 
 
-def build_compare_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
+def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    opening = Once(lambda: answers(studio, FIRST, FIRST_SAMPLING, lambda: False))
+    opening = Once(lambda: answers(studios.choose(), FIRST, FIRST_SAMPLING, lambda: False))
 
     @for_people
-    def answer(prompt: str, temperature: float, tokens: int, seed: int, request: gr.Request) -> Iterator[str]:
+    def answer(
+        prompt: str, temperature: float, tokens: int, seed: int, adapter: str, request: gr.Request
+    ) -> Iterator[str]:
         sampling = Sampling(1, temperature, 0.9, tokens, seed)
         with stops.running(request.session_hash) as stopped:
-            yield from answers(studio, prompt, sampling, stopped)
+            yield from answers(studios.choose(adapter), prompt, sampling, stopped)
 
     gr.Markdown("Has the aligned model unlearned to write? Ask both the same and judge.")
     prompt = gr.Textbox(FIRST, label="Prompt", lines=2, elem_id="compare-prompt")
@@ -81,9 +80,12 @@ def build_compare_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
     opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     gr.on([run.click, prompt.submit], None, cancels=[opened], **PRIVATE)
-    asking = gr.on([run.click, prompt.submit], answer, [prompt, temperature, tokens, seed], out, **LANE, **PRIVATE)
+    asking = gr.on(
+        [run.click, prompt.submit], answer, [prompt, temperature, tokens, seed, adapter], out, **LANE, **PRIVATE
+    )
     stop.click(None, cancels=[asking, opened], **PRIVATE)
     stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
     gr.Examples([[text] for text in EXAMPLES], [prompt], label="Try", **PRIVATE)
     gr.Markdown("### What is known of each")
-    gr.HTML(known(studio), elem_id="compare-known", label="What is known of each model")
+    told = gr.HTML(known(studios.choose()), elem_id="compare-known", label="What is known of each model")
+    adapter.input(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)

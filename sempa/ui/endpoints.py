@@ -5,48 +5,57 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.studio import DEMO, Studio, hits_payload
+from sempa.shelf import DEMO
+from sempa.studio import Studios, hits_payload
 from sempa.ui.events import LANE, for_people
 from sempa.writing import Sampling
 
 
-def add_endpoints(studio: Studio) -> None:
+def add_endpoints(studios: Studios) -> None:
     """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
-    for endpoint in _endpoints(studio):
+    for endpoint in _endpoints(studios):
         gr.api(for_people(endpoint), api_name=endpoint.__name__, **LANE)
 
 
-def _endpoints(studio: Studio) -> list[Callable[..., Any]]:
-    def similarity(sentence_a: str, sentence_b: str) -> dict[str, float]:
+def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
+    def similarity(sentence_a: str, sentence_b: str, adapter: str = "") -> dict[str, float]:
         """Return the cosine of two sentences under the base model and under the SemPA-aligned model.
 
         Args:
             sentence_a: the first sentence
             sentence_b: the second sentence
+            adapter: name of the adapter (default: the first of the app)
         """
-        return studio.similarity(sentence_a, sentence_b)
+        return studios.choose(adapter).similarity(sentence_a, sentence_b)
 
-    def embed(sentences: list[str], variant: str = studio.encoder.best_variant) -> list[list[float]]:
+    def embed(sentences: list[str], variant: str = "", adapter: str = "") -> list[list[float]]:
         """Return a unit-length embedding for each sentence.
 
         Args:
             sentences: up to 256 sentences
-            variant: "base" or "sempa"
+            variant: "base" or "sempa" (default: sempa where there is an adapter)
+            adapter: name of the adapter (default: the first of the app)
         """
-        return [[float(value) for value in row] for row in studio.embed(sentences, variant)]
+        return [[float(value) for value in row] for row in studios.choose(adapter).embed(sentences, variant)]
 
-    def search(query: str, index: str = DEMO, k: int = 5) -> dict[str, list[dict[str, Any]]]:
+    def search(query: str, index: str = DEMO, k: int = 5, adapter: str = "") -> dict[str, list[dict[str, Any]]]:
         """Return the k texts of an index nearest in meaning to a query, under each model.
 
         Args:
             query: what to look for
             index: name of the index
             k: number of hits, 1 to 100
+            adapter: name of the adapter (default: the first of the app)
         """
-        return hits_payload(studio.search(query, index, k))
+        return hits_payload(studios.choose(adapter).search(query, index, k))
 
     def paraphrase(
-        sentence: str, n: int = 3, temperature: float = 0.8, max_new_tokens: int = 48, seed: int = 0
+        sentence: str,
+        n: int = 3,
+        temperature: float = 0.8,
+        max_new_tokens: int = 48,
+        seed: int = 0,
+        adapter: str = "",
     ) -> dict[str, list[str]]:
         """Return n paraphrases of a sentence by each model.
 
@@ -56,9 +65,10 @@ def _endpoints(studio: Studio) -> list[Callable[..., Any]]:
             temperature: 0 for the likeliest words, up to 2 for more variety
             max_new_tokens: longest answer in tokens
             seed: fixes the draw
+            adapter: name of the adapter (default: the first of the app)
         """
         sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
-        *_, last = studio.paraphrase(sentence, sampling)
+        *_, last = studios.choose(adapter).paraphrase(sentence, sampling)
         return last
 
     return [similarity, embed, search, paraphrase]

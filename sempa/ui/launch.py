@@ -6,7 +6,7 @@ import socket
 import gradio as gr
 
 from sempa.errors import SempaError
-from sempa.studio import Studio
+from sempa.studio import Studios
 from sempa.ui.page import build_page
 from sempa.ui.present import CSS
 
@@ -15,7 +15,7 @@ MAX_QUEUE = 64
 
 
 def launch(
-    studio: Studio,
+    studios: Studios,
     *,
     server_name: str | None = None,
     server_port: int | None = None,
@@ -31,7 +31,7 @@ def launch(
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is no port: choose one from 1024 to 65535 with --server-port.")
-    page = build_page(studio).queue(max_size=MAX_QUEUE)
+    page = build_page(studios).queue(max_size=MAX_QUEUE)
     try:
         page.launch(
             server_name=server_name,

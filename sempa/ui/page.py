@@ -2,10 +2,10 @@
 
 import gradio as gr
 
-from sempa.studio import Studio
+from sempa.studio import Studio, Studios
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
-from sempa.ui.events import Stops
+from sempa.ui.events import PRIVATE, Stops
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
 from sempa.ui.search import build_search_tab
@@ -14,23 +14,31 @@ from sempa.ui.similarity import build_similarity_tab
 TITLE = "SemPA Studio"
 
 
-def build_page(studio: Studio) -> gr.Blocks:
-    """Return the whole page for one studio, not yet launched."""
+def build_page(studios: Studios) -> gr.Blocks:
+    """Return the whole page, not yet launched."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.HTML(header(_chips(studio)))
+        several = len(studios.names) > 1
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=4, min_width=320):
+                head = gr.HTML(header(_chips(studios.choose())))
+            with gr.Column(scale=1, min_width=220, visible=several):
+                adapter = gr.Dropdown(
+                    studios.names, value=studios.names[0], label="Adapter of the aligned model", elem_id="adapter"
+                )
+        adapter.input(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
         with gr.Tab("Similarity", id="similarity"):
-            build_similarity_tab(studio)
+            build_similarity_tab(studios, adapter)
         with gr.Tab("Search", id="search"):
-            build_search_tab(studio)
+            build_search_tab(studios, adapter)
         with gr.Tab("Paraphrase", id="paraphrase"):
-            build_paraphrase_tab(studio, Stops(), page)
+            build_paraphrase_tab(studios, adapter, Stops(), page)
         with gr.Tab("Compare", id="compare"):
-            build_compare_tab(studio, Stops(), page)
-        add_endpoints(studio)
+            build_compare_tab(studios, adapter, Stops(), page)
+        add_endpoints(studios)
     return page
 
 
 def _chips(studio: Studio) -> list[str]:
     pair = studio.pair
-    adapter = f"adapter {pair.adapter.folder.name}" if pair.adapter else "no adapter: base alone"
+    adapter = f"adapter {studio.adapter}" if studio.adapter else "no adapter: base alone"
     return [f"base {pair.info.name}", adapter, str(pair.info.precision)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import gradio as gr
 
-from sempa.studio import Studio
+from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
 from sempa.ui.present import paraphrase_choices, say
 from sempa.ui.streaming import Once, shown
@@ -24,12 +24,12 @@ def paraphrases(
     studio: Studio, sentence: str, template: str, sampling: Sampling, stopped: Callable[[], bool]
 ) -> Iterator[str]:
     """Yield both models' candidates as they grow."""
-    yield from shown(studio.paraphrase(sentence, sampling, template, stopped))
+    yield from shown(studio.paraphrase(sentence, sampling, template, stopped), studio.adapter)
 
 
-def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
+def build_paraphrase_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    opening = Once(lambda: paraphrases(studio, FIRST, "P1", FIRST_SAMPLING, lambda: False))
+    opening = Once(lambda: paraphrases(studios.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
 
     @for_people
     def answer(
@@ -40,11 +40,12 @@ def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
         top_p: float,
         tokens: int,
         seed: int,
+        adapter: str,
         request: gr.Request,
     ) -> Iterator[str]:
         sampling = Sampling(n, temperature, top_p, tokens, seed)
         with stops.running(request.session_hash) as stopped:
-            yield from paraphrases(studio, sentence, template, sampling, stopped)
+            yield from paraphrases(studios.choose(adapter), sentence, template, sampling, stopped)
 
     gr.Markdown("Both models write at once, from one batch: same request, same dice.")
     sentence = gr.Textbox(FIRST, label="Sentence", lines=2, elem_id="paraphrase-sentence")
@@ -64,7 +65,7 @@ def build_paraphrase_tab(studio: Studio, stops: Stops, page: gr.Blocks) -> None:
             tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
             seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
     out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates")
-    inputs = [sentence, template, n, temperature, top_p, tokens, seed]
+    inputs = [sentence, template, n, temperature, top_p, tokens, seed, adapter]
     opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     gr.on([run.click, sentence.submit], None, cancels=[opened], **PRIVATE)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sempa.evidence.results import StsResult, table_rows
+from sempa.evidence.results import ResultTable
 from sempa.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
-MODEL_NOTES = {"base": "adapter off", "sempa": "adapter on"}
 
 CSS = """
 .gradio-container {max-width: 1080px !important; width: 100% !important; margin: 0 auto !important}
@@ -62,11 +61,12 @@ def header(chips: Sequence[str]) -> str:
     )
 
 
-def grid(cards: Mapping[str, str]) -> str:
-    """Return a card a model, side by side where there is room."""
+def grid(cards: Mapping[str, str], adapter: str) -> str:
+    """Return a card a model, side by side where there is room; the aligned one's names its adapter."""
+    notes = {"base": "adapter off", "sempa": f"adapter {escape(adapter)}"}
     made = "".join(
         f'<section class="sp-card {variant}" aria-label="{MODEL_NAMES[variant]} model">'
-        f'<div class="sp-name">{MODEL_NAMES[variant]} <small>{MODEL_NOTES[variant]}</small></div>{body}</section>'
+        f'<div class="sp-name">{MODEL_NAMES[variant]} <small>{notes[variant]}</small></div>{body}</section>'
         for variant, body in cards.items()
     )
     return f'<div class="sp-grid">{made}</div>'
@@ -77,9 +77,9 @@ def say(text: str) -> str:
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
-def similarity_cards(cosines: Mapping[str, float], standing: Mapping[str, float]) -> str:
+def similarity_cards(cosines: Mapping[str, float], standing: Mapping[str, float], adapter: str) -> str:
     """Return each model's cosine with, where known, how it stands among random pairs."""
-    return grid({name: _cosine_body(cosine, standing.get(name)) for name, cosine in cosines.items()})
+    return grid({name: _cosine_body(cosine, standing.get(name)) for name, cosine in cosines.items()}, adapter)
 
 
 def _cosine_body(cosine: float, share: float | None) -> str:
@@ -99,9 +99,9 @@ def _percent(share: float) -> str:
     return f"{share:.1%}".replace("%", " %")
 
 
-def hit_cards(found: Mapping[str, Sequence[RankedHit]]) -> str:
+def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
     """Return each model's hits with cosine, tags and the rank under the other model."""
-    return grid({variant: _hits_body(hits, _other(variant)) for variant, hits in found.items()})
+    return grid({variant: _hits_body(hits, _other(variant)) for variant, hits in found.items()}, adapter)
 
 
 def _other(variant: str) -> str:
@@ -129,9 +129,9 @@ def _move(rank: int, other_rank: int, other: str) -> str:
     return f"{arrow} rank {other_rank:,} in {other}"
 
 
-def text_cards(texts: Mapping[str, Sequence[str]], done: bool) -> str:
+def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool) -> str:
     """Return what each model has written so far, one entry a candidate."""
-    return grid({variant: _texts_body(candidates, done) for variant, candidates in texts.items()})
+    return grid({variant: _texts_body(candidates, done) for variant, candidates in texts.items()}, adapter)
 
 
 def _texts_body(candidates: Sequence[str], done: bool) -> str:
@@ -145,23 +145,13 @@ def _empty(done: bool) -> str:
     return "<em>nothing written</em>" if done else "…"
 
 
-def sts_table(result: StsResult) -> str:
-    """Return one measured STS result as a table: sets, both models, the difference."""
-    names = [MODEL_NAMES[name] for name in result.models] + (
-        ["change (95 % interval)"] if len(result.models) == 2 else []
-    )
-    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
-    body = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-        for name, cells in table_rows(result)
-    )
-    caption = (
-        f"Spearman x100, {escape(result.text)}; reading: {escape(result.reading)}. Measured "
-        f"{escape(str(result.about['date']))} on {escape(str(result.about['hardware']))}."
-    )
+def measured(table: ResultTable) -> str:
+    """Return a measured result as a table, how it was measured above it."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return (
-        f'<div class="sp-scroll"><table class="sp-table"><caption>{caption}</caption>'
-        f"<thead><tr><th scope='col'>set</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="sp-scroll"><table class="sp-table"><caption>{escape(table.about)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

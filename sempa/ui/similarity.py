@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from sempa.studio import Studio
+from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.present import similarity_cards
 
@@ -19,23 +19,23 @@ EXAMPLES = [
 def compare_sentences(studio: Studio, first: str, second: str) -> str:
     """Return both models' cosines as cards."""
     cosines = studio.similarity(first, second)
-    return similarity_cards(cosines, studio.standing(cosines))
+    return similarity_cards(cosines, studio.standing(cosines), studio.adapter)
 
 
-def build_similarity_tab(studio: Studio) -> None:
+def build_similarity_tab(studios: Studios, adapter: gr.Dropdown) -> None:
     """Put the tab's widgets and events into the page under construction."""
     first, second = EXAMPLES[0]
 
     @for_people
-    def answer(a: str, b: str) -> str:
-        return compare_sentences(studio, a, b)
+    def answer(a: str, b: str, adapter: str) -> str:
+        return compare_sentences(studios.choose(adapter), a, b)
 
     gr.Markdown("How alike are two sentences, to the base model and to the aligned one?")
     with gr.Row():
         a = gr.Textbox(first, label="Sentence A", lines=2, elem_id="similarity-a")
         b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
     run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
-    out = gr.HTML(compare_sentences(studio, first, second), elem_id="similarity-out", label="Cosines")
-    gr.on([run.click, a.submit, b.submit], answer, [a, b], out, **LANE, **PRIVATE)
+    out = gr.HTML(compare_sentences(studios.choose(), first, second), elem_id="similarity-out", label="Cosines")
+    gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)
     examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
-    examples.load_input_event.then(answer, [a, b], out, **LANE, **PRIVATE)
+    examples.load_input_event.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)

@@ -9,15 +9,15 @@ from sempa.writing import Texts
 REDRAW_SECONDS = 0.1
 
 
-def shown(texts: Iterator[Texts]) -> Iterator[str]:
+def shown(texts: Iterator[Texts], adapter: str) -> Iterator[str]:
     """Yield what has been written as cards, ten times a second at most, and the whole at the end."""
     last: Texts = {}
     drawn = 0.0
     for last in texts:
         if time.monotonic() - drawn >= REDRAW_SECONDS:
             drawn = time.monotonic()
-            yield text_cards(last, done=False)
-    yield text_cards(last, done=True) if last else say("Stopped before the first word.")
+            yield text_cards(last, adapter, done=False)
+    yield text_cards(last, adapter, done=True) if last else say("Stopped before the first word.")
 
 
 class Once:

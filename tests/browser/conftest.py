@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sempa.models.adapters import SHIPPED, shipped_adapter
+from sempa.models.adapters import SHIPPED, shipped_adapters
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -34,12 +34,18 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start app.py and yield its address."""
-    adapter = os.environ.get("SEMPA_TEST_ADAPTER") or shipped_adapter()
-    if adapter is None:
-        pytest.skip(f"{SHIPPED} is not there: train it, or name one in SEMPA_TEST_ADAPTER")
+    named = os.environ.get("SEMPA_TEST_ADAPTER")
+    if not (adapters := [named] if named else shipped_adapters()):
+        pytest.skip(f"{SHIPPED} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--server-port", str(port), "--adapter", adapter]
+    command = [
+        sys.executable,
+        "app.py",
+        "--server-port",
+        str(port),
+        *(part for adapter in adapters for part in ("--adapter", adapter)),
+    ]
     said = tmp_path_factory.mktemp("app") / "said"
     with said.open("w") as stream:
         process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream)

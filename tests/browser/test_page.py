@@ -255,3 +255,20 @@ def test_both_themes_can_be_read(open_page: OpenPage, theme: str, width: int, tm
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in background.strip("rgba()").split(",")[:3]) / 3
     assert (brightness > 200) == (theme == "light"), background
+
+
+def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any, width: int) -> None:
+    page, other = open_page(width), open_page(width)
+    for chosen in ("sempa-joint", "sempa"):
+        page.locator("#adapter input").click()
+        page.get_by_role("option", name=chosen, exact=True).click()
+        first = similarity.EXAMPLES[0]
+        _expect(page.locator("#similarity-out .sempa .sp-name")).to_contain_text(f"adapter {chosen}")
+        _figures(page, client.predict(*first, chosen, api_name="/similarity"))
+        page.get_by_role("tab", name="Search").click()
+        _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, chosen, api_name="/search"))
+        page.get_by_role("tab", name="Compare").click()
+        _expect(page.locator("#compare-known")).to_contain_text(f"{chosen}, ")
+        _expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
+        page.get_by_role("tab", name="Similarity").click()
+    _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # another visitor's is untouched

@@ -57,6 +57,14 @@ def test_llama_factory_names_its_columns(tmp_path: Path) -> None:
     assert [row[info["columns"]["rejected"]] for row in rows] == ["b", "e"]
 
 
+def test_plain_requests_are_exported_as_they_are_and_only_for_trl(tmp_path: Path) -> None:
+    plain = preferences([Triplet("A é.", "None", "b")], TrainConfig(prompt_format="plain", template="Say {sentence}: "))
+    path = export_preferences(plain, "trl", tmp_path / "out", _render)
+    assert json.loads(path.read_text(encoding="utf-8"))["prompt"] == "Say A é.: "
+    with pytest.raises(InputError, match="use --prompt-format chat"):
+        export_preferences(plain, "swift", tmp_path / "other", _render)
+
+
 @pytest.mark.parametrize(
     ("pairs", "form", "message"),
     [(PAIRS, "axolotl", "choose trl, swift, llama-factory"), ([Preference("r", ("a", "b", "c"))], "trl", "Only pairs")],

@@ -1,6 +1,7 @@
 """One set of weights under two names: each is what it says, alone, mixed in one batch, and under two threads."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from sempa.errors import InputError
+from sempa.errors import AdapterMismatch, InputError
 from sempa.models.pair import ModelPair
+from sempa.models.tuning import TuningModel
 
 IDS = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(5))
 MASK = torch.ones_like(IDS)
@@ -152,3 +154,58 @@ def test_open_tells_what_was_loaded(tuned_pair: ModelPair, model_folder: Path, a
     assert tuned_pair.adapter.recipe is None
     with tuned_pair.using("base") as model:
         assert tuned_pair.info.parameters == sum(p.numel() for n, p in model.named_parameters() if "lora" not in n)
+
+
+def test_a_further_adapter_shares_weights_and_answers_as_if_alone(
+    tuned_pair: ModelPair, model_folder: Path, other_adapter: Path
+) -> None:
+    own = {variant: _states(tuned_pair, variant) for variant in ("base", "sempa")}
+    alone = ModelPair.open(str(model_folder), str(other_adapter), precision="float32", device="cpu")
+    other = tuned_pair.with_adapter(str(other_adapter))
+    assert other.adapter is not None
+    assert (other.adapter.name, other.adapter.sha256) == ("other", alone.adapter.sha256)
+    assert other.adapter_parameters == alone.adapter_parameters != tuned_pair.adapter_parameters
+    with tuned_pair.using("base") as first, other.using("base") as second:
+        assert first is second
+    for _ in range(2):  # whichever was asked last
+        assert torch.equal(_states(other, "sempa"), _states(alone, "sempa"))
+        assert torch.equal(_states(other, "base"), own["base"])
+        assert torch.equal(_states(tuned_pair, "sempa"), own["sempa"])
+    both = ["base", "sempa", "sempa"]
+    assert torch.equal(_logits(other, both), _logits(alone, both))
+    assert not torch.equal(_logits(tuned_pair, both)[1], _logits(other, both)[1])
+
+
+def test_threads_with_different_adapters_never_get_each_other_s(tuned_pair: ModelPair, other_adapter: Path) -> None:
+    pairs = [tuned_pair, tuned_pair.with_adapter(str(other_adapter))]
+    expected = {(i, v): _states(pair, v) for i, pair in enumerate(pairs) for v in ("base", "sempa")}
+    wrong = []
+
+    def loop(which: int, variant: str) -> None:
+        for _ in range(40):
+            if not torch.equal(_states(pairs[which], variant), expected[which, variant]):
+                wrong.append((which, variant))
+
+    threads = [threading.Thread(target=loop, args=key) for key in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_further_adapter_that_does_not_fit_leaves_the_first_at_work(
+    tuned_pair: ModelPair, save_model: Callable[..., Path], make_tuning: Callable[..., TuningModel], tmp_path: Path
+) -> None:
+    before = _states(tuned_pair, "sempa")
+    wide = save_model(tmp_path / "wide", hidden_size=48)
+    make_tuning(ModelPair.open(str(wide), precision="float32", device="cpu")).save(tmp_path / "misfit")
+    with pytest.raises(AdapterMismatch, match="does not fit"):
+        tuned_pair.with_adapter(str(tmp_path / "misfit"))
+    assert torch.equal(_states(tuned_pair, "sempa"), before)
+    assert list(tuned_pair.peft.peft_config) == ["sempa"]
+
+
+def test_a_base_alone_takes_no_further_adapter(tiny_pair: ModelPair, other_adapter: Path) -> None:
+    with pytest.raises(InputError, match="There is no model 'sempa' here"):
+        tiny_pair.with_adapter(str(other_adapter))

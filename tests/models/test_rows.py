@@ -113,3 +113,10 @@ def test_packing_keeps_every_row_once_and_the_cap() -> None:
     assert sorted(row for group in groups for row in group) == list(range(200))
     for group in groups:
         assert len(group) == 1 or len(group) * max(lengths[row] for row in group) <= 100
+
+
+def test_a_plain_request_is_its_bare_text(make_tokenizer: MakeTokenizer) -> None:
+    tokenizer = make_tokenizer(chat=True, bos=True)
+    (example,), _ = tokenize(tokenizer, [Preference("Ab", ("c", "d"), chat=False)], 1024)
+    assert example.pair is not None
+    assert list(example.pair.prompt) == [256, *tokenizer("Ab", add_special_tokens=False).input_ids]

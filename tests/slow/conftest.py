@@ -5,17 +5,17 @@ import os
 import pytest
 
 from sempa.config import DEFAULT_BASE
-from sempa.models.adapters import SHIPPED, shipped_adapter
+from sempa.models.adapters import SHIPPED, shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 
 
 @pytest.fixture(scope="session")
 def adapter() -> str:
-    found = os.environ.get("SEMPA_TEST_ADAPTER") or shipped_adapter()
-    if found is None:
-        pytest.skip(f"{SHIPPED} is not there: train it, or name one in SEMPA_TEST_ADAPTER")
-    return found
+    named = os.environ.get("SEMPA_TEST_ADAPTER")
+    if not (found := [named] if named else shipped_adapters()):
+        pytest.skip(f"{SHIPPED} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
+    return found[0]
 
 
 @pytest.fixture(scope="session")

@@ -11,21 +11,31 @@ from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex
 from sempa.reading.texts import Corpus
-from sempa.studio import Studio
+from sempa.shelf import Shelf
+from sempa.studio import Studio, Studios
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
 HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, adapter_folder: Path) -> Studio:
-    """Return a studio of the tiny tuned pair, its texts read already."""
+def studios(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, adapter_folder: Path, other_adapter: Path
+) -> Studios:
+    """Return the studios of a tiny model and two adapters, the texts read already."""
     root = tmp_path_factory.mktemp("studio")
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(root / "index" / "demo")
     pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
-    made = Studio(Encoder(pair), root / "index", root / "results")
-    made.read_index("demo")
+    made = Studios([Encoder(pair), Encoder(pair.with_adapter(str(other_adapter)))], Shelf(root / "index"), root)
+    for name in made.names:
+        made.choose(name).read_index("demo")
     return made
+
+
+@pytest.fixture(scope="module")
+def studio(studios: Studios) -> Studio:
+    """Return the studio of the first adapter."""
+    return studios.choose()
 
 
 @pytest.fixture(scope="module")

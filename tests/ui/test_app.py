@@ -14,7 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sempa.errors import SempaError
-from sempa.studio import Studio, hits_payload
+from sempa.studio import Studio, Studios, hits_payload
 from sempa.ui.launch import launch
 from sempa.writing import Sampling
 
@@ -23,8 +23,8 @@ FOUR = ("embed", "paraphrase", "search", "similarity")
 
 
 @pytest.fixture(scope="module")
-def page(studio: Studio, outside: list[str]) -> Iterator[gr.Blocks]:
-    made = launch(studio, block=False)
+def page(studios: Studios, outside: list[str]) -> Iterator[gr.Blocks]:
+    made = launch(studios, block=False)
     yield made
     made.close(verbose=False)
 
@@ -40,10 +40,10 @@ def test_four_named_endpoints_and_no_other(client: Client) -> None:
     assert told["unnamed_endpoints"] == {}
     names = {name: [p["parameter_name"] for p in api["parameters"]] for name, api in told["named_endpoints"].items()}
     assert names == {
-        "/similarity": ["sentence_a", "sentence_b"],
-        "/embed": ["sentences", "variant"],
-        "/search": ["query", "index", "k"],
-        "/paraphrase": ["sentence", "n", "temperature", "max_new_tokens", "seed"],
+        "/similarity": ["sentence_a", "sentence_b", "adapter"],
+        "/embed": ["sentences", "variant", "adapter"],
+        "/search": ["query", "index", "k", "adapter"],
+        "/paraphrase": ["sentence", "n", "temperature", "max_new_tokens", "seed", "adapter"],
     }
 
 
@@ -63,6 +63,20 @@ def test_similarity_is_the_studio_s_and_agrees_with_embed(client: Client, studio
         np.testing.assert_array_equal(rows, studio.embed([A, B], variant))
         assert float(rows[0] @ rows[1]) == pytest.approx(cosines[variant], abs=1e-3)
     assert client.predict([A], api_name="/embed") == client.predict([A], "sempa", api_name="/embed")
+
+
+def test_each_request_names_its_adapter(client: Client, studios: Studios) -> None:
+    first, second = studios.names
+    answers = {name: client.predict(A, B, name, api_name="/similarity") for name in (second, first, second)}
+    for name in studios.names:
+        studio = studios.choose(name)
+        assert answers[name] == studio.similarity(A, B)
+        assert client.predict([A], "sempa", name, api_name="/embed") == studio.embed([A], "sempa").tolist()
+        assert client.predict(A, "demo", 2, name, api_name="/search") == hits_payload(studio.search(A, "demo", 2))
+        *_, written = studio.paraphrase(A, Sampling(1, 0.0, 0.9, 9, 5))
+        assert client.predict(A, 1, 0.0, 9, 5, name, api_name="/paraphrase") == written
+    assert answers[first]["base"] == answers[second]["base"]
+    assert answers[first]["sempa"] != answers[second]["sempa"]
 
 
 def test_search_is_the_studio_s(client: Client, studio: Studio) -> None:
@@ -96,6 +110,7 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
         ("/paraphrase", (A, 0, 1.0, 9, 5), "n is 0"),
         ("/paraphrase", (A, 1, "hot", 9, 5), "temperature is 'hot'"),
         ("/paraphrase", (A, 1, 1.0, 9, None), "seed is None"),
+        ("/similarity", (A, B, "none"), "There is no adapter 'none' here: choose one of"),
         ("/paraphrase", ("x" * 2_000, 1, 1.0, 9, 5), "over the model's 1,024"),
     ],
 )
@@ -146,9 +161,9 @@ def _tool(url: str, name: str, given: dict[str, Any]) -> tuple[list[str], str]:
     return asyncio.run(ask())
 
 
-def test_mcp_offers_exactly_the_four_as_tools(studio: Studio, outside: list[str]) -> None:
+def test_mcp_offers_exactly_the_four_as_tools(studios: Studios, studio: Studio, outside: list[str]) -> None:
     pytest.importorskip("mcp", reason="gradio[mcp] is not installed")
-    page = launch(studio, mcp=True, block=False)
+    page = launch(studios, mcp=True, block=False)
     try:
         listed = [tool["name"] for tool in httpx.get(f"{page.local_url}gradio_api/mcp/schema").json()]
         tools, answer = _tool(page.local_url, "similarity", {"sentence_a": A, "sentence_b": B})
@@ -159,8 +174,8 @@ def test_mcp_offers_exactly_the_four_as_tools(studio: Studio, outside: list[str]
     assert outside == []
 
 
-def test_auth_asks_for_the_password(studio: Studio, outside: list[str]) -> None:
-    page = launch(studio, auth=("ada", "secret"), block=False)
+def test_auth_asks_for_the_password(studios: Studios, studio: Studio, outside: list[str]) -> None:
+    page = launch(studios, auth=("ada", "secret"), block=False)
     try:
         assert httpx.get(f"{page.local_url}config").status_code == 401
         for wrong in (None, ("ada", "wrong"), ("bob", "secret")):
@@ -172,28 +187,28 @@ def test_auth_asks_for_the_password(studio: Studio, outside: list[str]) -> None:
         page.close(verbose=False)
 
 
-def test_a_port_in_use_is_said_in_one_sentence(studio: Studio, outside: list[str]) -> None:
+def test_a_port_in_use_is_said_in_one_sentence(studios: Studios, outside: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SempaError, match=f"Port {port} is in use: choose another with --server-port"):
-            launch(studio, server_port=port, block=False)
+            launch(studios, server_port=port, block=False)
 
 
 @pytest.mark.parametrize("port", [0, -5, 99_999])
-def test_a_number_that_is_no_port_is_said_in_one_sentence(studio: Studio, port: int) -> None:
+def test_a_number_that_is_no_port_is_said_in_one_sentence(studios: Studios, port: int) -> None:
     with pytest.raises(SempaError, match=f"{port} is no port"):
-        launch(studio, server_port=port, block=False)
+        launch(studios, server_port=port, block=False)
 
 
-def test_an_address_that_is_not_ours_is_said_in_one_sentence(studio: Studio, outside: list[str]) -> None:
+def test_an_address_that_is_not_ours_is_said_in_one_sentence(studios: Studios, outside: list[str]) -> None:
     with pytest.raises(SempaError, match="192.0.2.1"):
-        launch(studio, server_name="192.0.2.1", block=False)
+        launch(studios, server_name="192.0.2.1", block=False)
 
 
 def test_share_without_network_still_serves_here(
-    studio: Studio, outside: list[str], capsys: pytest.CaptureFixture[str]
+    studios: Studios, studio: Studio, outside: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = launch(studio, share=True, block=False)
+    page = launch(studios, share=True, block=False)
     try:
         assert page.share_url is None
         assert "share link" in capsys.readouterr().out.lower()

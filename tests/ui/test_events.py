@@ -115,10 +115,10 @@ def test_growing_texts_end_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> No
     clock = iter([0.2, 0.2, 0.25, 0.29, 0.31, 0.31, 0.35])
     monkeypatch.setattr("sempa.ui.streaming.time.monotonic", lambda: next(clock))
     texts = [{"base": ["a" * n]} for n in range(1, 6)]
-    cards = list(shown(iter(texts)))
+    cards = list(shown(iter(texts), "mine"))
     assert [card.count("a" * 5) for card in cards][-1] == 1
     assert [max(n for n in range(6) if "a" * n + "<" in card) for card in cards] == [1, 4, 5]
-    assert list(shown(iter([]))) == ['<div class="sp-say" role="status">Stopped before the first word.</div>']
+    assert list(shown(iter([]), "mine")) == ['<div class="sp-say" role="status">Stopped before the first word.</div>']
 
 
 def test_a_worked_example_is_written_once() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sempa.evidence.results import StsResult
+from sempa.evidence.results import ResultTable
 from sempa.reading.index import Hit
 from sempa.studio import RankedHit
 from sempa.templates import PARAPHRASE_TEMPLATES
@@ -19,29 +19,21 @@ def _hit(rank: int, other: int | None, text: str = "text", cosine: float = 0.5, 
     return RankedHit(Hit(3, text, cosine, rank, {"topic": topic} if topic else {}), other)
 
 
-def _result(text: str = "raw", sets: dict | None = None, hardware: str = "two cores") -> StsResult:
-    sets = sets or {
-        "sts-test": {"pairs": 9, "base": {"spearman": 60.0}, "sempa": {"spearman": 62.5}},
-        "b-dev": {"pairs": 9, "base": {"spearman": 10.0}, "sempa": {"spearman": 9.0}},
-    }
-    about = {"date": hardware, "hardware": hardware, "precision": hardware}
-    return StsResult(text, "tiny", None, "sempa", text, sets, about)
-
-
 @pytest.mark.parametrize(
     "html",
     [
         present.header([EVIL]),
         present.say(EVIL),
-        present.hit_cards({"base": [_hit(1, 2, text=EVIL)]}),
-        present.hit_cards({"base": [_hit(1, 2, topic=EVIL)]}),
-        present.text_cards({"base": [EVIL]}, done=False),
-        present.text_cards({"base": [EVIL, "x"]}, done=True),
+        present.hit_cards({"base": [_hit(1, 2, text=EVIL)]}, "mine"),
+        present.hit_cards({"base": [_hit(1, 2, topic=EVIL)]}, "mine"),
+        present.text_cards({"base": [EVIL]}, "mine", done=False),
+        present.text_cards({"base": [EVIL, "x"]}, "mine", done=True),
+        present.text_cards({"sempa": ["x"]}, EVIL, done=True),
         present.fact_table([(EVIL, "x")]),
         present.fact_table([("x", EVIL)]),
-        present.sts_table(_result(text=EVIL)),
-        present.sts_table(_result(hardware=EVIL)),
-        present.sts_table(_result(sets={EVIL: {"pairs": 1, "base": {"spearman": 1.0}}})),
+        present.measured(ResultTable([EVIL], [["x"]], "x")),
+        present.measured(ResultTable(["x"], [[EVIL]], "x")),
+        present.measured(ResultTable(["x"], [["x"]], EVIL)),
     ],
 )
 def test_text_from_outside_is_escaped(html: str) -> None:
@@ -55,18 +47,18 @@ def _plain(html: str) -> list[str]:
 
 
 def test_similarity_shows_three_decimals_and_the_standing() -> None:
-    html = present.similarity_cards({"base": 0.98765, "sempa": -0.25}, {"base": 0.5, "sempa": 0.9995})
+    html = present.similarity_cards({"base": 0.98765, "sempa": -0.25}, {"base": 0.5, "sempa": 0.9995}, "mine")
     base, sempa = html.split("</section>")[:2]
     assert _plain(base)[:3] == ["Base", "adapter off", "0.988"]
     assert "closer than 50.0 % of random pairs" in base
     assert "width:50.0%" in base
-    assert _plain(sempa)[:3] == ["SemPA", "adapter on", "-0.250"]
+    assert _plain(sempa)[:3] == ["SemPA", "adapter mine", "-0.250"]
     assert "closer than 99.9+ % of random pairs" in sempa
 
 
 @pytest.mark.parametrize(("cosine", "width"), [(0.25, "25.0%"), (-0.5, "0.0%"), (1.0, "100.0%")])
 def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine: float, width: str) -> None:
-    html = present.similarity_cards({"base": cosine}, {})
+    html = present.similarity_cards({"base": cosine}, {}, "")
     assert f"width:{width}" in html
     assert "random pairs" not in html
 
@@ -80,18 +72,18 @@ def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine:
     ],
 )
 def test_a_hit_says_where_the_other_model_ranks_it(rank: int, other: int, expected: str) -> None:
-    html = present.hit_cards({"base": [_hit(rank, other, topic="sea", cosine=1.0000002)]})
+    html = present.hit_cards({"base": [_hit(rank, other, topic="sea", cosine=1.0000002)]}, "mine")
     assert _plain(html)[2:] == ["text", f"{rank}.", "cosine 1.000", expected, "sea"]
 
 
 def test_a_hit_of_a_model_alone_names_no_other() -> None:
-    html = present.hit_cards({"base": [_hit(1, None)]})
+    html = present.hit_cards({"base": [_hit(1, None)]}, "")
     assert "sp-move" not in html
     assert "SemPA" not in html
 
 
 def test_each_side_names_the_other_model() -> None:
-    html = present.hit_cards({"base": [_hit(1, 2)], "sempa": [_hit(1, 2)]})
+    html = present.hit_cards({"base": [_hit(1, 2)], "sempa": [_hit(1, 2)]}, "mine")
     assert [text for text in _plain(html) if "rank" in text] == ["▲ rank 2 in SemPA", "▲ rank 2 in Base"]
 
 
@@ -105,22 +97,14 @@ def test_each_side_names_the_other_model() -> None:
     ],
 )
 def test_empty_answers_are_said(texts: Sequence[str], done: bool, expected: list[str]) -> None:
-    assert _plain(present.text_cards({"base": texts}, done))[2:] == expected
+    assert _plain(present.text_cards({"base": texts}, "mine", done=done))[2:] == expected
 
 
-def test_sts_table_shows_sets_mean_and_change() -> None:
-    html = present.sts_table(_result())
+def test_a_measured_table_shows_every_cell_and_how_it_was_measured() -> None:
+    html = present.measured(ResultTable(["set", "base"], [["a", "41.00"], ["b", "42.00"]], "two cores"))
     rows = [_plain(row) for row in re.findall("<tr>.*?</tr>", html)]
-    assert rows[0][:3] == ["set", "Base", "SemPA"]
-    assert rows[1][:3] == ["sts-test", "60.00", "62.50"]
-    assert rows[-1][1:] == ["60.00", "62.50", "+2.50"]  # the dev set is left out
+    assert rows == [["set", "base"], ["a", "41.00"], ["b", "42.00"]]
     assert "two cores" in html
-
-
-def test_sts_table_of_one_model_shows_no_change() -> None:
-    html = present.sts_table(_result(sets={"a": {"pairs": 1, "base": {"spearman": 41.0}}}))
-    assert [_plain(row) for row in re.findall("<tr>.*?</tr>", html)][:2] == [["set", "Base"], ["a", "41.00"]]
-    assert "change" not in html
 
 
 def test_every_template_can_be_chosen_with_its_words_shown() -> None:
