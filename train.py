@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
     )
     made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
-    made.add_argument("--precision", default="auto", help="auto, bfloat16 or float32 (default: by processor)")
+    made.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     made.add_argument(
         "--recipe",

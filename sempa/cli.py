@@ -80,7 +80,9 @@ def parser() -> argparse.ArgumentParser:
 def add_model_arguments(made: argparse.ArgumentParser) -> None:
     """Add the arguments that choose a base model and how it runs, the same for every entry."""
     made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
-    made.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: by processor)")
+    made.add_argument(
+        "--precision", default="auto", help="auto, bfloat16, float16, float32 or nf4 (default: by processor)"
+    )
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 

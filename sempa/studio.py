@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evidence.results import ResultTable, measured_models, read_results, result_table
-from sempa.models.pair import ModelPair
+from sempa.models.pair import BASE, ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
 from sempa.shelf import DEMO, Row, Shelf
@@ -186,11 +186,12 @@ class Studio:
 
     def results(self) -> list[ResultTable]:
         """Return what was measured with this very model and adapter, as tables."""
+        name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         return [
             result_table(result)
             for result in read_results(self._results_root)
-            if measured_models(result) == (self.pair.info.name, adapter)
+            if measured_models(result) == (name, adapter)
         ]
 
 

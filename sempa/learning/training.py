@@ -4,7 +4,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
+
+EXPLODED = 10.0
+"""So many times the loss of the first step, a run has gone astray: no objective here starts near 0."""
 
 Score = Callable[[], float]
 """Reads the model as it stands and returns a figure, higher is better."""
@@ -157,8 +160,8 @@ def train(
 
     `score` is called every `evaluate_every` samples and at the end; the adapter of the best score is kept in the run
     folder. A step's metrics are those before its update, so step 0 of a fresh adapter has loss ln 2.
-    Raises: InputError without examples; SempaError, naming the rows, if the loss is not finite; StorageError if a
-    checkpoint cannot be written.
+    Raises: InputError without examples; SempaError, naming the rows, if loss or gradient is not finite or the loss is
+    EXPLODED times the first; StorageError if a checkpoint cannot be written.
     """
     if not examples:
         raise InputError("There is no pair to train on: every row was skipped.")
@@ -174,13 +177,11 @@ def train(
         started = time.monotonic()
         rows = order[step * config.batch_size : (step + 1) * config.batch_size]
         metrics = objective.backward([examples[row] for row in rows])
-        if not math.isfinite(metrics["loss"]):
-            raise SempaError(
-                f"The loss at step {step} is {metrics['loss']}: stopped. The batch's rows, counted from 0 after "
-                f"skipping: {sorted(rows)}. Try a smaller --lr or --precision float32."
-            )
-        rate = learning_rate(step, steps, config)
-        metrics |= {"learning_rate": rate, "grad_norm": state.update(rate)}
+        state.first_loss = state.first_loss or metrics["loss"]
+        metrics["grad_norm"] = state.clip()
+        _require_sane(metrics, state.first_loss, step, rows)
+        metrics["learning_rate"] = rate = learning_rate(step, steps, config)
+        state.update(rate)
         seen = min((step + 1) * config.batch_size, samples)
         due = step + 1 == last or seen // config.evaluate_every > step * config.batch_size // config.evaluate_every
         figure, is_best = state.judge(seen, score) if due else (None, False)
@@ -191,6 +192,18 @@ def train(
         if processes.first and (due or state.step % CHECKPOINT_EVERY == 0):
             run.save_checkpoint(state.step, state.checkpoint())
         yield done
+
+
+def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, rows: Sequence[int]) -> None:
+    loss, norm = metrics["loss"], metrics["grad_norm"]
+    if math.isfinite(loss) and math.isfinite(norm) and loss <= EXPLODED * first_loss:
+        return
+    wrong = f"gradient at step {step} is {norm}" if math.isfinite(loss) and not math.isfinite(norm) else ""
+    wrong = wrong or f"loss at step {step} is {loss:.4g} (it began at {first_loss:.4g})"
+    raise SempaError(
+        f"The {wrong}: stopped before learning from it. The batch's rows, counted from 0 after skipping: "
+        f"{sorted(rows)}. Try a smaller --lr or --precision float32."
+    )
 
 
 class _State:
@@ -208,6 +221,7 @@ class _State:
         )
         self.step = 0
         self.best: dict[str, float] | None = None
+        self.first_loss: float | None = None
         torch.manual_seed(config.seed)
         if processes.first:
             checkpoint = run.load_checkpoint()  # cuts metrics.jsonl back, which only one process may do
@@ -217,15 +231,17 @@ class _State:
         if checkpoint:
             self._restore(checkpoint)
 
-    def update(self, rate: float) -> float:
-        """Take one optimiser step and return the gradient norm before clipping."""
+    def clip(self) -> float:
+        """Sum the gradients over processes, clip them, and return their norm before clipping."""
         self._processes.sum_gradients(self._parameters.values())
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._max_grad_norm)
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._max_grad_norm))
+
+    def update(self, rate: float) -> None:
+        """Take one optimiser step."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return float(norm)
 
     def judge(self, samples: int, score: Score) -> tuple[float, bool]:
         """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
@@ -244,11 +260,12 @@ class _State:
             tensors[f"weight.{name}"] = parameter.detach()
             for key, value in self._optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        return Checkpoint(tensors, {"step": self.step, "best": self.best})
+        return Checkpoint(tensors, {"step": self.step, "best": self.best, "first_loss": self.first_loss})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = checkpoint.tensors
-        self.step, self.best = checkpoint.facts["step"], checkpoint.facts["best"]
+        facts = checkpoint.facts
+        self.step, self.best, self.first_loss = facts["step"], facts["best"], facts["first_loss"]
         torch.set_rng_state(tensors["rng"])
         for name, parameter in self._parameters.items():
             parameter.data.copy_(tensors[f"weight.{name}"])

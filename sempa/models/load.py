@@ -1,5 +1,6 @@
 """Load weights: precision chosen from the processor, errors turned into sentences."""
 
+import importlib.util
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,14 @@ import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from sempa.errors import InputError, ModelUnavailable
@@ -19,31 +27,44 @@ from sempa.models.source import ModelSource
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+FOUR_BIT = "nf4"
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Say on which device and in which number format the model runs, and why."""
+    """Say on which device and in which number format the model computes, and why; `four_bit` weights are NF4."""
 
     device: str
     dtype: torch.dtype
     reason: str
+    four_bit: bool = False
 
     def __str__(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')} on {self.device} ({self.reason})"
+        weights = "4-bit weights, " if self.four_bit else ""
+        return f"{weights}{str(self.dtype).removeprefix('torch.')} on {self.device} ({self.reason})"
 
 
 def choose_precision(precision: str = "auto", device: str = "auto") -> Precision:
     """Choose device and number format from what the machine can do, or take the ones asked for.
 
     A processor with AVX512-BF16 or AMX multiplies bfloat16 twice as fast as float32; without either it is slower.
-    Raises: InputError for an unknown precision or a device that is not there.
+    "nf4" keeps the weights in four bits and computes in what "auto" would choose. Source: Dettmers et al. 2023, QLoRA.
+    Raises: InputError for an unknown precision, one whose package is missing, or a device that is not there.
     """
-    if precision != "auto" and precision not in DTYPES:
-        raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)}.")
+    if precision not in ("auto", *DTYPES, FOUR_BIT):
+        raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
     device = _choose_device(device)
+    if precision == FOUR_BIT:
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise InputError(f"Precision {FOUR_BIT} needs a package that is not here: pip install bitsandbytes.")
+        computes = _best(device).dtype
+        return Precision(device, torch.float32 if computes == torch.float16 else computes, "asked for", four_bit=True)
     if precision != "auto":
         return Precision(device, DTYPES[precision], "asked for")
+    return _best(device)
+
+
+def _best(device: str) -> Precision:
     if device.startswith("cuda"):
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision(device, torch.bfloat16, "this GPU computes bfloat16")
@@ -79,20 +100,25 @@ def _choose_device(device: str) -> str:
     return device
 
 
-def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokenizer onto the CPU, in evaluation mode.
+def read_weights(source: ModelSource, precision: Precision) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal language model and its tokenizer, in evaluation mode.
 
     Weights come from safetensors or GGUF alone, never from a pickle. Raises: ModelUnavailable, naming the model and
-    the cure, when it is missing, gated, unreachable, damaged or not a causal language model.
+    the cure, when it is missing, gated, unreachable, damaged or not a causal language model; InputError for a GGUF
+    file in four bits.
     """
     where = _where(source)
-    # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
-    quantization = {"quantization_config": GgufConfig(dequantize=True)} if source.gguf_file else {}
+    quantization = _quantization(source, precision)
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
         model, loaded = AutoModelForCausalLM.from_pretrained(
-            source.location, dtype=dtype, use_safetensors=True, output_loading_info=True, **where, **quantization
+            source.location,
+            dtype=precision.dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **where,
+            **quantization,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelUnavailable(_explain(source.name, error)) from error
@@ -101,7 +127,26 @@ def read_weights(source: ModelSource, dtype: torch.dtype) -> tuple[PreTrainedMod
             f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew "
             f"or choose another --base."
         )
+    if not precision.four_bit:  # those are where they belong already, and not to be moved
+        model = model.to(precision.device)
     return model.eval(), tokenizer
+
+
+def _quantization(source: ModelSource, precision: Precision) -> dict[str, Any]:
+    if source.gguf_file:
+        if precision.four_bit:
+            raise InputError(f"{source.name} is packed already: give the model's safetensors for {FOUR_BIT}.")
+        # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
+        return {"quantization_config": GgufConfig(dequantize=True)}
+    if not precision.four_bit:
+        return {}
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=FOUR_BIT,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=precision.dtype,
+    )
+    return {"quantization_config": four_bit, "device_map": {"": precision.device}}
 
 
 def read_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:

@@ -12,10 +12,13 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
 
     The pair itself stays as it is. Weights keep the base's number format, so in bfloat16 the small changes of an
     adapter are rounded: vectors then differ from the unmerged model's by about as much as batching makes them.
-    Raises: InputError without an adapter or if the folder exists; StorageError if the disk refuses.
+    Raises: InputError without an adapter, for a base in four bits, or if the folder exists; StorageError if the
+    disk refuses.
     """
     if folder.exists():
         raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    if pair.info.precision.four_bit:
+        raise InputError("Weights in four bits cannot be merged without loss: use --precision bfloat16.")
     with pair.using(SEMPA):
         tuned = copy.deepcopy(pair.peft)
     aside = folder.with_name(folder.name + ".partial")

@@ -74,8 +74,7 @@ class ModelPair:
         chosen = choose_precision(precision, device)
         source = locate(base, revision, report)
         report(f"Loading {source.name} in {chosen}.")
-        model, tokenizer = read_weights(source, chosen.dtype)
-        model = model.to(chosen.device)
+        model, tokenizer = read_weights(source, chosen)
         if model.device.type == "cpu":
             # On rows of sentence length the CPU's fused attention is slower: 20 % more sentences a second read and
             # 30 % more pairs a second trained without it, on the default model.
@@ -157,10 +156,14 @@ class ModelPair:
         return stop_ids(self.tokenizer, getattr(self._model.generation_config, "eos_token_id", None))
 
     def recipe(self, variant: str, like: EncoderConfig) -> EncoderConfig:
-        """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in."""
+        """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in.
+
+        Weights in four bits give vectors of their own, so the base model's name says so.
+        """
         self._require(variant)
         adapter = self.adapter.sha256 if self.adapter and variant == SEMPA else None
-        return replace(like, base_model=self.info.name, base_revision=self.info.revision, adapter=adapter)
+        name = self.info.name + (" in 4 bits" if self.info.precision.four_bit else "")
+        return replace(like, base_model=name, base_revision=self.info.revision, adapter=adapter)
 
     @contextmanager
     def using(self, variant: str) -> Iterator[PreTrainedModel]:

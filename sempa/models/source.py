@@ -188,13 +188,14 @@ def _fetch_from_hub(scratch: Path, report: Report) -> Path:
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
-    import torch
     from safetensors import SafetensorError
 
-    from sempa.models.load import read_weights
+    from sempa.models.load import choose_precision, read_weights
 
     # bfloat16 is what the model was published in; a float32 copy would only keep the quantiser's rounding.
-    model, tokenizer = read_weights(ModelSource(DEFAULT_BASE, str(gguf.parent), gguf.name), torch.bfloat16)
+    model, tokenizer = read_weights(
+        ModelSource(DEFAULT_BASE, str(gguf.parent), gguf.name), choose_precision("bfloat16", "cpu")
+    )
     try:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

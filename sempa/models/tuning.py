@@ -43,6 +43,10 @@ class TuningModel:
         fuse(self.peft, ADAPTER_NAME)
         self.pair = ModelPair(self.peft, pair.tokenizer, pair.info)
         self.peft.eval()
+        for module in self.peft.modules():
+            if hasattr(getattr(module, "weight", None), "quant_state"):
+                # In evaluation mode bitsandbytes repacks weights on the CPU, and the gradient through them is wrong.
+                module.training = True
         # Dropout draws from one generator: who draws first must not be left to chance.
         self._in_turn = config.lora_dropout > 0
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError, StorageError
 from sempa.learning.runs import RunFolder
-from sempa.learning.training import Example, TrainStep, learning_rate, sample_order, train
+from sempa.learning.training import Example, Objective, TrainStep, learning_rate, sample_order, train
 from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
 from sempa.models.source import sha256_of
@@ -203,9 +203,30 @@ def test_a_loss_that_is_not_finite_stops_naming_the_rows(make_pair: MakePair, tm
     rows = sorted(sample_order(20, 96, CONFIG.seed)[8:12])
     with pytest.raises(SempaError) as caught:
         list(session.steps)
-    assert "The loss at step 2 is nan: stopped." in str(caught.value)
+    assert "The loss at step 2 is nan (it began at 0.6931): stopped" in str(caught.value)
     assert f"{rows}" in str(caught.value)
     assert len(session.run.lines()) == 2
+
+
+@pytest.mark.parametrize(("scale", "says"), [(math.inf, "The gradient at step 2 is"), (1e4, "The loss at step 2 is")])
+def test_what_explodes_stops_before_it_is_learned_from(
+    make_pair: MakePair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float, says: str
+) -> None:
+    session = _Session(make_pair, tmp_path / "run")
+    list(islice(session.steps, 2))
+    before = {name: weight.detach().clone() for name, weight in session.model.trainable.items()}
+    backward = Objective.backward
+
+    def exploding(self: Objective, examples: Sequence[Example]) -> dict[str, float]:
+        metrics = backward(self, examples)
+        for weight in session.model.trainable.values():
+            weight.grad *= scale
+        return metrics | ({"loss": metrics["loss"] * scale} if math.isfinite(scale) else {})
+
+    monkeypatch.setattr(Objective, "backward", exploding)
+    with pytest.raises(SempaError, match=says):
+        list(session.steps)
+    assert all(torch.equal(weight, before[name]) for name, weight in session.model.trainable.items())
 
 
 def test_no_pairs_is_an_input_error(make_pair: MakePair, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_named_device_is_taken(machine: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("precision", "device", "message"),
     [
-        ("fp16", "auto", "Precision 'fp16' is unknown: choose auto, float32, bfloat16, float16."),
+        ("fp16", "auto", "Precision 'fp16' is unknown: choose auto, float32, bfloat16, float16 or nf4."),
         ("", "auto", "Precision '' is unknown"),
         ("auto", "tpu", "Device 'tpu' is unknown: choose auto, cpu, cuda or mps."),
         ("auto", "cuda", "Device 'cuda' is not available on this machine: use --device auto."),
@@ -85,7 +85,7 @@ def test_unknown_or_absent_is_an_input_error(
 
 
 def test_weights_are_read_in_the_asked_precision_and_in_evaluation_mode(model_folder: Path) -> None:
-    model, tokenizer = read_weights(ModelSource("tiny", str(model_folder)), torch.bfloat16)
+    model, tokenizer = read_weights(ModelSource("tiny", str(model_folder)), choose_precision("bfloat16", "cpu"))
     assert not model.training
     assert tokenizer("a").input_ids == [64]
     stored = load_file(model_folder / "model.safetensors")
@@ -134,7 +134,7 @@ def test_a_damaged_model_is_one_sentence(model_folder: Path, tmp_path: Path, how
     shutil.copytree(model_folder, folder)
     _break(folder, how)
     with pytest.raises(ModelUnavailable) as caught:
-        read_weights(ModelSource("tiny", str(folder)), torch.float32)
+        read_weights(ModelSource("tiny", str(folder)), choose_precision("float32", "cpu"))
     assert f"The model tiny {message}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -143,9 +143,9 @@ def test_a_damaged_model_is_one_sentence(model_folder: Path, tmp_path: Path, how
 def test_a_gguf_that_is_none_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.gguf").write_bytes(content)
     with pytest.raises(ModelUnavailable, match="could not be loaded"):
-        read_weights(ModelSource("tiny", str(tmp_path), "a.gguf"), torch.float32)
+        read_weights(ModelSource("tiny", str(tmp_path), "a.gguf"), choose_precision("float32", "cpu"))
 
 
 def test_a_hub_id_without_a_network_says_so() -> None:
     with pytest.raises(ModelUnavailable, match="owner/name is not in the local cache and the hub cannot be reached"):
-        read_weights(ModelSource("owner/name", "owner/name"), torch.float32)
+        read_weights(ModelSource("owner/name", "owner/name"), choose_precision("float32", "cpu"))

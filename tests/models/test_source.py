@@ -38,7 +38,7 @@ def tiny_as_default(
 ) -> None:
     """Let FAKE be the right bytes and a tiny Llama what they hold."""
     monkeypatch.setattr(source, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
-    monkeypatch.setattr(load, "read_weights", lambda where, dtype: (make_model().to(dtype), make_tokenizer()))
+    monkeypatch.setattr(load, "read_weights", lambda where, chosen: (make_model().to(chosen.dtype), make_tokenizer()))
 
 
 def _wheel(folder: Path, **files: bytes) -> None:
