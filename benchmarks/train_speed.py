@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,7 @@ def main() -> int:
         "config": asdict(TrainConfig()),
         "hardware": hardware(),
         "versions": versions(),
+        "versions_trl": version("trl"),
         "date": time.strftime("%Y-%m-%d"),
         "command": "python benchmarks/train_speed.py " + " ".join(sys.argv[1:]),
     }

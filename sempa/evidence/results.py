@@ -1,6 +1,7 @@
 """Measured results as JSON files: written by `python -m sempa evaluate`, read by README's tables and the app."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from sempa.errors import StorageError
 
 STS_KIND, GENERATION_KIND = "sts", "generation"
-MARK, END_MARK = "<!-- results -->", "<!-- /results -->"
+EVALUATIONS = (STS_KIND, GENERATION_KIND)
+MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+"""A part of a document that is drawn from the results of the kinds named."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class ResultTable:
 def result_table(result: Mapping[str, Any]) -> ResultTable:
     """Return a result read from JSON as a table."""
     head, rows, measure = _TABLES[result["kind"]](result)
-    return ResultTable(head, rows, f"{measure}. {result['hardware']}; {result['precision']}; {result['date']}.")
+    where = [result[key] for key in ("hardware", "precision", "date") if result.get(key)]
+    return ResultTable(head, rows, f"{measure}. {'; '.join(where)}.")
 
 
 def measured_models(result: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -72,7 +76,39 @@ def _generation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[s
     return ["task", "items", *_names(result), *compared], rows, "Tasks of EleutherAI's lm-evaluation-harness"
 
 
-_TABLES = {STS_KIND: _sts_table, GENERATION_KIND: _generation_table}
+def _memory_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for base in result["bases"]:
+        held = base["bytes"]
+        besides = held["adapter_gradients_adam"] + held["activations"]
+        sizes = [held["weights_bfloat16"], held["weights_four_bits"], besides]
+        totals = [held["weights_bfloat16"] + besides, held["weights_four_bits"] + besides]
+        minutes = 10_000 / base["pairs_a_second"] / 60
+        rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
+    head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
+    gpu = result["gpu"]
+    share = f"{gpu['share_assumed']:.0%}".replace("%", " %")
+    time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
+    return head, rows, f"Computed, not measured ({time}), for steps of {result['config']['token_cap']} tokens"
+
+
+def _speed_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    speed, peak, ratio = result["pairs_a_second"], result["peak_bytes"], result["ratio"]
+    rows = [
+        [name, f"{speed[side]:.2f}", f"{peak[side] / 2**30:.1f} GiB"]
+        for side, name in (("ours", "train.py"), ("trl", f"TRL {result['versions_trl']}, its best setting"))
+    ]
+    rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
+    best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
+    return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
+
+
+_TABLES = {
+    STS_KIND: _sts_table,
+    GENERATION_KIND: _generation_table,
+    "memory": _memory_table,
+    "train-speed": _speed_table,
+}
 
 
 def _names(result: Mapping[str, Any]) -> list[str]:
@@ -87,11 +123,14 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """Return a Markdown document with the tables between its two `results` marks drawn anew from a folder."""
-    before, rest = document.split(MARK, 1)
-    _, after = rest.split(END_MARK, 1)
-    tables = "\n\n".join(result_table(result).markdown for result in read_results(folder))
-    return f"{before}{MARK}\n{tables}\n{END_MARK}{after}"
+    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder."""
+
+    def drawn(marked: re.Match[str]) -> str:
+        kinds = marked[2].split(", ")
+        tables = "\n\n".join(result_table(result).markdown for result in read_results(folder, kinds))
+        return f"{marked[1]}{tables}\n{marked[3]}"
+
+    return MARKED.sub(drawn, document)
 
 
 def sts_payload(sets: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, Any]:
@@ -127,7 +166,7 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
         raise StorageError(f"The result could not be written to {path} ({error.strerror or error}).") from error
 
 
-def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Return every result in a folder that has a table, in the order of file names, STS before generation."""
+def read_results(folder: Path, kinds: Sequence[str] = EVALUATIONS) -> list[dict[str, Any]]:
+    """Return every result of some kinds in a folder: kind by kind, in the order of file names."""
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    return [result for kind in _TABLES for result in results if result.get("kind") == kind]
+    return [result for kind in kinds for result in results if result.get("kind") == kind]

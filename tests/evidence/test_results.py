@@ -90,7 +90,14 @@ def test_a_folder_s_tables_go_between_the_marks(tmp_path: Path) -> None:
     write_result(_result(sts_payload(SETS, "raw")), tmp_path / "b.json")
     (tmp_path / "speed.json").write_text('{"kind": "speed"}')
     assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "generation"]
-    drawn = with_tables("before<!-- results -->old<!-- /results -->after", tmp_path)
+    document = (
+        "before<!-- results: sts, generation -->\nold<!-- /results -->after <!-- results: sts -->\n<!-- /results -->"
+    )
+    drawn = with_tables(document, tmp_path)
     tables = "\n\n".join(result_table(result).markdown for result in read_results(tmp_path))
-    assert drawn == f"before<!-- results -->\n{tables}\n<!-- /results -->after"
+    sts = result_table(read_results(tmp_path)[0]).markdown
+    assert drawn == (
+        f"before<!-- results: sts, generation -->\n{tables}\n<!-- /results -->after "
+        f"<!-- results: sts -->\n{sts}\n<!-- /results -->"
+    )
     assert "| sts-test | 60.00 | 62.50 | +2.50 (+1.00 to +4.00) |" in drawn
