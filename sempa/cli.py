@@ -53,13 +53,14 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure both models: similarity, or what they know and write")
     evaluate.add_argument(
         "what",
-        choices=("sts", "generation"),
-        help="generation takes its tasks from the package lm_eval",
+        choices=("sts", "generation", "paraphrase"),
+        help="generation takes its tasks from the package lm_eval, paraphrase its judge from sentence-transformers",
     )
     evaluate.add_argument(
-        "--data", type=Path, required=True, help="sts: a TSV or CSV file, or a folder of them; generation: a folder"
+        "--data", type=Path, required=True, help="a file or a folder: scored pairs, task files, or sentences (TSV)"
     )
-    evaluate.add_argument("--limit", type=int, help="generation: measure about so many items of each task")
+    evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
+    evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here")
     evaluate.set_defaults(run=_evaluate)
@@ -108,7 +109,7 @@ def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["En
         next(iter(adapters), None),
         precision=args.precision,
         device=args.device,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+        report=_report,
     )
     return [Encoder(one) for one in (pair, *map(pair.with_adapter, adapters[1:]))]
 
@@ -178,7 +179,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from sempa.evidence.results import write_result
 
     encoder = open_encoder(args)
-    payload = (_sts if args.what == "sts" else _generation)(args, encoder)
+    payload = {"sts": _sts, "generation": _generation, "paraphrase": _paraphrase}[args.what](args, encoder)
     if args.json:
         write_result(payload | _circumstances(encoder), args.json)
 
@@ -201,11 +202,29 @@ def _generation(args: argparse.Namespace, encoder: "Encoder") -> dict[str, objec
     from sempa.evidence.generation import generation_figures
     from sempa.evidence.results import generation_payload
 
-    report = functools.partial(print, file=sys.stderr, flush=True)
-    tasks = generation_figures(encoder.pair, args.data, report, args.limit)
+    tasks = generation_figures(encoder.pair, args.data, _report, args.limit)
     for task, figures in tasks.items():
         print(f"{task:15} {json.dumps(figures)}", flush=True)
-    return generation_payload(tasks)
+    return generation_payload(tasks, "Tasks of EleutherAI's lm-evaluation-harness")
+
+
+def _paraphrase(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
+    from sempa.evidence.judge import open_judge
+    from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
+    from sempa.evidence.results import generation_payload
+
+    name, judge = open_judge(args.judge)
+    tasks = {}
+    for path in _files_of(args.data, (".tsv",)):
+        sentences = read_sentences(path, args.limit)
+        for measure, figures in paraphrase_figures(encoder.pair, sentences, judge, _report).items():
+            tasks[f"{path.stem}: {measure}"] = figures
+            print(f"{path.stem:15} {measure:10} {json.dumps(figures)}", flush=True)
+    return generation_payload(tasks, f"Greedy paraphrases asked for by template P1; judge {name}")
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _sts(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
@@ -215,7 +234,7 @@ def _sts(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
 
     readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
     sets = {}
-    for path in _files_of_pairs(args.data):
+    for path in _files_of(args.data, (".tsv", ".csv")):
         pairs = read_scored_pairs(path)
         sets[path.stem] = sts_figures(readers, pairs) | {"sha256": sha256_of(path)}
         print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
@@ -229,12 +248,13 @@ def _merge(args: argparse.Namespace) -> None:
     print(f"{args.output}: the merged model; load it with transformers, or with --base {args.output}.")
 
 
-def _files_of_pairs(data: Path) -> Iterator[Path]:
+def _files_of(data: Path, endings: Sequence[str]) -> Iterator[Path]:
+    named = " or ".join(ending[1:].upper() for ending in endings)
     if not data.exists():
-        raise InputError(f"{data} does not exist: --data needs a TSV or CSV file, or a folder of them.")
-    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in (".tsv", ".csv"))
+        raise InputError(f"{data} does not exist: --data needs a {named} file, or a folder of them.")
+    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
     if not paths:
-        raise InputError(f"{data} holds no TSV or CSV file.")
+        raise InputError(f"{data} holds no {named} file.")
     yield from paths
 
 

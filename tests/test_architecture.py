@@ -34,8 +34,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.learning.losses": (set(), {"torch"}),
     "sempa.learning.card": ({"config"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),
-    "sempa.evidence.generation": ({"errors", "evidence", "models"}, {"lm_eval", "numpy", "scipy"}),
+    "sempa.evidence.generation": ({"errors", "evidence", "models"}, {"lm_eval", "numpy"}),
     "sempa.evidence.harness": ({"models"}, {"lm_eval"}),
+    "sempa.evidence.judge": ({"errors", "evidence"}, {"numpy", "sentence_transformers"}),
+    "sempa.evidence.paired": (set(), {"numpy", "scipy"}),
+    "sempa.evidence.paraphrasing": ({"errors", "evidence", "models", "templates"}, {"numpy"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, ttest_rel
 
 from sempa.errors import InputError
+from sempa.evidence.paired import ACCURACY, WORD_PERPLEXITY, paired_figures
 from sempa.models.pair import ModelPair
 
 TASKS = {
@@ -60,49 +60,8 @@ def generation_figures(
                     HarnessModel(pair, variant), tasks=[config], bootstrap_iters=0, task_manager=manager
                 )
                 outcomes[variant] = _outcomes(task, results["samples"][task])
-        figures[task] = task_figures(outcomes, perplexity=task == PERPLEXITY)
+        figures[task] = paired_figures(outcomes, WORD_PERPLEXITY if task == PERPLEXITY else ACCURACY)
     return figures
-
-
-def task_figures(outcomes: Mapping[str, np.ndarray], *, perplexity: bool) -> dict[str, Any]:
-    """Return a task's figures from each variant's per-item outcomes.
-
-    Accuracy: (N,) of 0 and 1; exact McNemar test. Perplexity: (N, 2) of log-likelihood and words; paired t-test of
-    the log-likelihood a word. Intervals are 95 %, paired percentile bootstrap over items (1,000 draws, seed 0).
-    """
-    first = next(iter(outcomes.values()))
-    figures: dict[str, Any] = {"items": len(first), "measure": "word perplexity" if perplexity else "accuracy (%)"}
-    figure = _word_perplexity if perplexity else _accuracy
-    for variant, values in outcomes.items():
-        figures[variant] = {"figure": round(figure(values), 3)}
-    if len(outcomes) == 2:
-        before, after = outcomes.values()
-        sign = -1 if perplexity else 1
-        generator = np.random.default_rng(0)
-        drawn = [generator.integers(0, len(before), len(before)) for _ in range(1000)]
-        low, high = np.percentile([sign * (figure(after[rows]) - figure(before[rows])) for rows in drawn], [2.5, 97.5])
-        figures["change"] = {
-            "figure": round(sign * (figure(after) - figure(before)), 3),
-            "low": round(float(low), 3),
-            "high": round(float(high), 3),
-            "p": float(f"{_p_value(before, after, perplexity=perplexity):.3g}"),
-        }
-    return figures
-
-
-def _p_value(before: np.ndarray, after: np.ndarray, *, perplexity: bool) -> float:
-    if perplexity:
-        return float(ttest_rel(after[:, 0] / after[:, 1], before[:, 0] / before[:, 1]).pvalue)
-    won, lost = int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())
-    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def _accuracy(values: np.ndarray) -> float:
-    return 100 * float(values.mean())
-
-
-def _word_perplexity(values: np.ndarray) -> float:
-    return math.exp(-values[:, 0].sum() / values[:, 1].sum())
 
 
 def _items(task: str, data: Path) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def _generation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[s
         p = [f"{change['p']:.2g}"] if change else []
         rows.append([f"{task}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
-    return ["task", "items", *_names(result), *compared], rows, "Tasks of EleutherAI's lm-evaluation-harness"
+    return ["task", "items", *_names(result), *compared], rows, result["measure"]
 
 
 def _memory_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -143,13 +143,9 @@ def sts_payload(sets: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, A
     }
 
 
-def generation_payload(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a generation evaluation's part of the JSON object."""
-    return {
-        "kind": GENERATION_KIND,
-        "measure": "the tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
-        "tasks": dict(tasks),
-    }
+def generation_payload(tasks: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, Any]:
+    """Return a generation evaluation's part of the JSON object; `source` says in words what the tasks are."""
+    return {"kind": GENERATION_KIND, "measure": f"{source}; positive changes are for the better", "tasks": dict(tasks)}
 
 
 def write_result(payload: Mapping[str, Any], path: Path) -> None:

@@ -54,12 +54,12 @@ def test_sts_shows_both_models_the_change_and_the_mean_without_dev() -> None:
 
 
 def test_generation_shows_items_change_interval_and_test() -> None:
-    table = result_table(_result(generation_payload(TASKS)))
+    table = result_table(_result(generation_payload(TASKS, "Sums")))
     assert table.head == ["task", "items", "base", "mine", "better by (95 % interval)", "p"]
     assert table.rows == [["sums, accuracy %", "1,234", "20.00", "21.25", "+1.25 (-1.00 to +3.50)", "0.043"]]
 
 
-@pytest.mark.parametrize("payload", [sts_payload(SETS, "raw"), generation_payload(TASKS)])
+@pytest.mark.parametrize("payload", [sts_payload(SETS, "raw"), generation_payload(TASKS, "Sums")])
 def test_one_model_alone_shows_no_change(payload: dict[str, Any]) -> None:
     kind = "sets" if "sets" in payload else "tasks"
     alone = {
@@ -86,7 +86,7 @@ def test_models_are_told_by_name_and_hash() -> None:
 
 
 def test_a_folder_s_tables_go_between_the_marks(tmp_path: Path) -> None:
-    write_result(_result(generation_payload(TASKS)), tmp_path / "a.json")
+    write_result(_result(generation_payload(TASKS, "Sums")), tmp_path / "a.json")
     write_result(_result(sts_payload(SETS, "raw")), tmp_path / "b.json")
     (tmp_path / "speed.json").write_text('{"kind": "speed"}')
     assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "generation"]

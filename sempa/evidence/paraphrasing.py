@@ -1,0 +1,92 @@
+"""How well a model paraphrases: how often it copies, keeps the meaning, changes the words, or runs on."""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.errors import InputError
+from sempa.evidence.paired import Measure, mcnemar, paired_figures, paired_t, percent
+from sempa.models.completing import Completion, complete
+from sempa.models.pair import ModelPair
+from sempa.templates import SentenceTemplate
+
+Judge = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Returns (N, D) unit rows of N sentences: an encoder that is neither of the two models."""
+
+LONGEST = 64
+"""Tokens a paraphrase may take: over twice the longest sentences measured on."""
+
+MEASURES = {
+    "copies": Measure("answers that repeat the sentence (%)", percent, mcnemar, better=-1),
+    "meaning": Measure("mean cosine to the sentence by the judge (x100)", percent, paired_t),
+    "new_words": Measure("mean share of the answer's words that are new (%)", percent, paired_t),
+    "runs_on": Measure("answers without an end, or twice as long (%)", percent, mcnemar, better=-1),
+}
+
+
+def paraphrase_figures(
+    pair: ModelPair, sentences: Sequence[str], judge: Judge, report: Callable[[str], None], template: str = "P1"
+) -> dict[str, dict[str, Any]]:
+    """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
+
+    Changes are positive where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
+    Raises: InputError for an unknown template.
+    """
+    asks = SentenceTemplate.paraphrase(template)
+    requests = [asks.render(sentence) for sentence in sentences]
+    scored = {}
+    for variant in pair.variants:
+        report(f"paraphrases, {variant}: {len(sentences):,} sentences.")
+        scored[variant] = _scores(sentences, complete(pair, variant, requests, LONGEST), judge)
+    return {
+        name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
+        for name, measure in MEASURES.items()
+    }
+
+
+def _scores(sentences: Sequence[str], answers: Sequence[Completion], judge: Judge) -> dict[str, NDArray[np.float64]]:
+    pairs = [(words_of(sentence), words_of(answer.text)) for sentence, answer in zip(sentences, answers, strict=True)]
+    rows = judge([*sentences, *(answer.text for answer in answers)]).astype(np.float64)
+    asked, answered = rows[: len(sentences)], rows[len(sentences) :]
+    return {
+        "copies": np.array([float(before == after) for before, after in pairs]),
+        "meaning": (asked * answered).sum(axis=1),
+        "new_words": np.array([_new_share(before, after) for before, after in pairs]),
+        "runs_on": np.array(
+            [
+                float(not a.ended or len(after) > 2 * len(before))
+                for a, (before, after) in zip(answers, pairs, strict=True)
+            ]
+        ),
+    }
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words, lower-cased, without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def _new_share(before: Sequence[str], after: Sequence[str]) -> float:
+    return sum(word not in set(before) for word in after) / len(after) if after else 0.0
+
+
+def read_sentences(path: Path, limit: int | None) -> list[str]:
+    """Return the distinct first sentences of a TSV of sentence pairs, every n-th of them where a limit is given.
+
+    Raises: InputError if the file is not there or has no column `sentence1`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): --data needs a TSV with sentence1.") from None
+    rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or "sentence1" not in rows[0]:
+        raise InputError(f"{path} has no column sentence1: give a TSV with a head line.")
+    sentences = list(dict.fromkeys(row["sentence1"] for row in rows if row["sentence1"]))
+    step = max(1, -(-len(sentences) // limit)) if limit else 1
+    return sentences[::step]
