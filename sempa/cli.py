@@ -1,4 +1,4 @@
-"""`python -m sempa`: embed, similarity, search, index and evaluate from the terminal, with JSON output."""
+"""`python -m sempa`: embed, similarity, search, index, evaluate, merge and export from the terminal."""
 
 import argparse
 import functools
@@ -69,10 +69,16 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("output", type=Path, help="a folder that does not exist yet")
     merge.set_defaults(run=_merge)
 
+    export = commands.add_parser("export", help="write a folder that another library reads the same vectors from")
+    export.add_argument("--to", choices=("sentence-transformers",), required=True, help="the library")
+    export.add_argument("output", type=Path, help="a folder that does not exist yet")
+    export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
+    export.set_defaults(run=_export)
+
     tables = commands.add_parser("tables", help="redraw README's tables from results/")
     tables.set_defaults(run=_tables)
 
-    for command in (embed, similarity, search, index, evaluate, merge):
+    for command in (embed, similarity, search, index, evaluate, merge, export):
         add_model_arguments(command)
         command.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa, for the default base)")
     return made
@@ -246,6 +252,13 @@ def _merge(args: argparse.Namespace) -> None:
 
     save_merged(open_encoder(args).pair, args.output)
     print(f"{args.output}: the merged model; load it with transformers, or with --base {args.output}.")
+
+
+def _export(args: argparse.Namespace) -> None:
+    from sempa.reading.export import export_sentence_transformers
+
+    export_sentence_transformers(open_encoder(args), args.output, args.variant)
+    print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
 
 
 def _files_of(data: Path, endings: Sequence[str]) -> Iterator[Path]:

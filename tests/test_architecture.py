@@ -24,6 +24,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     # wings: none knows another
     "sempa.reading": ({"config", "errors", "models", "reading", "templates"}, {"numpy", "safetensors", "torch"}),
+    "sempa.reading.export": (
+        {"errors", "models", "reading", "templates"},
+        {"numpy", "sentence_transformers", "torch", "transformers"},
+    ),
     "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "faiss"}),
     "sempa.reading.texts": ({"errors"}, set()),
     "sempa.writing": ({"errors", "models"}, {"torch"}),

@@ -47,14 +47,15 @@ class Encoder:
         self.config = replace(config, postprocess=postprocess.sha256 if postprocess else None)
         self.postprocess = postprocess
         self._template = SentenceTemplate.embedding(config.template)
-        self._limit = min(config.max_length, pair.context_length or config.max_length)
+        self.limit = min(config.max_length, pair.context_length or config.max_length)
+        """Tokens of the longest prompt that is read whole."""
         self._require_fit()
 
     def _require_fit(self) -> None:
         frame, layers = len(self._ids(self._template.render(""))), self.pair.layers
-        if frame >= self._limit:
+        if frame >= self.limit:
             raise InputError(
-                f"A prompt may have {self._limit} tokens, but the template alone takes {frame}: raise max_length or "
+                f"A prompt may have {self.limit} tokens, but the template alone takes {frame}: raise max_length or "
                 f"choose a shorter template."
             )
         if not -layers - 1 <= self.config.layer <= layers:
@@ -135,15 +136,15 @@ class Encoder:
         """Render a tidied sentence; one that is too long loses its end, the prompt around it stays whole."""
         tidy = tidy_sentence(sentence) if self.config.template != "plain" else sentence
         # No token is longer than 64 characters in practice; this keeps a pasted book from being tokenised whole.
-        text = tidy[: self._limit * 64]
+        text = tidy[: self.limit * 64]
         ids = self._ids(self._template.render(text))
         shortened = len(text) < len(tidy)
-        while len(ids) > self._limit:
-            kept = int(len(text) * min(0.95, self._limit / len(ids)))
+        while len(ids) > self.limit:
+            kept = int(len(text) * min(0.95, self.limit / len(ids)))
             text, shortened = text[:kept], True
             ids = self._ids(self._template.render(text))
         if shortened:
-            log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self._limit)
+            log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.limit)
         return ids
 
     def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str) -> list[Rows]:
