@@ -1,18 +1,16 @@
 """`python -m sempa`: embed, similarity, search, index, evaluate, merge and export from the terminal."""
 
 import argparse
-import functools
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sempa.config import DEFAULT_BASE
-from sempa.errors import InputError, SempaError
+from sempa.errors import SempaError
 
 if TYPE_CHECKING:
     from sempa.reading.encoder import Encoder
@@ -50,19 +48,25 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--column", help="the column that holds the text")
     index.set_defaults(run=_index)
 
-    evaluate = commands.add_parser("evaluate", help="measure both models: similarity, or what they know and write")
-    evaluate.add_argument(
-        "what",
-        choices=("sts", "generation", "paraphrase"),
-        help="generation takes its tasks from the package lm_eval, paraphrase its judge from sentence-transformers",
+    evaluate = commands.add_parser(
+        "evaluate", help="measure both models: similarity, search, geometry, key tokens, knowledge, writing"
     )
     evaluate.add_argument(
-        "--data", type=Path, required=True, help="a file or a folder: scored pairs, task files, or sentences (TSV)"
+        "what",
+        choices=("sts", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
+        help="generation, paraphrase and retrieval need `pip install -r requirements-evaluate.txt`",
+    )
+    evaluate.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="sts: scored pairs, a file or a folder; generation: a folder of task files; paraphrase: TSV files with "
+        "sentence1; retrieval: a BEIR folder; geometry: triplets; tokens: sentences, one a line",
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
     evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
-    evaluate.add_argument("--json", type=Path, help="write the result here")
+    evaluate.add_argument("--json", type=Path, help="write the result here; if broken off, the same command goes on")
     evaluate.set_defaults(run=_evaluate)
 
     merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
@@ -182,69 +186,18 @@ def _progress_line() -> Callable[[int, int], None]:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from sempa.evidence.results import write_result
+    from sempa.measure import Measurement, measure
 
-    encoder = open_encoder(args)
-    payload = {"sts": _sts, "generation": _generation, "paraphrase": _paraphrase}[args.what](args, encoder)
-    if args.json:
-        write_result(payload | _circumstances(encoder), args.json)
+    def said(name: str, figures: dict[str, object]) -> None:
+        shown = {key: value for key, value in figures.items() if key != "plane"}
+        print(f"{name:15} {json.dumps(shown)}", flush=True)
 
-
-def _circumstances(encoder: "Encoder") -> dict[str, object]:
-    from sempa.machine import hardware, versions
-
-    return {
-        "recipes": {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants},
-        "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
-        "precision": str(encoder.pair.info.precision),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-        "seed": "0 for the bootstrap; nothing else is drawn",
-    }
-
-
-def _generation(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
-    from sempa.evidence.generation import generation_figures
-    from sempa.evidence.results import generation_payload
-
-    tasks = generation_figures(encoder.pair, args.data, _report, args.limit)
-    for task, figures in tasks.items():
-        print(f"{task:15} {json.dumps(figures)}", flush=True)
-    return generation_payload(tasks, "Tasks of EleutherAI's lm-evaluation-harness")
-
-
-def _paraphrase(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
-    from sempa.evidence.judge import open_judge
-    from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
-    from sempa.evidence.results import generation_payload
-
-    name, judge = open_judge(args.judge)
-    tasks = {}
-    for path in _files_of(args.data, (".tsv",)):
-        sentences = read_sentences(path, args.limit)
-        for measure, figures in paraphrase_figures(encoder.pair, sentences, judge, _report).items():
-            tasks[f"{path.stem}: {measure}"] = figures
-            print(f"{path.stem:15} {measure:10} {json.dumps(figures)}", flush=True)
-    return generation_payload(tasks, f"Greedy paraphrases asked for by template P1; judge {name}")
+    asked = Measurement(args.what, args.data, args.text, args.limit, args.judge)
+    measure(open_encoder(args), asked, args.json, _report, said)
 
 
 def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _sts(args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
-    from sempa.evidence.results import sts_payload
-    from sempa.evidence.sts import read_scored_pairs, sts_figures
-    from sempa.models.source import sha256_of
-
-    readers = {variant: functools.partial(encoder.encode, variant=variant) for variant in encoder.variants}
-    sets = {}
-    for path in _files_of(args.data, (".tsv", ".csv")):
-        pairs = read_scored_pairs(path)
-        sets[path.stem] = sts_figures(readers, pairs) | {"sha256": sha256_of(path)}
-        print(f"{path.stem:12} {json.dumps(sets[path.stem])}", flush=True)
-    return sts_payload(sets, args.text)
 
 
 def _merge(args: argparse.Namespace) -> None:
@@ -259,16 +212,6 @@ def _export(args: argparse.Namespace) -> None:
 
     export_sentence_transformers(open_encoder(args), args.output, args.variant)
     print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
-
-
-def _files_of(data: Path, endings: Sequence[str]) -> Iterator[Path]:
-    named = " or ".join(ending[1:].upper() for ending in endings)
-    if not data.exists():
-        raise InputError(f"{data} does not exist: --data needs a {named} file, or a folder of them.")
-    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
-    if not paths:
-        raise InputError(f"{data} holds no {named} file.")
-    yield from paths
 
 
 def _tables(_: argparse.Namespace) -> None:

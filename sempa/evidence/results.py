@@ -10,8 +10,8 @@ from typing import Any
 
 from sempa.errors import StorageError
 
-STS_KIND, GENERATION_KIND = "sts", "generation"
-EVALUATIONS = (STS_KIND, GENERATION_KIND)
+STS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "paired", "geometry", "tokens"
+EVALUATIONS = (STS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the results of the kinds named."""
 
@@ -65,7 +65,7 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     return head, rows, f"Spearman x100, {reading}" + (", post-processed" if recipe["postprocess"] else "")
 
 
-def _generation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     rows = []
     for task, figures in result["tasks"].items():
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
@@ -103,9 +103,36 @@ def _speed_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
     return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
 
 
+_GEOMETRY = {
+    "uniformity": "uniformity (lower: more spread out)",
+    "alignment": "distance to the entailment (squared)",
+    "distance_to_negative": "distance to the contradiction (squared)",
+    "isotropy": "isotropy (higher: directions used evenly)",
+    "effective_rank": "effective rank",
+    "mean_cosine": "mean cosine of two anchors",
+}
+
+
+def _geometry_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    rows = [[shown, *(f"{found[name]:g}" for found in models.values())] for name, shown in _GEOMETRY.items()]
+    count = next(iter(models.values()))["triplets"]
+    return [f"{count:,} triplets of {result['data']['name']}", *_names(result)], rows, result["measure"]
+
+
+def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    shown = {"gar": "the same word", "gar_stem": "the same stem"}
+    rows = [[words, *(f"{found[name]:.3f}" for found in models.values())] for name, words in shown.items()]
+    count = next(iter(models.values()))["sentences"]
+    return [f"aligned tokens, {count:,} sentences", *_names(result)], rows, result["measure"]
+
+
 _TABLES = {
     STS_KIND: _sts_table,
-    GENERATION_KIND: _generation_table,
+    PAIRED_KIND: _paired_table,
+    GEOMETRY_KIND: _geometry_table,
+    TOKENS_KIND: _tokens_table,
     "memory": _memory_table,
     "train-speed": _speed_table,
 }
@@ -133,21 +160,6 @@ def with_tables(document: str, folder: Path) -> str:
     return MARKED.sub(drawn, document)
 
 
-def sts_payload(sets: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, Any]:
-    """Return an STS evaluation's part of the JSON object; `text` says in words which text was fed."""
-    return {
-        "kind": STS_KIND,
-        "text": text,
-        "measure": "Spearman x100 of cosines, all pairs of a set at once",
-        "sets": dict(sets),
-    }
-
-
-def generation_payload(tasks: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, Any]:
-    """Return a generation evaluation's part of the JSON object; `source` says in words what the tasks are."""
-    return {"kind": GENERATION_KIND, "measure": f"{source}; positive changes are for the better", "tasks": dict(tasks)}
-
-
 def write_result(payload: Mapping[str, Any], path: Path) -> None:
     """Write a result whole, in place of what was there.
 
@@ -160,6 +172,36 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
         aside.replace(path)
     except OSError as error:
         raise StorageError(f"The result could not be written to {path} ({error.strerror or error}).") from error
+
+
+class FinishedParts:
+    """Keep the finished parts of a measurement in a file beside its output, so that it can go on where it stopped."""
+
+    def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
+        """Take up what is kept for `output` if it was begun in just this way; without an output, keep nothing."""
+        self._path = output and output.with_name(output.name + ".parts")
+        self._begun = json.loads(json.dumps(begun, default=str))
+        self._parts: dict[str, dict[str, Any]] = {}
+        if self._path and self._path.is_file():
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            if kept["begun"] == self._begun:
+                self._parts = kept["parts"]
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return a part's figures, None if it is not finished."""
+        return self._parts.get(name)
+
+    def add(self, name: str, figures: dict[str, Any]) -> dict[str, Any]:
+        """Keep a part's figures and return them."""
+        self._parts[name] = figures
+        if self._path:
+            write_result({"begun": self._begun, "parts": self._parts}, self._path)
+        return figures
+
+    def clear(self) -> None:
+        """Forget what is kept."""
+        if self._path:
+            self._path.unlink(missing_ok=True)
 
 
 def read_results(folder: Path, kinds: Sequence[str] = EVALUATIONS) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ from sempa.models.source import Report, locate, log
 from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
+UNEMBEDDED = 256
+"""States whose scores over the whole vocabulary are held at once."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,14 @@ class ModelPair:
                 return states
 
             yield from self.workers.map(read, batches)
+
+    @torch.inference_mode()
+    def likeliest(self, variant: str, states: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return the k largest unembedding scores of (N, D) last-layer states and their token ids, (N, k) both."""
+        with self.using(variant) as model:
+            head = model.get_output_embeddings()
+            scores = [head(part.to(self.device, self.dtype)).float().topk(k) for part in states.split(UNEMBEDDED)]
+        return torch.cat([s.values.cpu() for s in scores]), torch.cat([s.indices.cpu() for s in scores])
 
     def new_cache(self) -> DynamicCache:
         """Return an empty key-value cache for `next_logits`."""

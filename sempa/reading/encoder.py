@@ -105,6 +105,16 @@ class Encoder:
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
         variant = variant or self.best_variant
+        states = self.states(sentences, variant, alone=alone, progress=progress)
+        return _unit(self._processed(states, variant)) if len(states) else states
+
+    def states(
+        self, sentences: Sequence[str], variant: str, *, alone: bool = False, progress: Progress | None = None
+    ) -> Rows:
+        """Return (N, D) float32 states as the decoder gives them: not of unit length, no post-processing.
+
+        Raises: InputError, with the row number, for an empty or non-string sentence.
+        """
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences))]
         out: list[Rows | None] = [None] * len(prompts)
         done = 0
@@ -119,7 +129,27 @@ class Encoder:
                 progress(done, len(prompts))
         if not prompts:
             return np.zeros((0, self.width), dtype=np.float32)
-        return _unit(self._processed(np.stack([row for row in out if row is not None]), variant))
+        return np.stack([row for row in out if row is not None])
+
+    def aligned_tokens(self, sentences: Sequence[str], variant: str, k: int) -> list[list[tuple[str, float]]]:
+        """Return, for each sentence, the k vocabulary items the model would most likely say at the state it is read at.
+
+        Each is (text, unembedding score), best first. Raises: InputError where another layer or the mean is read.
+        """
+        if self.config.layer not in (-1, self.pair.layers) or self.config.pooling != "last":
+            raise InputError("Aligned tokens are those of the last token's state after the last layer.")
+        scores, ids = self.pair.likeliest(variant, torch.from_numpy(self.states(sentences, variant)), k)
+        texts = [self.pair.tokenizer.convert_ids_to_tokens(row) for row in ids.tolist()]
+        decode = self.pair.tokenizer.convert_tokens_to_string
+        return [
+            [(decode([token]), float(score)) for token, score in zip(row, values, strict=True)]
+            for row, values in zip(texts, scores.tolist(), strict=True)
+        ]
+
+    def own_tokens(self, sentence: str) -> list[str]:
+        """Return a sentence's tokens as texts, special ones left out."""
+        ids = self.pair.tokenizer(tidy_sentence(sentence), add_special_tokens=False).input_ids
+        return [self.pair.tokenizer.decode([token]) for token in ids]
 
     @property
     def width(self) -> int:

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from sempa.evidence.results import (
-    generation_payload,
+    FinishedParts,
     mean_score,
     measured_models,
     read_results,
     result_table,
-    sts_payload,
     with_tables,
     write_result,
 )
@@ -38,12 +37,16 @@ TASKS = {
 }
 
 
+STS = {"kind": "sts", "text": "raw", "sets": SETS}
+PAIRED = {"kind": "paired", "measure": "Sums", "tasks": TASKS}
+
+
 def _result(payload: dict[str, Any], **recipes: Any) -> dict[str, Any]:
     return {**payload, "recipes": recipes or {"base": BASE, "sempa": TUNED}, **ABOUT}
 
 
 def test_sts_shows_both_models_the_change_and_the_mean_without_dev() -> None:
-    table = result_table(_result(sts_payload(SETS, "raw")))
+    table = result_table(_result(STS))
     assert table.head == ["raw", "base", "mine", "change (95 % interval)"]
     assert table.rows == [
         ["sts-test", "60.00", "62.50", "+2.50 (+1.00 to +4.00)"],
@@ -54,12 +57,12 @@ def test_sts_shows_both_models_the_change_and_the_mean_without_dev() -> None:
 
 
 def test_generation_shows_items_change_interval_and_test() -> None:
-    table = result_table(_result(generation_payload(TASKS, "Sums")))
+    table = result_table(_result(PAIRED))
     assert table.head == ["task", "items", "base", "mine", "better by (95 % interval)", "p"]
     assert table.rows == [["sums, accuracy %", "1,234", "20.00", "21.25", "+1.25 (-1.00 to +3.50)", "0.043"]]
 
 
-@pytest.mark.parametrize("payload", [sts_payload(SETS, "raw"), generation_payload(TASKS, "Sums")])
+@pytest.mark.parametrize("payload", [STS, PAIRED])
 def test_one_model_alone_shows_no_change(payload: dict[str, Any]) -> None:
     kind = "sets" if "sets" in payload else "tasks"
     alone = {
@@ -72,8 +75,31 @@ def test_one_model_alone_shows_no_change(payload: dict[str, Any]) -> None:
 
 
 def test_a_post_processed_reading_says_so() -> None:
-    table = result_table(_result(sts_payload(SETS, "raw"), base={**BASE, "postprocess": "abc"}))
+    table = result_table(_result(STS, base={**BASE, "postprocess": "abc"}))
     assert "post-processed" in table.about
+
+
+def test_geometry_and_tokens_show_each_model_s_figures() -> None:
+    found = dict.fromkeys(("uniformity", "alignment", "distance_to_negative", "isotropy", "mean_cosine"), 0.25)
+    models = {"base": {**found, "triplets": 1000, "effective_rank": 12.5}, "sempa": {**found, "effective_rank": 40.0}}
+    geometry = {"kind": "geometry", "measure": "Rows", "models": models, "data": {"name": "nli.csv"}}
+    table = result_table(_result(geometry))
+    assert table.head == ["1,000 triplets of nli.csv", "base", "mine"]
+    assert ["effective rank", "12.5", "40"] in table.rows
+    ratios = {"base": {"sentences": 9, "gar": 0.1234, "gar_stem": 0.2}, "sempa": {"gar": 0.3, "gar_stem": 0.4}}
+    table = result_table(_result({"kind": "tokens", "measure": "Share", "models": ratios}))
+    assert table.rows == [["the same word", "0.123", "0.300"], ["the same stem", "0.200", "0.400"]]
+
+
+def test_finished_parts_are_taken_up_by_the_same_measurement_alone(tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    kept = FinishedParts(out, {"data": Path("x"), "limit": 3})
+    assert kept.add("one", {"f": 1}) == {"f": 1}
+    assert FinishedParts(out, {"data": Path("x"), "limit": 3}).get("one") == {"f": 1}
+    assert FinishedParts(out, {"data": Path("x"), "limit": 4}).get("one") is None
+    assert FinishedParts(None, {"data": Path("x"), "limit": 3}).add("two", {}) == {}
+    kept.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_development_sets_have_a_mean_too() -> None:
@@ -86,18 +112,16 @@ def test_models_are_told_by_name_and_hash() -> None:
 
 
 def test_a_folder_s_tables_go_between_the_marks(tmp_path: Path) -> None:
-    write_result(_result(generation_payload(TASKS, "Sums")), tmp_path / "a.json")
-    write_result(_result(sts_payload(SETS, "raw")), tmp_path / "b.json")
+    write_result(_result(PAIRED), tmp_path / "a.json")
+    write_result(_result(STS), tmp_path / "b.json")
     (tmp_path / "speed.json").write_text('{"kind": "speed"}')
-    assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "generation"]
-    document = (
-        "before<!-- results: sts, generation -->\nold<!-- /results -->after <!-- results: sts -->\n<!-- /results -->"
-    )
+    assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "paired"]
+    document = "before<!-- results: sts, paired -->\nold<!-- /results -->after <!-- results: sts -->\n<!-- /results -->"
     drawn = with_tables(document, tmp_path)
     tables = "\n\n".join(result_table(result).markdown for result in read_results(tmp_path))
     sts = result_table(read_results(tmp_path)[0]).markdown
     assert drawn == (
-        f"before<!-- results: sts, generation -->\n{tables}\n<!-- /results -->after "
+        f"before<!-- results: sts, paired -->\n{tables}\n<!-- /results -->after "
         f"<!-- results: sts -->\n{sts}\n<!-- /results -->"
     )
     assert "| sts-test | 60.00 | 62.50 | +2.50 (+1.00 to +4.00) |" in drawn

@@ -1,0 +1,106 @@
+"""Finding relevant texts: BEIR folders, measured by trec_eval's own code."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.errors import InputError
+from sempa.evidence.paired import Measure, paired_figures, paired_t, percent
+
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+DEPTH = 100
+"""Texts ranked for each query."""
+QUERIES_AT_ONCE = 500
+
+MEASURES = {"ndcg_cut_10": "nDCG@10", "recall_10": "recall@10", "recall_100": "recall@100", "recip_rank": "MRR"}
+"""trec_eval's names, and ours; MRR is over the first DEPTH ranks."""
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Hold texts and queries by id, and for each query the texts that are relevant to it, with their grade."""
+
+    name: str
+    texts: Mapping[str, str]
+    queries: Mapping[str, str]
+    relevant: Mapping[str, Mapping[str, int]]
+
+
+def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> RetrievalSet:
+    """Read corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; with a limit, every n-th judged query and all texts.
+
+    Raises: InputError, naming the file, if one is missing or not of that form.
+    """
+    texts = {row["_id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in _lines(folder / "corpus.jsonl")}
+    queries = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
+    relevant: dict[str, dict[str, int]] = {}
+    path = folder / "qrels" / f"{split}.tsv"
+    for row in csv.DictReader(_text(path).splitlines(), delimiter="\t"):
+        try:
+            relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is not a table of query-id, corpus-id and score ({error}).") from None
+    judged = [query for query in queries if query in relevant]
+    if not judged:
+        raise InputError(f"{path} judges none of the queries.")
+    kept = judged[:: max(1, -(-len(judged) // limit)) if limit else 1]
+    return RetrievalSet(folder.name, texts, {q: queries[q] for q in kept}, {q: relevant[q] for q in kept})
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        rows = [json.loads(line) for line in _text(path).splitlines() if line.strip()]
+        return [{"_id": row["_id"], "text": row["text"], "title": row.get("title", "")} for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not lines of objects with _id and text ({error}).") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): --data needs a folder in BEIR's layout.") from None
+
+
+def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict[str, dict[str, Any]]:
+    """Return each measure's figures (x100) by variant, over the queries, by cosine over all texts.
+
+    A text with the query's own id is no hit, as in BEIR. Raises: InputError if pytrec_eval is not installed.
+    """
+    try:
+        import pytrec_eval
+    except ImportError:
+        raise InputError("Measuring retrieval needs trec_eval: pip install pytrec-eval-terrier.") from None
+    evaluator = pytrec_eval.RelevanceEvaluator(data.relevant, {"ndcg_cut.10", "recall.10,100", "recip_rank"})
+    by_query = {name: evaluator.evaluate(ranked(encode, data)) for name, encode in readers.items()}
+    return {
+        shown: paired_figures(
+            {name: np.array([found[query][measure] for query in data.queries]) for name, found in by_query.items()},
+            Measure(f"{shown} (x100)", percent, paired_t),
+        )
+        for measure, shown in MEASURES.items()
+    }
+
+
+def ranked(encode: Encode, data: RetrievalSet) -> dict[str, dict[str, float]]:
+    """Return, for each query, its DEPTH nearest texts by id with their cosines; encode gives unit rows."""
+    ids = list(data.texts)
+    rows = encode(list(data.texts.values()))
+    queries = encode(list(data.queries.values()))
+    names = list(data.queries)
+    found = {}
+    for start in range(0, len(names), QUERIES_AT_ONCE):
+        cosines = queries[start : start + QUERIES_AT_ONCE] @ rows.T
+        depth = min(DEPTH + 1, len(ids))
+        nearest = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
+        for name, places, values in zip(names[start:], nearest, cosines, strict=False):
+            order = places[np.argsort(-values[places], kind="stable")]
+            hits = [(ids[place], float(values[place])) for place in order if ids[place] != name]
+            found[name] = dict(hits[:DEPTH])
+    return found

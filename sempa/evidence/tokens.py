@@ -1,0 +1,89 @@
+"""The words of the vocabulary an embedding points at, and how many of them are the sentence's own.
+
+Source: Chen et al. 2026 (aligned tokens, GAR), after Nie et al. 2025.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import snowballstemmer
+
+from sempa.errors import InputError
+
+TOP = 10
+"""Aligned tokens of a sentence that are looked at."""
+
+EXACT, STEM, OTHER = "exact", "stem", "other"
+
+Aligned = Callable[[Sequence[str]], list[list[tuple[str, float]]]]
+"""Returns, for each of N sentences, the TOP vocabulary items with the largest unembedding scores, best first."""
+Split = Callable[[str], list[str]]
+"""Returns a sentence's own tokens as texts."""
+
+
+@dataclass(frozen=True)
+class KeyToken:
+    """Hold one aligned token, its score, and how it is related to the sentence: exact, stem or other."""
+
+    text: str
+    score: float
+    match: str
+
+
+def key_tokens(sentence: str, aligned: Aligned, split: Split) -> list[KeyToken]:
+    """Return a sentence's aligned tokens, best first, each compared with the sentence's own."""
+    own = _words(split(sentence))
+    stems = _stems(own)
+    (found,) = aligned([sentence])
+    return [KeyToken(text.strip(), score, _match(_word(text), own, stems)) for text, score in found]
+
+
+def _match(word: str, own: set[str], stems: set[str]) -> str:
+    if word in own:
+        return EXACT
+    return STEM if word and _stems([word]) & stems else OTHER
+
+
+def aligned_ratio(
+    sentences: Sequence[str], aligned: Aligned, split: Split, report: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Return GAR, in 0..1, over N sentences: of all the tokens in them, the share some sentence's own embedding names.
+
+    GAR = |union of (top10_i and tokens_i)| / |union of tokens_i|. Tokens are compared as words (`gar`: without the
+    space before, case folded, since a byte-level vocabulary has several items for one word) and by stem (`gar_stem`).
+    `report` hears how many sentences are done.
+    Raises: InputError without a sentence.
+    """
+    if not sentences:
+        raise InputError("The ratio of aligned tokens needs at least one sentence.")
+    every: dict[str, set[str]] = {"gar": set(), "gar_stem": set()}
+    named: dict[str, set[str]] = {"gar": set(), "gar_stem": set()}
+    for start in range(0, len(sentences), CHUNK):
+        chunk = sentences[start : start + CHUNK]
+        for sentence, found in zip(chunk, aligned(chunk), strict=True):
+            own, top = _words(split(sentence)), _words(text for text, _ in found)
+            for name, mine, theirs in (("gar", own, top), ("gar_stem", _stems(own), _stems(top))):
+                every[name] |= mine
+                named[name] |= mine & theirs
+        report(start + len(chunk))
+    ratios = {name: round(len(named[name]) / max(1, len(tokens)), 4) for name, tokens in every.items()}
+    return {"sentences": len(sentences), **ratios}
+
+
+CHUNK = 512
+"""Sentences read at once."""
+
+_stemmer = snowballstemmer.stemmer("english")
+
+
+def _word(token: str) -> str:
+    return token.strip().casefold()
+
+
+def _words(tokens: Iterable[str]) -> set[str]:
+    return {word for token in tokens if (word := _word(token))}
+
+
+def _stems(words: Iterable[str]) -> set[str]:
+    return {_stemmer.stemWord(word) for word in words}

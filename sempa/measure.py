@@ -1,0 +1,241 @@
+"""One measurement of both models, part by part: what the faces share of evidence; what is done is not done again."""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sempa.errors import InputError
+from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND, FinishedParts, write_result
+from sempa.learning.preferences import read_triplets
+from sempa.machine import hardware, versions
+from sempa.reading.encoder import Encoder
+
+Figures = dict[str, Any]
+Part = tuple[str, Callable[[], Figures]]
+"""A name, and what computes its figures."""
+
+DRAWN = 100
+"""Triplets whose place in the plane is kept for a picture."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
+
+    `limit` measures about so many items of each part (sts is always whole); `judge` names the encoder that judges
+    paraphrases, None for all-MiniLM-L6-v2.
+    """
+
+    what: str
+    data: Path
+    text: str = "as the files give it"
+    limit: int | None = None
+    judge: str | None = None
+
+
+def measure(
+    encoder: Encoder,
+    asked: Measurement,
+    output: Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+    said: Callable[[str, Figures], None] = lambda _, __: None,
+) -> Figures:
+    """Measure both variants and return the result, written to `output` if given.
+
+    `report` hears what is under way, `said` each part's figures once they are there. With an output, finished parts are
+    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped.
+    Raises: InputError for data that is not there or not of the form wanted, or a package that is missing; StorageError.
+    """
+    if asked.what not in KINDS:
+        raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
+    kind, parts = KINDS[asked.what]
+    recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
+    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes}
+    kept = FinishedParts(output, begun)
+    figures = {}
+    for name, compute in parts(encoder, asked, report):
+        figures[name] = kept.get(name) or kept.add(name, compute())
+        said(name, figures[name])
+    result = {
+        "kind": kind,
+        "what": asked.what,
+        "text": asked.text,
+        "measure": MEASURED[asked.what],
+        **_SHAPES[kind](figures),
+        "limit": asked.limit,
+        "data": {"name": asked.data.name, "sha256": begun["data"]},
+        "recipes": recipes,
+        "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
+        "precision": str(encoder.pair.info.precision),
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": "0 for the bootstrap; nothing else is drawn",
+    }
+    if output is not None:
+        write_result(result, output)
+        kept.clear()
+    return result
+
+
+def _readers(encoder: Encoder, report: Callable[[str], None]) -> dict[str, Callable[[Sequence[str]], Any]]:
+    def progress(variant: str, done: int, total: int) -> None:
+        if total > 2_000:
+            report(f"{variant}: {done:,} of {total:,} sentences read")
+
+    return {
+        variant: functools.partial(encoder.encode, variant=variant, progress=functools.partial(progress, variant))
+        for variant in encoder.variants
+    }
+
+
+def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.sts import read_scored_pairs, sts_figures
+    from sempa.models.source import sha256_of
+
+    for path in _files_of(asked.data, (".tsv", ".csv")):
+
+        def compute(path: Path = path) -> Figures:
+            return sts_figures(_readers(encoder, report), read_scored_pairs(path)) | {"sha256": sha256_of(path)}
+
+        yield path.stem, compute
+
+
+def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.generation import TASKS, generation_figures
+
+    for task in TASKS:
+
+        def compute(task: str = task) -> Figures:
+            return generation_figures(encoder.pair, asked.data, report, asked.limit, [task])
+
+        yield task, compute
+
+
+def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.judge import open_judge
+    from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
+
+    judge = functools.cache(functools.partial(open_judge, asked.judge))
+    for path in _files_of(asked.data, (".tsv",)):
+
+        def compute(path: Path = path) -> Figures:
+            found = paraphrase_figures(encoder.pair, read_sentences(path, asked.limit), judge(), report)
+            return {f"{path.stem}, {name}": figures for name, figures in found.items()}
+
+        yield path.stem, compute
+
+
+def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.retrieval import read_beir, retrieval_figures
+
+    def compute() -> Figures:
+        data = read_beir(asked.data, limit=asked.limit)
+        report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
+        found = retrieval_figures(_readers(encoder, report), data)
+        return {f"{data.name}, {name}": figures for name, figures in found.items()}
+
+    yield asked.data.name, compute
+
+
+def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    import numpy as np
+
+    from sempa.evidence.geometry import geometry_figures, plane
+
+    triplets, _ = read_triplets(asked.data)
+    kept = triplets[:: max(1, -(-len(triplets) // asked.limit)) if asked.limit else 1]
+    columns = {
+        "anchor": [triplet.anchor for triplet in kept],
+        "positive": [triplet.entailment for triplet in kept],
+        "negative": [triplet.contradiction for triplet in kept],
+    }
+    for variant, read in _readers(encoder, report).items():
+
+        def compute(variant: str = variant, read: Callable[[Sequence[str]], Any] = read) -> Figures:
+            report(f"{variant}: {len(kept):,} triplets.")
+            rows = {name: read(sentences) for name, sentences in columns.items()}
+            points, shares = plane(np.concatenate([values[:DRAWN] for values in rows.values()]))
+            drawn = np.split(points.round(4), len(rows))
+            return {
+                "triplets": len(kept),
+                **geometry_figures({variant: rows})[variant],
+                "plane": {name: place.tolist() for name, place in zip(rows, drawn, strict=True)},
+                "plane_variance": [round(share, 4) for share in shares],
+            }
+
+        yield variant, compute
+
+
+def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.tokens import TOP, aligned_ratio
+
+    lines = [line.strip() for line in asked.data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for variant in encoder.variants:
+
+        def compute(variant: str = variant) -> Figures:
+            def aligned(sentences: Sequence[str]) -> list[list[tuple[str, float]]]:
+                return encoder.aligned_tokens(sentences, variant, TOP)
+
+            sentences = lines[: asked.limit]
+            say = functools.partial(_say_share, report, variant, len(sentences))
+            return aligned_ratio(sentences, aligned, encoder.own_tokens, say)
+
+        yield variant, compute
+
+
+def _say_share(report: Callable[[str], None], variant: str, total: int, done: int) -> None:
+    report(f"{variant}: {done:,} of {total:,} sentences read")
+
+
+KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None]], Iterator[Part]]]] = {
+    "sts": (STS_KIND, _sts),
+    "generation": (PAIRED_KIND, _generation),
+    "paraphrase": (PAIRED_KIND, _paraphrase),
+    "retrieval": (PAIRED_KIND, _retrieval),
+    "geometry": (GEOMETRY_KIND, _geometry),
+    "tokens": (TOKENS_KIND, _tokens),
+}
+"""What can be measured: the kind of its result, and its parts."""
+MEASURED = {
+    "sts": "Spearman x100 of cosines, all pairs of a set at once",
+    "generation": "Tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
+    "paraphrase": "Greedy paraphrases asked for by template P1; positive changes are for the better",
+    "retrieval": "Cosine over all texts, measured by trec_eval; positive changes are for the better",
+    "geometry": "Unit rows of NLI anchors, their entailments and contradictions",
+    "tokens": "Share of the sentences' words that are among the ten tokens their own embeddings point at",
+}
+_SHAPES: dict[str, Callable[[dict[str, Figures]], Figures]] = {
+    STS_KIND: lambda figures: {"sets": figures},
+    PAIRED_KIND: lambda figures: {"tasks": {name: found for part in figures.values() for name, found in part.items()}},
+    GEOMETRY_KIND: lambda figures: {"models": figures},
+    TOKENS_KIND: lambda figures: {"models": figures},
+}
+
+
+def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
+    named = " or ".join(ending[1:].upper() for ending in endings)
+    if not data.exists():
+        raise InputError(f"{data} does not exist: --data needs a {named} file, or a folder of them.")
+    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
+    if not paths:
+        raise InputError(f"{data} holds no {named} file.")
+    return paths
+
+
+def _fingerprint(data: Path) -> str:
+    """Return a SHA-256 over the data's files: their names in order and their bytes."""
+    if not data.exists():
+        raise InputError(f"{data} does not exist: check --data.")
+    digest = hashlib.sha256()
+    for path in [data] if data.is_file() else sorted(p for p in data.rglob("*") if p.is_file()):
+        digest.update(json.dumps(path.name).encode())
+        with path.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""Aligned tokens by hand, with a vocabulary of a few words."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from sempa.errors import InputError
+from sempa.evidence import tokens
+from sempa.evidence.tokens import KeyToken, aligned_ratio, key_tokens
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+
+ALIGNED = {
+    "The dogs ran home.": [("Dog", 9.0), (" ran", 8.0), ("cat", 7.0)],
+    "A cat sat.": [("cat", 5.0), ("sitting", 4.0), ("", 3.0)],
+}
+
+
+def _aligned(sentences: Sequence[str]) -> list[list[tuple[str, float]]]:
+    return [ALIGNED[sentence] for sentence in sentences]
+
+
+def _split(sentence: str) -> list[str]:
+    return [f" {word}" for word in sentence.removesuffix(".").split()]
+
+
+def test_each_token_is_compared_with_the_sentence_s_own() -> None:
+    assert key_tokens("The dogs ran home.", _aligned, _split) == [
+        KeyToken("Dog", 9.0, "stem"),
+        KeyToken("ran", 8.0, "exact"),
+        KeyToken("cat", 7.0, "other"),
+    ]
+    assert [token.match for token in key_tokens("A cat sat.", _aligned, _split)] == ["exact", "other", "other"]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 512])
+def test_the_ratio_by_hand(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """Seven words in all; "ran" and "cat" are named by their own sentence, by stem "dog" too.
+
+    That the first sentence's embedding names "cat", a word of the second alone, counts for nothing.
+    """
+    monkeypatch.setattr(tokens, "CHUNK", chunk)
+    heard: list[int] = []
+    found = aligned_ratio(list(ALIGNED), _aligned, _split, heard.append)
+    assert found == {"sentences": 2, "gar": round(2 / 7, 4), "gar_stem": round(3 / 7, 4)}
+    assert heard[-1] == 2
+
+
+def test_without_a_sentence_there_is_no_ratio() -> None:
+    with pytest.raises(InputError, match="at least one sentence"):
+        aligned_ratio([], _aligned, _split)
+
+
+@pytest.mark.parametrize("variant", ["base", "sempa"])
+def test_an_encoder_s_tokens_are_what_its_model_would_say_next(tuned_pair: ModelPair, variant: str) -> None:
+    encoder = Encoder(tuned_pair)
+    sentences = ["A cat sat.", "Rain!", "x"]
+    found = encoder.aligned_tokens(sentences, variant, 4)
+    for sentence, top in zip(sentences, found, strict=True):
+        text = f'This sentence : "{sentence if sentence[-1] == "." else sentence + "."}" means in one word:"'
+        ids = torch.tensor([tuned_pair.tokenizer(text).input_ids])
+        with tuned_pair.using(variant) as model, torch.no_grad():
+            expected = model(ids).logits[0, -1].topk(4)
+        assert [score for _, score in top] == pytest.approx(expected.values.tolist(), abs=1e-4)
+        assert [text for text, _ in top] == [
+            tuned_pair.tokenizer.decode([token]) for token in expected.indices.tolist()
+        ]
+
+
+def test_other_states_than_the_last_token_s_name_no_tokens(tuned_pair: ModelPair) -> None:
+    from sempa.config import EncoderConfig
+
+    with pytest.raises(InputError, match="last token's state"):
+        Encoder(tuned_pair, EncoderConfig(layer=-2)).aligned_tokens(["a"], "base", 3)

@@ -1,0 +1,134 @@
+"""Measurements from data to result: every kind on the tiny pair, taken up where they broke off, mistakes told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sempa.errors import InputError
+from sempa.evidence.geometry import uniformity
+from sempa.evidence.results import measured_models, read_results, result_table
+from sempa.measure import KINDS, Measurement, measure
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+
+SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
+
+
+@pytest.fixture
+def encoder(tuned_pair: ModelPair) -> Encoder:
+    return Encoder(tuned_pair)
+
+
+def _scored(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    pairs = [f"{(3 * i + j) % 5}\t{a}\t{b}" for i, a in enumerate(SENTENCES) for j, b in enumerate(SENTENCES) if i < j]
+    for name in names:
+        (folder / f"{name}.tsv").write_text("\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n")
+    return folder
+
+
+def _triplets(path: Path) -> Path:
+    rows = [f"{a},{b},{c}" for a, b, c in zip(SENTENCES, SENTENCES[1:], SENTENCES[2:], strict=False)]
+    path.write_text("\n".join(["sent0,sent1,hard_neg", *rows]) + "\n")
+    return path
+
+
+def _beir(folder: Path) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    texts = [json.dumps({"_id": f"t{i}", "text": text}) for i, text in enumerate(SENTENCES)]
+    (folder / "corpus.jsonl").write_text("\n".join(texts))
+    rows = ["query-id\tcorpus-id\tscore", *(f"q{i}\tt{(i + 1) % 9}\t1" for i in range(9))]
+    (folder / "queries.jsonl").write_text(
+        "\n".join(json.dumps({"_id": f"q{i}", "text": text}) for i, text in enumerate(SENTENCES))
+    )
+    (folder / "qrels" / "test.tsv").write_text("\n".join(rows))
+    return folder
+
+
+def _lines(path: Path) -> Path:
+    path.write_text("\n".join(SENTENCES))
+    return path
+
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "sts": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
+    "retrieval": lambda folder: _beir(folder / "beir"),
+    "geometry": lambda folder: _triplets(folder / "nli.csv"),
+    "tokens": lambda folder: _lines(folder / "wiki.txt"),
+}
+
+
+@pytest.mark.parametrize("what", list(MAKE))
+def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, what: str) -> None:
+    if what == "retrieval":
+        pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
+    out = tmp_path / "results" / "out.json"
+    heard: list[str] = []
+    result = measure(encoder, Measurement(what, MAKE[what](tmp_path)), out, said=lambda name, _: heard.append(name))
+    (read,) = read_results(out.parent)
+    assert read == json.loads(json.dumps(result))
+    assert measured_models(read) == (encoder.pair.info.name, encoder.recipe("sempa").adapter)
+    assert heard
+    table = result_table(read)
+    assert all(len(row) <= len(table.head) for row in table.rows)
+    assert [path.name for path in out.parent.iterdir()] == ["out.json"]
+
+
+def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path) -> None:
+    result = measure(encoder, Measurement("geometry", _triplets(tmp_path / "nli.csv"), limit=4))
+    for variant, found in result["models"].items():
+        anchors = encoder.encode(SENTENCES[:7:2], variant)
+        assert found["triplets"] == 4
+        assert found["uniformity"] == pytest.approx(uniformity(anchors), abs=1e-3)
+        assert np.array(found["plane"]["negative"]).shape == (4, 2)
+        assert 0 < found["plane_variance"][1] <= found["plane_variance"][0] <= 1
+
+
+def test_a_measurement_that_broke_off_does_not_do_again_what_is_done(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _scored(tmp_path / "sets", "a", "b", "c")
+    read: list[int] = []
+    encode = encoder.encode
+
+    def counted(sentences: list[str], *args: Any, **options: Any) -> Any:
+        read.append(len(sentences))
+        if len(read) == 5:
+            raise KeyboardInterrupt
+        return encode(sentences, *args, **options)
+
+    monkeypatch.setattr(encoder, "encode", counted)
+    out = tmp_path / "out.json"
+    with pytest.raises(KeyboardInterrupt):
+        measure(encoder, Measurement("sts", data), out)
+    assert not out.exists()
+    again = measure(encoder, Measurement("sts", data), out)
+    assert len(read) == 5 + 2  # two sets were whole, two models each; the third was begun
+    monkeypatch.undo()
+    assert again["sets"] == measure(encoder, Measurement("sts", data))["sets"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "sets"]
+
+
+def test_parts_of_other_data_are_not_taken_up(encoder: Encoder, tmp_path: Path) -> None:
+    data = _scored(tmp_path / "sets", "a")
+    out = tmp_path / "out.json"
+    parts = out.with_name("out.json.parts")
+    measure(encoder, Measurement("sts", data), out)
+    parts.write_text(json.dumps({"begun": {"what": "sts"}, "parts": {"a": {"pairs": 0}}}))
+    assert measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"] == 36
+    assert not parts.exists()
+
+
+@pytest.mark.parametrize("what", list(KINDS))
+def test_data_that_is_not_there_is_one_sentence(encoder: Encoder, tmp_path: Path, what: str) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        measure(encoder, Measurement(what, tmp_path / "absent"))
+
+
+def test_what_cannot_be_measured_is_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, generation"):
+        measure(encoder, Measurement("luck", tmp_path))
