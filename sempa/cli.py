@@ -53,15 +53,15 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument(
         "what",
-        choices=("sts", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
-        help="generation, paraphrase and retrieval need `pip install -r requirements-evaluate.txt`",
+        choices=("sts", "peers", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
+        help="all but sts, geometry and tokens need `pip install -r requirements-evaluate.txt`",
     )
     evaluate.add_argument(
         "--data",
         type=Path,
         required=True,
-        help="sts: scored pairs, a file or a folder; generation: a folder of task files; paraphrase: TSV files with "
-        "sentence1; retrieval: a BEIR folder; geometry: triplets; tokens: sentences, one a line",
+        help="sts and peers: scored pairs, a file or a folder; generation: a folder of task files; paraphrase: TSV "
+        "files with sentence1; retrieval: a BEIR folder; geometry: triplets; tokens: sentences, one a line",
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
     evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")

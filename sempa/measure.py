@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from sempa.errors import InputError
-from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND, FinishedParts, write_result
+from sempa.evidence.results import (
+    GEOMETRY_KIND,
+    PAIRED_KIND,
+    PEERS_KIND,
+    STS_KIND,
+    TOKENS_KIND,
+    FinishedParts,
+    write_result,
+)
 from sempa.learning.preferences import read_triplets
 from sempa.machine import hardware, versions
 from sempa.reading.encoder import Encoder
@@ -106,6 +114,20 @@ def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) ->
         yield path.stem, compute
 
 
+def _peers(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.sts import read_scored_pairs, sts_spearman
+    from sempa.peers import peers
+
+    paths = _files_of(asked.data, (".tsv", ".csv"))
+    for name, prepare in peers(encoder).items():
+
+        def compute(prepare: Callable[[], Any] = prepare) -> Figures:
+            encode = prepare()
+            return {path.stem: round(sts_spearman(encode, read_scored_pairs(path)), 2) for path in paths}
+
+        yield name, compute
+
+
 def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
     from sempa.evidence.generation import TASKS, generation_figures
 
@@ -195,6 +217,7 @@ def _say_share(report: Callable[[str], None], variant: str, total: int, done: in
 
 KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None]], Iterator[Part]]]] = {
     "sts": (STS_KIND, _sts),
+    "peers": (PEERS_KIND, _peers),
     "generation": (PAIRED_KIND, _generation),
     "paraphrase": (PAIRED_KIND, _paraphrase),
     "retrieval": (PAIRED_KIND, _retrieval),
@@ -204,6 +227,7 @@ KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None
 """What can be measured: the kind of its result, and its parts."""
 MEASURED = {
     "sts": "Spearman x100 of cosines, all pairs of a set at once",
+    "peers": "Spearman x100 of cosines, all pairs of a set at once, no post-processing",
     "generation": "Tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
     "paraphrase": "Greedy paraphrases asked for by template P1; positive changes are for the better",
     "retrieval": "Cosine over all texts, measured by trec_eval; positive changes are for the better",
@@ -212,6 +236,7 @@ MEASURED = {
 }
 _SHAPES: dict[str, Callable[[dict[str, Figures]], Figures]] = {
     STS_KIND: lambda figures: {"sets": figures},
+    PEERS_KIND: lambda figures: {"ways": figures},
     PAIRED_KIND: lambda figures: {"tasks": {name: found for part in figures.values() for name, found in part.items()}},
     GEOMETRY_KIND: lambda figures: {"models": figures},
     TOKENS_KIND: lambda figures: {"models": figures},

@@ -50,7 +50,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
     "sempa.studio": ({"errors", "evidence", "models", "reading", "shelf", "templates", "writing"}, {"numpy"}),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
-    "sempa.measure": ({"errors", "evidence", "learning.preferences", "machine", "models", "reading"}, {"numpy"}),
+    "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy", "torch"}),
+    "sempa.measure": (
+        {"errors", "evidence", "learning.preferences", "machine", "models", "peers", "reading"},
+        {"numpy"},
+    ),
     "sempa.cli": ({"config", "errors", "evidence", "measure", "models", "reading", "studio"}, set()),
     "sempa.__main__": ({"cli"}, set()),
     "sempa.ui": (

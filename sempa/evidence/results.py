@@ -10,8 +10,8 @@ from typing import Any
 
 from sempa.errors import StorageError
 
-STS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "paired", "geometry", "tokens"
-EVALUATIONS = (STS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
+STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "peers", "paired", "geometry", "tokens"
+EVALUATIONS = (STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the results of the kinds named."""
 
@@ -63,6 +63,17 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     recipe = result["recipes"]["base"]
     reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
     return head, rows, f"Spearman x100, {reading}" + (", post-processed" if recipe["postprocess"] else "")
+
+
+def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets = list(next(iter(result["ways"].values())))
+    tests = [name for name in sets if not name.endswith(("dev", "train"))] or sets
+    means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    rows = [
+        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()
+    ]
+    rows.sort(key=lambda row: means[row[0]])
+    return [result["text"], *sets, "mean without dev"], rows, result["measure"]
 
 
 def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -130,6 +141,7 @@ def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 _TABLES = {
     STS_KIND: _sts_table,
+    PEERS_KIND: _peers_table,
     PAIRED_KIND: _paired_table,
     GEOMETRY_KIND: _geometry_table,
     TOKENS_KIND: _tokens_table,

@@ -1,0 +1,83 @@
+"""Other ways to get sentence embeddings, read in the same run on the same data as the two models."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sempa.config import EncoderConfig
+from sempa.evidence.judge import open_judge
+from sempa.models.packing import pack
+from sempa.models.pair import BASE, SEMPA
+from sempa.models.prompts import padding_id
+from sempa.reading.encoder import BATCH_TOKENS, Encoder
+
+Rows = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Rows]
+
+ONE_EXAMPLE = (
+    'This sentence : "Two riders race their horses along the beach." means in one word:"Riding".'
+    'This sentence : "{sentence}" means in one word:"'
+)
+"""An example of our own in front, after Jiang et al. 2023."""
+
+_READINGS = {
+    "mean pooling": {"template": "plain", "pooling": "mean"},
+    "last token, no prompt": {"template": "plain"},
+    "PromptEOL": {"template": "prompteol"},
+    "PromptEOL, one example": {"template": ONE_EXAMPLE},
+    "Pretended CoT": {"template": "cot"},
+    "Knowledge": {"template": "knowledge"},
+}
+ECHO = "Rewrite the sentence: {sentence}, rewritten sentence: "
+
+
+def peers(encoder: Encoder) -> dict[str, Callable[[], Encode]]:
+    """Return each way by name as something that gets it ready and returns its reading of N sentences, (N, D) units.
+
+    Every reading is of the base model, but for the last: the aligned model under PromptEOL, where there is an adapter.
+    all-MiniLM-L6-v2 is the encoder people would use instead (trained on a billion pairs, it cannot write).
+    Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024.
+    """
+    made: dict[str, Callable[[], Encode]] = {
+        f"base, {name}": functools.partial(_reading, encoder, BASE, **how) for name, how in _READINGS.items()
+    }
+    made["base, Echo"] = lambda: functools.partial(_echo, encoder)
+    if SEMPA in encoder.variants and encoder.pair.adapter:
+        made[f"{encoder.pair.adapter.name}, PromptEOL"] = functools.partial(
+            _reading, encoder, SEMPA, template="prompteol"
+        )
+    made["all-MiniLM-L6-v2"] = open_judge
+    return made
+
+
+def _reading(encoder: Encoder, variant: str, **how: str) -> Encode:
+    config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # the texts of _READINGS are of its str fields
+    return functools.partial(Encoder(encoder.pair, config).encode, variant=variant)
+
+
+def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
+    """Read each sentence said twice: the mean state over its second saying, which has seen the whole first."""
+    pair = encoder.pair
+    rows: list[tuple[list[int], int]] = []
+    for sentence in sentences:
+        first = list(pair.tokenizer(ECHO.replace("{sentence}", sentence)).input_ids)
+        again = list(pair.tokenizer(sentence, add_special_tokens=False).input_ids)
+        rows.append((first + again, len(first)))
+    out = np.empty((len(rows), pair.width), dtype=np.float32)
+    groups = pack([len(ids) for ids, _ in rows], BATCH_TOKENS)
+    batches, pad = [], padding_id(pair.tokenizer)
+    for group in groups:
+        longest = max(len(rows[i][0]) for i in group)
+        padded = torch.tensor([rows[i][0] + [pad] * (longest - len(rows[i][0])) for i in group])
+        mask = torch.tensor([[1] * len(rows[i][0]) + [0] * (longest - len(rows[i][0])) for i in group])
+        batches.append((padded, mask))
+    for group, states in zip(groups, pair.each_hidden_states(BASE, batches), strict=True):
+        for i, row in zip(group, states.float().cpu(), strict=True):
+            ids, start = rows[i]
+            out[i] = row[start : len(ids)].mean(dim=0).numpy()
+    unit: Rows = out / np.linalg.norm(out, axis=1, keepdims=True)
+    return unit
