@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sempa.errors import InputError, RecipeMismatch
-from sempa.evidence.results import ResultTable, measured_models, read_results, result_table
+from sempa.evidence.results import measured_models, read_results
+from sempa.evidence.sts import MeasuredPairs, measured_pairs, read_scored_pairs
+from sempa.evidence.tokens import TOP, KeyToken, key_tokens
 from sempa.models.pair import BASE, ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
@@ -22,6 +26,8 @@ MAX_CHARACTERS = 5_000
 MAX_SENTENCES = 256
 """Most sentences of one request."""
 MAX_HITS = 100
+MAX_PAIRS = 1_000
+"""Most scored pairs a visitor may have measured: a minute on two cores."""
 READ_AT_ONCE = 2_000
 """Most texts that are read while a visitor waits: a minute or two on two cores."""
 
@@ -184,15 +190,44 @@ class Studio:
         _require_text(prompt, "The prompt")
         return write(self.pair, prompt.strip(), sampling, stopped=stopped)
 
-    def results(self) -> list[ResultTable]:
-        """Return what was measured with this very model and adapter, as tables."""
+    def key_tokens(self, sentence: str) -> dict[str, list[KeyToken]]:
+        """Return, for each model, the vocabulary items the sentence's embedding points at, best first."""
+        _require_text(sentence, "The sentence")
+
+        def aligned(sentences: Sequence[str], variant: str) -> list[list[tuple[str, float]]]:
+            return self.encoder.aligned_tokens(sentences, variant, TOP)
+
+        return {
+            variant: key_tokens(sentence, partial(aligned, variant=variant), self.encoder.own_tokens)
+            for variant in self.variants
+        }
+
+    def measure_pairs(self, path: Path, progress: Progress | None = None) -> MeasuredPairs:
+        """Measure both models on a visitor's file of scored pairs: columns score, sentence1, sentence2.
+
+        Raises: InputError for a file that is no such table, or of more than MAX_PAIRS pairs.
+        """
+        pairs = read_scored_pairs(path)
+        if len(pairs.scores) > MAX_PAIRS:
+            raise InputError(
+                f"The file has {len(pairs.scores):,} pairs, the page takes {MAX_PAIRS:,}: measure it in the terminal "
+                f"with `python -m sempa evaluate sts --data FILE`."
+            )
+        for text in (*pairs.first, *pairs.second):
+            _require_text(text, "A sentence of the file")
+
+        def said(variant: str, done: int, total: int) -> None:
+            if progress:
+                progress(f"Reading with {variant}: {done:,} of {total:,} sentences")
+
+        readers = {v: partial(self.encoder.encode, variant=v, progress=partial(said, v)) for v in self.variants}
+        return measured_pairs(readers, pairs)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what was measured with this very model and adapter, as read from JSON."""
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
-        return [
-            result_table(result)
-            for result in read_results(self._results_root)
-            if measured_models(result) == (name, adapter)
-        ]
+        return [result for result in read_results(self._results_root) if measured_models(result) == (name, adapter)]
 
 
 class Studios:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from sempa.errors import InputError
 from sempa.evidence.metrics import Floats, difference_interval, paired_cosines, spearman
@@ -83,10 +84,37 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
     return spearman(sts_cosines(encode, pairs), np.asarray(pairs.scores, dtype=np.float32))
 
 
+@dataclass(frozen=True)
+class MeasuredPairs:
+    """Hold scored pairs, each model's cosines of them (N,), and the figures of the whole."""
+
+    pairs: ScoredPairs
+    cosines: Mapping[str, Floats]
+    figures: Mapping[str, Any]
+
+    def disagreement(self) -> list[int]:
+        """Return the pairs' numbers, those first whose rank among all pairs differs most between the two models.
+
+        Ranks, since raw cosines of two models do not compare. In order of the file where there is one model.
+        """
+        if len(self.cosines) < 2:
+            return list(range(len(self.pairs.scores)))
+        first, second = (rankdata(values) for values in self.cosines.values())
+        return [int(i) for i in np.argsort(-np.abs(first - second), kind="stable")]
+
+
+def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> MeasuredPairs:
+    """Read scored pairs with each model and return cosines and figures."""
+    cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
+    return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
+
+
 def sts_figures(readers: Mapping[str, Encode], pairs: ScoredPairs) -> dict[str, Any]:
     """Return a set's figures by model, and for two models the change with its 95 % interval (paired bootstrap)."""
-    gold = np.asarray(pairs.scores, dtype=np.float32)
-    cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
+    return dict(measured_pairs(readers, pairs).figures)
+
+
+def _figures(cosines: Mapping[str, Floats], gold: Floats) -> dict[str, Any]:
     figures: dict[str, Any] = {"pairs": len(gold)}
     for model, values in cosines.items():
         figures[model] = {"spearman": round(spearman(values, gold), 2)}

@@ -24,7 +24,7 @@ Split = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class KeyToken:
-    """Hold one aligned token, its score, and how it is related to the sentence: exact, stem or other."""
+    """Hold one aligned token as the vocabulary has it, its score, and how the sentence has it: exact, stem or other."""
 
     text: str
     score: float
@@ -36,7 +36,7 @@ def key_tokens(sentence: str, aligned: Aligned, split: Split) -> list[KeyToken]:
     own = _words(split(sentence))
     stems = _stems(own)
     (found,) = aligned([sentence])
-    return [KeyToken(text.strip(), score, _match(_word(text), own, stems)) for text, score in found]
+    return [KeyToken(text, score, _match(_word(text), own, stems)) for text, score in found]
 
 
 def _match(word: str, own: set[str], stems: set[str]) -> str:

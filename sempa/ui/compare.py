@@ -8,8 +8,11 @@ from sempa.machine import hardware
 from sempa.models.pair import SEMPA
 from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
-from sempa.ui.present import fact_table, measured, say
+from sempa.ui.evidence import evidence
+from sempa.ui.own_pairs import build_own_pairs
+from sempa.ui.present import fact_table, say
 from sempa.ui.streaming import Once, shown
+from sempa.ui.tokens import build_tokens
 from sempa.writing import Sampling
 
 FIRST = "In two sentences, why is the sky blue?"
@@ -49,7 +52,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 
 def known(studio: Studio) -> str:
     """Return the facts and every measured result of this model and adapter as tables."""
-    tables = "".join(map(measured, studio.results()))
+    tables = evidence(studio.results(), studio.adapter)
     return fact_table(facts(studio)) + (tables or say("No measured results for this model and adapter yet."))
 
 
@@ -86,6 +89,8 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
     stop.click(None, cancels=[asking, opened], **PRIVATE)
     stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
     gr.Examples([[text] for text in EXAMPLES], [prompt], label="Try", **PRIVATE)
+    build_tokens(studios, adapter)
+    build_own_pairs(studios, adapter)
     gr.Markdown("### What is known of each")
     told = gr.HTML(known(studios.choose()), elem_id="compare-known", label="What is known of each model")
     adapter.input(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)

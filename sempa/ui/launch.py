@@ -8,7 +8,7 @@ import gradio as gr
 from sempa.errors import SempaError
 from sempa.studio import Studios
 from sempa.ui.page import build_page
-from sempa.ui.present import CSS
+from sempa.ui.style import CSS
 
 MAX_UPLOAD = "5mb"
 MAX_QUEUE = 64

@@ -1,12 +1,17 @@
-"""Growing texts as growing cards."""
+"""Growing texts as growing cards, and long work with its progress."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import TypeVar
 
 from sempa.ui.present import say, text_cards
 from sempa.writing import Texts
 
 REDRAW_SECONDS = 0.1
+
+_Done = TypeVar("_Done")
 
 
 def shown(texts: Iterator[Texts], adapter: str) -> Iterator[str]:
@@ -36,3 +41,41 @@ class Once:
         for last in self._write():
             yield last
         self._answer = last
+
+
+class _Left(Exception):
+    """Raised in work whose visitor has left."""
+
+
+def worked(call: Callable[[Callable[[str], None]], _Done]) -> Iterator[tuple[str, _Done | None]]:
+    """Yield each line `call` reports as (line, None), and at the end ("", what it returns).
+
+    `call` runs on a thread of its own and is ended at its next report once the iterator is closed.
+    Raises: what `call` raises.
+    """
+    said: SimpleQueue[str | None] = SimpleQueue()
+    left = threading.Event()
+    outcome: list[_Done] = []
+    failed: list[BaseException] = []
+
+    def report(line: str) -> None:
+        if left.is_set():
+            raise _Left
+        said.put(line)
+
+    def work() -> None:
+        try:
+            outcome.append(call(report))
+        except BaseException as error:  # it is raised again where the visitor waits
+            failed.append(error)
+        said.put(None)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while (line := said.get()) is not None:
+            yield line, None
+        if failed:
+            raise failed[0]
+        yield "", outcome[0]
+    finally:
+        left.set()

@@ -272,3 +272,36 @@ def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any,
         _expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
         page.get_by_role("tab", name="Similarity").click()
     _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # another visitor's is untouched
+
+
+def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, width: int, tmp_path: Path) -> None:
+    rows = [
+        (5, "A dog runs.", "A hound is running."),
+        (0, "A dog runs.", "Rates rose."),
+        (3, "It rains.", "It is wet."),
+    ]
+    table = tmp_path / "own.tsv"
+    lines = ["score\tsentence1\tsentence2", *("\t".join(map(str, row)) for row in rows)]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page = open_page(width, tab="Compare")
+    page.set_input_files("#pairs-file input[type=file]", str(table))
+    _expect(page.locator("#pairs-file")).to_contain_text("own.tsv")
+    page.click("#pairs-run")
+    _expect(page.locator("#pairs-out .sp-figure")).to_have_count(2)
+    _expect(page.locator("#pairs-out tbody tr")).to_have_count(3)
+    with page.expect_download() as download:
+        page.locator("#pairs-table").click()
+    taken = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa"
+    assert len(taken) == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+
+
+def test_key_tokens_are_shown_for_a_sentence_of_one_s_own(open_page: OpenPage, width: int) -> None:
+    page = open_page(width, tab="Compare")
+    _expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+    before = page.locator("#tokens-out").inner_text()
+    page.fill("#tokens-sentence textarea, #tokens-sentence input", "An orchestra tuned its violins.")
+    page.click("#tokens-run")
+    _expect(page.locator("#tokens-out")).not_to_have_text(before)
+    _expect(page.locator("#tokens-out .sp-token")).to_have_count(20)

@@ -28,7 +28,7 @@ def _split(sentence: str) -> list[str]:
 def test_each_token_is_compared_with_the_sentence_s_own() -> None:
     assert key_tokens("The dogs ran home.", _aligned, _split) == [
         KeyToken("Dog", 9.0, "stem"),
-        KeyToken("ran", 8.0, "exact"),
+        KeyToken(" ran", 8.0, "exact"),
         KeyToken("cat", 7.0, "other"),
     ]
     assert [token.match for token in key_tokens("A cat sat.", _aligned, _split)] == ["exact", "other", "other"]

@@ -9,7 +9,7 @@ from sempa.evidence.results import ResultTable
 from sempa.reading.index import Hit
 from sempa.studio import RankedHit
 from sempa.templates import PARAPHRASE_TEMPLATES
-from sempa.ui import present
+from sempa.ui import evidence, present
 
 EVIL = "<script>alert('1')</script>\"&"
 SHOWN = "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;&quot;&amp;"
@@ -31,9 +31,9 @@ def _hit(rank: int, other: int | None, text: str = "text", cosine: float = 0.5, 
         present.text_cards({"sempa": ["x"]}, EVIL, done=True),
         present.fact_table([(EVIL, "x")]),
         present.fact_table([("x", EVIL)]),
-        present.measured(ResultTable([EVIL], [["x"]], "x")),
-        present.measured(ResultTable(["x"], [[EVIL]], "x")),
-        present.measured(ResultTable(["x"], [["x"]], EVIL)),
+        evidence.measured(ResultTable([EVIL], [["x"]], "x")),
+        evidence.measured(ResultTable(["x"], [[EVIL]], "x")),
+        evidence.measured(ResultTable(["x"], [["x"]], EVIL)),
     ],
 )
 def test_text_from_outside_is_escaped(html: str) -> None:
@@ -101,7 +101,7 @@ def test_empty_answers_are_said(texts: Sequence[str], done: bool, expected: list
 
 
 def test_a_measured_table_shows_every_cell_and_how_it_was_measured() -> None:
-    html = present.measured(ResultTable(["set", "base"], [["a", "41.00"], ["b", "42.00"]], "two cores"))
+    html = evidence.measured(ResultTable(["set", "base"], [["a", "41.00"], ["b", "42.00"]], "two cores"))
     rows = [_plain(row) for row in re.findall("<tr>.*?</tr>", html)]
     assert rows == [["set", "base"], ["a", "41.00"], ["b", "42.00"]]
     assert "two cores" in html

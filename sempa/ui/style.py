@@ -1,0 +1,57 @@
+"""The page's own style, on top of Gradio's theme: light and dark, desk and phone."""
+
+CSS = """
+.gradio-container {max-width: 1080px !important; width: 100% !important; margin: 0 auto !important}
+:root {--sp-base: #64748b; --sp-sempa: #0f766e; --sp-base-soft: #64748b22; --sp-sempa-soft: #0f766e22}
+.dark {--sp-base: #a9b6c8; --sp-sempa: #3fd0bd; --sp-base-soft: #a9b6c81f; --sp-sempa-soft: #3fd0bd1f}
+.sp-head h1 {font-size: 1.55rem; font-weight: 700; margin: .2rem 0 .15rem; letter-spacing: -.01em}
+.sp-head p {margin: 0 0 .5rem; color: var(--body-text-color-subdued)}
+.sp-chips {display: flex; flex-wrap: wrap; gap: .35rem; margin-bottom: .3rem}
+.sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px;
+  border: 1px solid var(--border-color-primary);
+  color: var(--body-text-color-subdued); overflow-wrap: anywhere}
+.sp-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: .8rem}
+.sp-card {border: 1px solid var(--border-color-primary); border-top: 3px solid var(--sp-c); border-radius: 10px;
+  padding: .75rem .9rem .85rem; background: var(--block-background-fill); min-width: 0}
+.sp-card.base {--sp-c: var(--sp-base); --sp-soft: var(--sp-base-soft)}
+.sp-card.sempa {--sp-c: var(--sp-sempa); --sp-soft: var(--sp-sempa-soft)}
+.sp-name {font-weight: 650; color: var(--sp-c)}
+.sp-name small, .sp-note {font-weight: 400; color: var(--body-text-color-subdued); font-size: .82rem}
+.sp-figure {font-size: 2.1rem; font-weight: 650; font-variant-numeric: tabular-nums; line-height: 1.2}
+.sp-bar {height: 8px; border-radius: 4px; background: var(--sp-soft); overflow: hidden; margin: .35rem 0 .45rem}
+.sp-bar span {display: block; height: 100%; background: var(--sp-c)}
+.sp-list {list-style: none; margin: .5rem 0 0; padding: 0}
+.sp-list li {padding: .5rem 0; border-top: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
+.sp-list .sp-meta {display: flex; flex-wrap: wrap; gap: .2rem .7rem; font-size: .8rem; margin-top: .1rem;
+  color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums}
+.sp-move {color: var(--sp-c); font-weight: 600}
+.sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
+.sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
+.sp-table th, .sp-table td {padding: .3rem .5rem; text-align: right;
+  border-bottom: 1px solid var(--border-color-primary)}
+.sp-table th:first-child, .sp-table td:first-child, .sp-facts td {text-align: left}
+.sp-facts {margin-bottom: 1rem}
+.sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
+.sp-scroll {overflow-x: auto}
+.sp-say {padding: .7rem .9rem; border-radius: 10px; border: 1px dashed var(--border-color-primary);
+  color: var(--body-text-color-subdued)}
+.sp-tokens {display: flex; flex-wrap: wrap; gap: .35rem; margin: .55rem 0 .2rem}
+.sp-token {padding: .1rem .5rem; border-radius: 6px; border: 1px solid var(--border-color-primary);
+  white-space: pre-wrap; overflow-wrap: anywhere}
+.sp-token.exact {background: #0f766e2e; border-color: #0f766e}
+.sp-token.stem {background: #b4530926; border-color: #b45309}
+.dark .sp-token.exact {border-color: #3fd0bd} .dark .sp-token.stem {border-color: #f0a35e}
+.sp-plot {width: 100%; height: auto; display: block; margin-top: .4rem; border-radius: 8px;
+  background: var(--background-fill-secondary)}
+.sp-plot circle {fill-opacity: .75} .sp-legend {display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .8rem;
+  color: var(--body-text-color-subdued); margin-top: .25rem}
+.sp-legend i {display: inline-block; width: .65rem; height: .65rem; border-radius: 50%; margin-right: .3rem}
+.sp-g0 {fill: #0f766e; background: #0f766e} .sp-g1 {fill: #2563eb; background: #2563eb}
+.sp-g2 {fill: #c2410c; background: #c2410c}
+.dark .sp-g0 {fill: #3fd0bd; background: #3fd0bd} .dark .sp-g1 {fill: #7aa7ff; background: #7aa7ff}
+.dark .sp-g2 {fill: #fb9660; background: #fb9660}
+.html-container {padding: 0 !important}
+.main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}
+.tab-container button.selected {color: var(--sp-sempa) !important}
+.tab-container button {padding: 0 clamp(.35rem, 1.6vw, 1rem) !important}
+"""

@@ -1,0 +1,174 @@
+"""Pictures, key tokens and a visitor's own pairs: figures as they are, text from outside as text."""
+
+import csv
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sempa.errors import InputError
+from sempa.evidence.sts import MeasuredPairs, ScoredPairs
+from sempa.evidence.tokens import KeyToken
+from sempa.studio import Studio
+from sempa.ui import downloads
+from sempa.ui.downloads import csv_file
+from sempa.ui.evidence import evidence, pairs_view, token_cards
+from sempa.ui.own_pairs import measured_file
+from sempa.ui.plots import EDGE, HEIGHT, WIDTH, scatter
+from sempa.ui.streaming import worked
+from sempa.ui.tokens import tokens_of
+
+EVIL = "<script>alert('1')</script>\"&"
+ROWS = [(5, "The hare is fast.", "The hare is quick."), (1, "The hound is ill.", "A cat sat."), (3, "=1+1", EVIL)]
+
+
+def _plain(html: str) -> list[str]:
+    return [text.strip() for text in re.split(r"<[^>]*>", html) if text.strip()]
+
+
+def test_points_lie_where_they_should() -> None:
+    svg = scatter({"a": [(0.0, 0.0), (10.0, 5.0)], "b<": [(5.0, 2.5)]}, "told")
+    places = re.findall(r'class="sp-g(\d)" cx="([\d.]+)" cy="([\d.]+)"', svg)
+    assert [(group, float(x), float(y)) for group, x, y in places] == [
+        ("0", EDGE, HEIGHT - EDGE),
+        ("0", WIDTH - EDGE, EDGE),
+        ("1", WIDTH / 2, HEIGHT / 2),
+    ]
+    assert 'aria-label="told"' in svg
+    assert "b&lt;" in svg
+
+
+def test_points_in_one_place_are_drawn_and_none_draw_nothing() -> None:
+    assert scatter({"a": [(1.0, 1.0)] * 3}, "told").count("<circle") == 3
+    assert scatter({"a": []}, "told") == ""
+
+
+def test_tokens_show_how_the_sentence_has_them_without_colour_too() -> None:
+    tokens = [KeyToken(" cat", 3.0, "exact"), KeyToken("cats", 2.0, "stem"), KeyToken(EVIL, 1.0, "other")]
+    html = token_cards({"base": tokens}, "")
+    assert _plain(html)[2:4] == ["● ␣cat", "◐ cats"]
+    assert "2 of 3 are the sentence" in html
+    assert "<script" not in html
+
+
+def test_both_models_tokens_come_from_the_studio(studio: Studio) -> None:
+    html = tokens_of(studio, "The hare is fast.")
+    assert html.count('class="sp-token ') == 20
+
+
+def _pairs(count: int = 12) -> MeasuredPairs:
+    pairs = ScoredPairs(
+        "own", tuple(f"a{i}" for i in range(count)), (EVIL, *(f"b{i}" for i in range(1, count))), tuple(range(count))
+    )
+    base = np.arange(count, dtype=np.float32) / count
+    sempa = base.copy()
+    sempa[[0, -1]] = sempa[[-1, 0]]  # the first and the last change places: the greatest disagreement
+    figures = {"base": {"spearman": 100.0}, "sempa": {"spearman": 12.5}}
+    return MeasuredPairs(pairs, {"base": base, "sempa": sempa}, figures)
+
+
+def test_pairs_the_models_rank_differently_come_first() -> None:
+    measured = _pairs()
+    assert set(measured.disagreement()[:2]) == {0, 11}
+    html = pairs_view(measured, "mine")
+    assert html.count("<circle") == 24
+    assert "<script" not in html
+    body = html.split("<tbody>")[1]
+    assert body.count("<tr>") == 10
+    assert "a0" in body.split("</tr>")[0] + body.split("</tr>")[1]
+    assert "Spearman x100 of 12 pairs" in html
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "own.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("score", "sentence1", "sentence2"), *ROWS])
+    return path
+
+
+def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path) -> None:
+    *before, (view, table) = measured_file(studio, str(file))
+    assert all("Reading with" in line and path is None for line, path in before)
+    assert view.count("sp-figure") == 2
+    assert table is not None
+    with open(table, newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["score", "sentence1", "sentence2", "cosine_base", f"cosine_{studio.adapter}"]
+    for row in rows:
+        first, second = (row[name].removeprefix("'") for name in ("sentence1", "sentence2"))
+        assert float(row["cosine_base"]) == pytest.approx(studio.similarity(first, second)["base"], abs=1e-4)
+    assert {row["sentence1"] for row in rows} >= {"'=1+1"}  # no formula for a spreadsheet
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "lacks the columns"),
+        ("score,sentence1,sentence2\n", "holds no scored pair"),
+        ("score,sentence1,sentence2\nx,a,b\n", "not a number"),
+        ("score,sentence1,sentence2\n1,a,\n2,b,c\n", "is empty"),
+        ("score,sentence1,sentence2\n" + "1,a,b\n" * 1001, "1,001 pairs, the page takes 1,000"),
+        ("score,sentence1,sentence2\n1,a,b\n1,c,d\n", "at least two different values"),
+    ],
+)
+def test_a_faulty_file_is_one_sentence(studio: Studio, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(InputError, match=says):
+        list(measured_file(studio, str(tmp_path / "bad.csv")))
+
+
+def test_no_file_asks_for_one(studio: Studio) -> None:
+    ((view, table),) = measured_file(studio, None)
+    assert "Choose a file first" in view
+    assert table is None
+
+
+def test_work_tells_its_progress_and_ends_when_the_visitor_leaves() -> None:
+    reported: list[int] = []
+
+    def work(report: Callable[[str], None]) -> int:
+        for number in range(1000):
+            report(str(number))
+            reported.append(number)
+            time.sleep(0.001)
+        return 7
+
+    lines = worked(work)
+    assert next(lines) == ("0", None)
+    lines.close()
+    time.sleep(0.1)
+    stopped = len(reported)
+    time.sleep(0.1)
+    assert len(reported) == stopped < 1000
+
+
+def test_work_s_result_and_its_errors_reach_the_visitor() -> None:
+    assert list(worked(lambda report: report("a") or 7)) == [("a", None), ("", 7)]
+    with pytest.raises(InputError, match="wrong"):
+        list(worked(lambda _: (_ for _ in ()).throw(InputError("wrong"))))
+
+
+def test_old_tables_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Path(csv_file("a", ["x"], [(1,)]))
+    second = Path(csv_file("a", ["x"], [(2,)]))
+    assert first.exists()
+    monkeypatch.setattr(downloads, "KEPT_SECONDS", -1)
+    third = Path(csv_file("a", ["x"], [(3,)]))
+    assert not first.exists()
+    assert not second.exists()
+    assert third.read_text().split() == ["x", "3"]
+
+
+def test_geometry_comes_with_a_picture_of_each_model() -> None:
+    figures = dict.fromkeys(("uniformity", "alignment", "distance_to_negative", "isotropy", "mean_cosine"), 0.5)
+    plane = {name: [[0.0, 1.0], [2.0, 3.0]] for name in ("anchor", "positive", "negative")}
+    model = {**figures, "effective_rank": 3, "triplets": 2, "plane": plane, "plane_variance": [0.5, 0.25]}
+    result = {"kind": "geometry", "measure": "Rows", "data": {"name": EVIL}, "recipes": {"base": {}, "sempa": {}}}
+    html = evidence([{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}], "mine")
+    assert html.count("<circle") == 12
+    assert html.count("50 % and 25 % of the variance") == 2
+    assert "<script" not in html
