@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sempa.errors import InputError, RecipeMismatch
+from sempa.evidence.candidates import Candidate, folded, judged
+from sempa.evidence.matrix import PairMatrix, pair_matrix
 from sempa.evidence.results import measured_models, read_results
 from sempa.evidence.sts import MeasuredPairs, measured_pairs, read_scored_pairs
 from sempa.evidence.tokens import TOP, KeyToken, key_tokens
@@ -25,6 +27,10 @@ MAX_CHARACTERS = 5_000
 """Longest text taken from a visitor; the model reads the first few hundred words of it at most."""
 MAX_SENTENCES = 256
 """Most sentences of one request."""
+MAX_MATRIX = 200
+"""Most sentences compared with each other at once: 19,900 pairs."""
+READ_TOGETHER = 20
+"""Sentences read between two reports of progress."""
 MAX_HITS = 100
 MAX_PAIRS = 1_000
 """Most scored pairs a visitor may have measured: a minute on two cores."""
@@ -121,6 +127,25 @@ class Studio:
                 shares[variant] = float(np.searchsorted(background, cosine) / len(background))
         return shares
 
+    def matrix(self, sentences: Sequence[str], progress: Progress | None = None) -> PairMatrix:
+        """Return every pair of 2 to MAX_MATRIX sentences under each model.
+
+        Raises: InputError for too few or too many, too long or empty sentences.
+        """
+        if len(sentences) > MAX_MATRIX:
+            raise InputError(f"There are {len(sentences)} sentences, the matrix takes {MAX_MATRIX}: leave some out.")
+        rows = {}
+        for variant in self.variants:
+            parts = []
+            for start in range(0, len(sentences), READ_TOGETHER):
+                if progress:
+                    progress(f"Reading with {variant}: {start} of {len(sentences)} sentences")
+                parts.append(self.embed(sentences[start : start + READ_TOGETHER], variant))
+            rows[variant] = np.concatenate(parts) if parts else self.embed([], variant)
+        found = {variant: self._shelf.background(self.encoder.recipe(variant)) for variant in self.variants}
+        background = {variant: values for variant, values in found.items() if values is not None}
+        return pair_matrix(sentences, rows, background)
+
     def index(self, name: str) -> SentenceIndex:
         """Open an index by name: see `Shelf.index`."""
         return self._shelf.index(name)
@@ -184,6 +209,21 @@ class Studio:
         _require_text(sentence, "The sentence")
         request = SentenceTemplate.paraphrase(template).render(sentence.strip())
         return write(self.pair, request, sampling, stopped=stopped)
+
+    def candidates(self, sentence: str, texts: Texts) -> dict[str, list[Candidate]]:
+        """Return each model's paraphrases judged and sorted: same meaning and new words first, doubles folded.
+
+        The judge of both models' texts is the better reader, the aligned model where there is one.
+        """
+        judge = self.encoder.best_variant
+        found = {}
+        for variant, written in texts.items():
+            distinct = folded(written)
+            own, *rows = self.embed([sentence.strip(), *(text[:MAX_CHARACTERS] for text in distinct)], judge)
+            cosines = [float(np.clip(own @ row, -1, 1)) for row in rows]
+            standings = [self.standing({judge: cosine}).get(judge) for cosine in cosines]
+            found[variant] = judged(sentence, distinct, cosines, standings)
+        return found
 
     def answer(self, prompt: str, sampling: Sampling, stopped: Callable[[], bool] = lambda: False) -> Iterator[Texts]:
         """Yield both models' answers to a free prompt after each token."""

@@ -46,6 +46,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.evidence.retrieval": ({"errors", "evidence"}, {"numpy", "pytrec_eval"}),
     "sempa.evidence.tokens": ({"errors"}, {"snowballstemmer"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
+    "sempa.evidence.matrix": ({"errors"}, {"numpy", "scipy"}),
     "sempa.evidence.sts": ({"errors", "evidence"}, {"numpy", "scipy"}),
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
@@ -64,8 +65,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "sempa.ui.events": ({"errors"}, {"gradio", "spaces"}),
     "sempa.ui.plots": (set(), set()),
+    "sempa.ui.heat": ({"evidence", "ui"}, {"matplotlib", "numpy"}),
     "sempa.ui.evidence": ({"evidence", "ui"}, set()),
-    "sempa.ui.present": ({"studio", "templates"}, set()),
+    "sempa.ui.present": ({"evidence", "studio", "templates"}, set()),
     "sempa.ui.style": (set(), set()),
     "sempa.ui.downloads": (set(), set()),
     "sempa.ui.streaming": ({"ui", "writing"}, set()),

@@ -56,7 +56,7 @@ def _scores(sentences: Sequence[str], answers: Sequence[Completion], judge: Judg
     return {
         "copies": np.array([float(before == after) for before, after in pairs]),
         "meaning": (asked * answered).sum(axis=1),
-        "new_words": np.array([_new_share(before, after) for before, after in pairs]),
+        "new_words": np.array([new_share(before, after) for before, after in pairs]),
         "runs_on": np.array(
             [
                 float(not a.ended or len(after) > 2 * len(before))
@@ -71,7 +71,8 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _new_share(before: Sequence[str], after: Sequence[str]) -> float:
+def new_share(before: Sequence[str], after: Sequence[str]) -> float:
+    """Return the share (0..1) of the words of `after` that `before` does not have."""
     return sum(word not in set(before) for word in after) / len(after) if after else 0.0
 
 

@@ -26,14 +26,15 @@ def build_page(studios: Studios) -> gr.Blocks:
                     studios.names, value=studios.names[0], label="Adapter of the aligned model", elem_id="adapter"
                 )
         adapter.input(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
-        with gr.Tab("Similarity", id="similarity"):
-            build_similarity_tab(studios, adapter)
-        with gr.Tab("Search", id="search"):
-            build_search_tab(studios, adapter)
-        with gr.Tab("Paraphrase", id="paraphrase"):
-            build_paraphrase_tab(studios, adapter, Stops(), page)
-        with gr.Tab("Compare", id="compare"):
-            build_compare_tab(studios, adapter, Stops(), page)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Similarity", id="similarity"):
+                compare = build_similarity_tab(studios, adapter, tabs)
+            with gr.Tab("Search", id="search"):
+                build_search_tab(studios, adapter)
+            with gr.Tab("Paraphrase", id="paraphrase"):
+                build_paraphrase_tab(studios, adapter, Stops(), page, compare)
+            with gr.Tab("Compare", id="compare"):
+                build_compare_tab(studios, adapter, Stops(), page)
         add_endpoints(studios)
     return page
 

@@ -6,9 +6,10 @@ import gradio as gr
 
 from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
-from sempa.ui.present import paraphrase_choices, say
+from sempa.ui.present import candidate_cards, paraphrase_choices, say
+from sempa.ui.similarity import SendPair
 from sempa.ui.streaming import Once, shown
-from sempa.writing import Sampling
+from sempa.writing import Sampling, Texts
 
 FIRST = "The committee postponed its decision until every member had read the report."
 EXAMPLES = [
@@ -23,12 +24,32 @@ FIRST_SAMPLING = Sampling(n=3, temperature=0.8, top_p=0.9, max_new_tokens=48, se
 def paraphrases(
     studio: Studio, sentence: str, template: str, sampling: Sampling, stopped: Callable[[], bool]
 ) -> Iterator[str]:
-    """Yield both models' candidates as they grow."""
-    yield from shown(studio.paraphrase(sentence, sampling, template, stopped), studio.adapter)
+    """Yield both models' candidates as they grow, and at the end judged and sorted."""
+    last: Texts = {}
+
+    def written() -> Iterator[Texts]:
+        for texts in studio.paraphrase(sentence, sampling, template, stopped):
+            last.update(texts)
+            yield texts
+
+    yield from shown(written(), studio.adapter)
+    if last and not stopped():
+        yield candidate_cards(studio.candidates(sentence, last), studio.adapter)
 
 
-def build_paraphrase_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks) -> None:
-    """Put the tab's widgets and events into the page under construction."""
+SEND = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-text]');
+  if (button) trigger('select', {value: button.dataset.text, index: 0});
+});
+"""
+"""Tell Python which candidate's button was pressed; the cards themselves are drawn anew with each token."""
+
+
+def build_paraphrase_tab(
+    studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, compare: SendPair
+) -> None:
+    """Put the tab's widgets and events into the page under construction; `compare` takes a pair to Similarity."""
     opening = Once(lambda: paraphrases(studios.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
 
     @for_people
@@ -47,7 +68,10 @@ def build_paraphrase_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, p
         with stops.running(request.session_hash) as stopped:
             yield from paraphrases(studios.choose(adapter), sentence, template, sampling, stopped)
 
-    gr.Markdown("Both models write at once, from one batch: same request, same dice.")
+    gr.Markdown(
+        "Both models write at once, from one batch: same request, same dice. Then the aligned model judges all of it: "
+        "most meaning kept in new words comes first."
+    )
     sentence = gr.Textbox(FIRST, label="Sentence", lines=2, elem_id="paraphrase-sentence")
     with gr.Row():
         run = gr.Button("Write", variant="primary", elem_id="paraphrase-run")
@@ -64,12 +88,13 @@ def build_paraphrase_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, p
             top_p = gr.Slider(0.1, 1, value=FIRST_SAMPLING.top_p, step=0.05, label="Top p")
             tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
             seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
-    out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates")
+    out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates", js_on_load=SEND)
     inputs = [sentence, template, n, temperature, top_p, tokens, seed, adapter]
     opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     gr.on([run.click, sentence.submit], None, cancels=[opened], **PRIVATE)
     writing = gr.on([run.click, sentence.submit], answer, inputs, out, **LANE, **PRIVATE)
+    compare(out, sentence)
     stop.click(None, cancels=[writing, opened], **PRIVATE)
     stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
     gr.Examples([[text] for text in EXAMPLES], [sentence], label="Try", **PRIVATE)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from sempa.evidence.candidates import Candidate
 from sempa.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
@@ -95,8 +96,33 @@ def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool) 
 def _texts_body(candidates: Sequence[str], done: bool) -> str:
     if len(candidates) == 1:
         return f'<div class="sp-text">{escape(candidates[0]) or _empty(done)}</div>'
-    items = "".join(f"<li>{escape(text) or _empty(done)}</li>" for text in candidates)
+    items = "".join(f'<li><span class="sp-candidate">{escape(text) or _empty(done)}</span></li>' for text in candidates)
     return f'<ol class="sp-list">{items}</ol>'
+
+
+def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str) -> str:
+    """Return each model's judged paraphrases, each with a button that sends it to Similarity."""
+    return grid({variant: _candidates_body(candidates) for variant, candidates in found.items()}, adapter)
+
+
+def _candidates_body(candidates: Sequence[Candidate]) -> str:
+    if not candidates:
+        return f'<div class="sp-text">{_empty(done=True)}</div>'
+    items = []
+    for candidate in candidates:
+        kept = f"cosine {candidate.cosine:.3f}"
+        if candidate.standing is not None:
+            kept += f", closer than {_percent(candidate.standing)} of random pairs"
+        meta = [kept, f"{_percent(candidate.new_words)} new words"]
+        if candidate.times > 1:
+            meta.append(f"written {candidate.times} times")
+        notes = "".join(f"<span>{note}</span>" for note in meta)
+        button = f'<button type="button" class="sp-send" data-text="{escape(candidate.text)}">compare</button>'
+        items.append(
+            f'<li><span class="sp-candidate">{escape(candidate.text)}</span><div class="sp-meta">{notes}{button}</div>'
+            "</li>"
+        )
+    return f'<ol class="sp-list">{"".join(items)}</ol>'
 
 
 def _empty(done: bool) -> str:

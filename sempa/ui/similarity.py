@@ -1,9 +1,12 @@
-"""Two sentences, both models' cosines."""
+"""Two sentences, both models' cosines; and many at once."""
+
+from collections.abc import Callable
 
 import gradio as gr
 
 from sempa.studio import Studio, Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.matrix import build_matrix
 from sempa.ui.present import similarity_cards
 
 EXAMPLES = [
@@ -22,8 +25,12 @@ def compare_sentences(studio: Studio, first: str, second: str) -> str:
     return similarity_cards(cosines, studio.standing(cosines), studio.adapter)
 
 
-def build_similarity_tab(studios: Studios, adapter: gr.Dropdown) -> None:
-    """Put the tab's widgets and events into the page under construction."""
+SendPair = Callable[[gr.HTML, gr.Textbox], None]
+"""Takes cards with buttons and the sentence they belong to: a button's text and the sentence are compared here."""
+
+
+def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs) -> SendPair:
+    """Put the tab's widgets and events into the page under construction; return how others send a pair here."""
     first, second = EXAMPLES[0]
 
     @for_people
@@ -39,3 +46,13 @@ def build_similarity_tab(studios: Studios, adapter: gr.Dropdown) -> None:
     gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)
     examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
     examples.load_input_event.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
+    build_matrix(studios, adapter)
+
+    def send(cards: gr.HTML, sentence: gr.Textbox) -> None:
+        def taken(event: gr.SelectData, text: str) -> tuple[str, str, dict[str, object]]:
+            return text, event.value, gr.update(selected="similarity")
+
+        pressed = cards.select(taken, sentence, [a, b, tabs], **PRIVATE)
+        pressed.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
+
+    return send

@@ -24,6 +24,9 @@ CSS = """
 .sp-list li {padding: .5rem 0; border-top: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
 .sp-list .sp-meta {display: flex; flex-wrap: wrap; gap: .2rem .7rem; font-size: .8rem; margin-top: .1rem;
   color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums}
+.sp-send {border: 1px solid var(--border-color-primary); border-radius: 6px; padding: 0 .45rem; cursor: pointer;
+  background: transparent; color: var(--body-text-color)}
+.sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
 .sp-move {color: var(--sp-c); font-weight: 600}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
@@ -41,6 +44,12 @@ CSS = """
 .sp-token.exact {background: #0f766e2e; border-color: #0f766e}
 .sp-token.stem {background: #b4530926; border-color: #b45309}
 .dark .sp-token.exact {border-color: #3fd0bd} .dark .sp-token.stem {border-color: #f0a35e}
+.sp-heat {border-collapse: collapse; font-size: .78rem; font-variant-numeric: tabular-nums; margin-top: .5rem}
+table.sp-heat td, table.sp-heat th {padding: .28rem .3rem; text-align: center; min-width: 1.9rem; font-weight: 400;
+  border: 1px solid var(--block-background-fill)}
+img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
+.sp-card.difference {--sp-c: #8a6d1f}
+.sp-numbered {list-style: decimal; margin: .5rem 0 .5rem 1.4rem; font-size: .9rem}
 .sp-plot {width: 100%; height: auto; display: block; margin-top: .4rem; border-radius: 8px;
   background: var(--background-fill-secondary)}
 .sp-plot circle {fill-opacity: .75} .sp-legend {display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .8rem;

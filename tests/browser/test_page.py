@@ -34,6 +34,16 @@ def _hits(page: Any, found: dict[str, list[dict[str, Any]]]) -> None:
         _expect(items).to_have_count(len(hits))
 
 
+def _candidates(page: Any, written: dict[str, list[str]]) -> None:
+    """Expect each model's paraphrases judged, each distinct one once."""
+    for variant, texts in written.items():
+        _expect(page.locator(f"#paraphrase-out .{variant} .sp-send").first).to_be_visible()
+        found = page.locator(f"#paraphrase-out .{variant} .sp-candidate").all_inner_texts()
+        shown = [" ".join(text.split()) for text in found]
+        assert set(shown) <= {" ".join(text.split()) for text in texts}
+        assert len(shown) == len({text.lower().strip(" .!?") for text in texts if text})
+
+
 def _texts(page: Any, tab: str) -> str:
     return str(page.locator(f"#{tab}-out").inner_text())
 
@@ -48,8 +58,7 @@ def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, c
     sampling = paraphrase.FIRST_SAMPLING
     drawn = (sampling.n, sampling.temperature, sampling.max_new_tokens, sampling.seed)
     page.get_by_role("tab", name="Paraphrase").click()
-    for variant, texts in client.predict(paraphrase.FIRST, *drawn, api_name="/paraphrase").items():
-        _expect(page.locator(f"#paraphrase-out .{variant} li")).to_have_text(texts)
+    _candidates(page, client.predict(paraphrase.FIRST, *drawn, api_name="/paraphrase"))
     page.get_by_role("tab", name="Compare").click()
     for variant in ("base", "sempa"):
         _expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text("sky")
@@ -89,12 +98,32 @@ def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client:
     page = open_page(width, tab="Paraphrase")
     page.fill("#paraphrase-sentence textarea", A)
     page.click("#paraphrase-run")
-    written = client.predict(A, 3, 0.8, 48, 7, api_name="/paraphrase")
-    for variant, texts in written.items():
-        _expect(page.locator(f"#paraphrase-out .{variant} li")).to_have_text(texts)
-    page.wait_for_timeout(3000)
-    for variant, texts in written.items():
-        assert page.locator(f"#paraphrase-out .{variant} li").all_inner_texts() == texts
+    _candidates(page, client.predict(A, 3, 0.8, 48, 7, api_name="/paraphrase"))
+    worth = page.locator("#paraphrase-out .sempa .sp-meta").all_inner_texts()
+    assert all("new words" in note and "of random pairs" in note for note in worth)
+
+
+def test_a_candidate_is_sent_to_similarity_with_one_click(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width, tab="Paraphrase")
+    button = page.locator("#paraphrase-out .sempa .sp-send").first
+    _expect(button).to_be_visible()
+    text = page.locator("#paraphrase-out .sempa .sp-candidate").first.inner_text()
+    button.click()
+    _expect(page.locator("#similarity-b textarea")).to_be_visible()
+    _expect(page.locator("#similarity-b textarea")).to_have_value(text)
+    _figures(page, client.predict(paraphrase.FIRST, text, api_name="/similarity"))
+
+
+def test_every_pair_of_many_sentences(open_page: OpenPage, client: Any, width: int) -> None:
+    page = open_page(width)
+    page.get_by_role("button", name="Many sentences").click()
+    page.click("#matrix-run")
+    _expect(page.locator("#matrix-out table.sp-heat")).to_have_count(3)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    first, second = page.locator("#matrix-out .sp-table tbody td").first.inner_text().split("\n")
+    cosines = client.predict(first, second, api_name="/similarity")
+    shown = page.locator("#matrix-out .sp-table tbody tr").first.locator("td").all_inner_texts()[1:]
+    assert [cell.split()[0] for cell in shown] == [f"{cosine:.3f}" for cosine in cosines.values()]
 
 
 @pytest.mark.parametrize("tab", ["paraphrase", "compare"])
