@@ -49,7 +49,7 @@ def _cells(values: Square, colours: str, low: int) -> str:
         f"<tr><th scope='row'>{i + 1}</th>"
         + "".join(
             f'<td style="background:rgb({",".join(map(str, painted[i, j]))});color:{"#fff" if dark[i, j] else "#111"}">'
-            f"{100 * value:.0f}</td>"
+            f"{round(100 * value)}</td>"
             for j, value in enumerate(row)
         )
         + "</tr>"
