@@ -24,8 +24,8 @@ CSS = """
 .sp-list li {padding: .5rem 0; border-top: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
 .sp-list .sp-meta {display: flex; flex-wrap: wrap; gap: .2rem .7rem; font-size: .8rem; margin-top: .1rem;
   color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums}
-.sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px; padding: 0 .45rem; cursor: pointer;
-  background: transparent; color: var(--body-text-color)}
+.sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px;
+  padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
 .sp-move {color: var(--sp-c); font-weight: 600}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
