@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
     )
     made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
+    made.add_argument("--keep-scored", action="store_true", help="keep every scored adapter, in --output/scored")
     made.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     made.add_argument(
@@ -126,6 +127,7 @@ def _run(args: argparse.Namespace) -> None:
         license=args.license,
         attribution=args.attribution,
         resume=args.resume,
+        keep_scored=args.keep_scored,
     )
     if args.export:
         print(f"The preferences are in {export(request, args.export, report=lambda line: print(line, flush=True))}.")

@@ -21,6 +21,7 @@ from sempa.evidence.results import (
 )
 from sempa.learning.preferences import read_triplets
 from sempa.machine import hardware, versions
+from sempa.outcomes import remembered
 from sempa.reading.encoder import Encoder
 
 Figures = dict[str, Any]
@@ -134,7 +135,8 @@ def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], No
     for task in TASKS:
 
         def compute(task: str = task) -> Figures:
-            return generation_figures(encoder.pair, asked.data, report, asked.limit, [task])
+            remember = functools.partial(remembered, str(encoder.pair.info.precision))
+            return generation_figures(encoder.pair, asked.data, report, asked.limit, [task], remember=remember)
 
         yield task, compute
 

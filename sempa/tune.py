@@ -60,6 +60,7 @@ class TuneRequest:
     license: str | None = None
     attribution: str | None = None
     resume: bool = False
+    keep_scored: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class TuneRun:
             raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
         facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": list(request.dev)}
         facts["config"] = asdict(request.config)
-        self._run = RunFolder.open(request.output, facts, resume=request.resume)
+        self._run = RunFolder.open(request.output, facts, resume=request.resume, keep_scored=request.keep_scored)
         self.processes.wait()  # all have looked before the first writes
         self._model = TuningModel(pair, request.config)
         self._encoder = Encoder(self._model.pair, EncoderConfig())
@@ -155,7 +156,7 @@ class TuneRun:
         return self._publish(facts, config, best)
 
     def _publish(self, facts: dict[str, Any], config: TrainConfig, best: dict[str, Any]) -> Outcome:
-        folder = self._run.best_folder(best["samples"])
+        folder = self._run.scored_folder(best["samples"])
         adapter = sha256_of(folder / WEIGHTS_FILE)
         Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
         (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

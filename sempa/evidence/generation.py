@@ -6,13 +6,16 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sempa.config import EncoderConfig
 from sempa.errors import InputError
-from sempa.evidence.paired import ACCURACY, WORD_PERPLEXITY, paired_figures
+from sempa.evidence.paired import ACCURACY, WORD_PERPLEXITY, Outcomes, paired_figures
 from sempa.models.pair import ModelPair
 
 TASKS = {
@@ -26,26 +29,32 @@ TASKS = {
 
 PERPLEXITY = "wikitext"
 
+Remember = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
+
 
 def generation_figures(
-    pair: ModelPair, data: Path, report: Callable[[str], None], limit: int | None = None, tasks: Sequence[str] = ()
+    pair: ModelPair,
+    data: Path,
+    report: Callable[[str], None],
+    limit: int | None = None,
+    tasks: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    remember: Remember = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
     """Return each task's figures by variant, and for two variants the change with its interval and paired test.
 
-    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS.
+    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS,
+    `variants` to one of the two. `remember` is given
+    what was asked of which model and what computes the outcomes, so that the base is not asked the same again.
     Accuracies are in per cent; for the text it is the word perplexity. Changes are positive where the aligned model
     is better, whatever the measure.
     Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
     Raises: InputError if lm_eval is not installed or a file is missing.
     """
     try:
-        import lm_eval
+        from lm_eval.tasks import TaskManager
     except ImportError:
         raise InputError("Measuring generation needs the harness: pip install lm_eval.") from None
-    from lm_eval.tasks import TaskManager
-
-    from sempa.evidence.harness import HarnessModel
-
     manager = TaskManager()
     figures = {}
     for task in tasks or TASKS:
@@ -54,14 +63,24 @@ def generation_figures(
             step = max(1, math.ceil(len(items) / limit)) if limit else 1
             config = _task(manager.task_index[task].yaml_path, items[::step], Path(folder))
             outcomes = {}
-            for variant in pair.variants:
+            for variant in variants or pair.variants:
                 report(f"{task}, {variant}: {len(items[::step]):,} items.")
-                results = lm_eval.simple_evaluate(
-                    HarnessModel(pair, variant), tasks=[config], bootstrap_iters=0, task_manager=manager
-                )
-                outcomes[variant] = _outcomes(task, results["samples"][task])
+
+                asked = {"task": task, "items": items[::step], "model": asdict(pair.recipe(variant, EncoderConfig()))}
+                outcomes[variant] = remember(asked, partial(_asked, pair, variant, task, config, manager))
         figures[task] = paired_figures(outcomes, WORD_PERPLEXITY if task == PERPLEXITY else ACCURACY)
     return figures
+
+
+def _asked(pair: ModelPair, variant: str, task: str, config: str, manager: Any) -> Outcomes:
+    import lm_eval
+
+    from sempa.evidence.harness import HarnessModel
+
+    results = lm_eval.simple_evaluate(
+        HarnessModel(pair, variant), tasks=[config], bootstrap_iters=0, task_manager=manager
+    )
+    return _outcomes(task, results["samples"][task])
 
 
 def _items(task: str, data: Path) -> list[dict[str, Any]]:

@@ -33,18 +33,20 @@ class RunFolder:
     `<output>` never exists half-made; what a broken-off run leaves is `<output>.partial`, which can be resumed.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *, keep_scored: bool = False) -> None:
+        """Take the final name of a run; `keep_scored` keeps every scored adapter in `<output>/scored`, not the best."""
         self.output = output
+        self.keep_scored = keep_scored
         self.partial = output.with_name(output.name + ".partial")
 
     @classmethod
-    def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool) -> Self:
+    def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_scored: bool = False) -> Self:
         """Check that a run may be written there, or with `resume` that it is the same run; nothing is written yet.
 
         Raises: InputError if the output exists already or there is nothing to resume; RecipeMismatch, naming the
         facts that differ, if the run to resume was started otherwise.
         """
-        run = cls(output)
+        run = cls(output, keep_scored=keep_scored)
         if output.exists():
             raise InputError(f"{output} exists already: choose another --output or remove it.")
         if resume:
@@ -134,9 +136,9 @@ class RunFolder:
     def _checkpoints(self) -> list[Path]:
         return sorted(self.partial.glob("checkpoint-*"))
 
-    def best_folder(self, samples: int) -> Path:
-        """Return where the adapter that scored best so far belongs."""
-        return self.partial / f"best-{samples:09d}"
+    def scored_folder(self, samples: int) -> Path:
+        """Return where the adapter belongs that was scored after so many samples."""
+        return self.partial / "scored" / f"{samples:09d}"
 
     def finish(self, best: Path) -> Path:
         """Put the best adapter's files at the top, rename the run to its final name, then drop the checkpoints.
@@ -153,7 +155,7 @@ class RunFolder:
                 f"The adapter could not be written to {self.output} ({error.strerror or error}): make room and run "
                 f"again with --resume."
             ) from error
-        for folder in (*self.output.glob("checkpoint-*"), *self.output.glob("best-*")):
+        for folder in (*self.output.glob("checkpoint-*"), *([] if self.keep_scored else [self.output / "scored"])):
             shutil.rmtree(folder, ignore_errors=True)
         (self.output / FACTS).unlink(missing_ok=True)  # only resuming needs it, and it names paths of this machine
         return self.output

@@ -247,9 +247,9 @@ class _State:
         """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
         figure = self._processes.from_first(score() if self._processes.first else 0.0)
         is_best = self.best is None or figure > self.best["score"]
+        if self._processes.first and (is_best or self._run.keep_scored):
+            self._model.save(self._run.scored_folder(samples))
         if is_best:
-            if self._processes.first:
-                self._model.save(self._run.best_folder(samples))
             self.best = {"samples": samples, "score": figure}
         return figure, is_best
 

@@ -34,13 +34,25 @@ def test_a_run_is_partial_until_it_is_finished(tmp_path: Path) -> None:
     run = _begun(tmp_path / "deep" / "run")
     run.append({"step": 0})
     run.save_checkpoint(1, _checkpoint(1))
-    best = run.best_folder(16)
-    best.mkdir()
+    best = run.scored_folder(16)
+    best.mkdir(parents=True)
     (best / "adapter_model.safetensors").write_bytes(b"weights")
     assert not run.output.exists()
     assert run.finish(best) == run.output
     assert {file.name for file in run.output.iterdir()} == {"metrics.jsonl", "adapter_model.safetensors"}
     assert not run.partial.exists()
+
+
+def test_every_scored_adapter_can_be_kept(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path / "run", FACTS, resume=False, keep_scored=True)
+    run.begin(FACTS)
+    for samples in (16, 32):
+        run.scored_folder(samples).mkdir(parents=True)
+        (run.scored_folder(samples) / "adapter_model.safetensors").write_text(str(samples))
+    output = run.finish(run.scored_folder(16))
+    assert (output / "adapter_model.safetensors").read_text() == "16"
+    kept = {path.parent.name: path.read_text() for path in output.glob("scored/*/*")}
+    assert kept == {"000000016": "16", "000000032": "32"}
 
 
 def test_an_output_that_exists_is_refused(tmp_path: Path) -> None:
@@ -146,8 +158,8 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(
 def test_a_full_disk_is_a_storage_error_everywhere(tmp_path: Path, full_disk: FullDisk) -> None:
     run = _begun(tmp_path / "run")
     run.append({"step": 0})
-    best = run.best_folder(16)
-    best.mkdir()
+    best = run.scored_folder(16)
+    best.mkdir(parents=True)
     (best / "adapter_model.safetensors").write_bytes(b"w" * 5000)
     with full_disk(20):
         with pytest.raises(StorageError, match="metrics.jsonl could not be written"):
@@ -163,8 +175,8 @@ def test_a_full_disk_is_a_storage_error_everywhere(tmp_path: Path, full_disk: Fu
 def test_finishing_can_be_broken_off_and_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = _begun(tmp_path / "run")
     run.save_checkpoint(1, _checkpoint(1))
-    best = run.best_folder(16)
-    best.mkdir()
+    best = run.scored_folder(16)
+    best.mkdir(parents=True)
     for name in ("a", "b", "c"):
         (best / name).write_text(name, encoding="utf-8")
 

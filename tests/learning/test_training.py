@@ -65,7 +65,7 @@ class _Session:
 
     def adapters(self) -> dict[str, str]:
         """Return the hash of every adapter kept so far, by folder."""
-        kept = self.run.partial.glob("best-*")
+        kept = self.run.partial.glob("scored/*")
         return {folder.name: sha256_of(folder / "adapter_model.safetensors") for folder in kept}
 
 
@@ -123,7 +123,16 @@ def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> Non
     session.steps = train(session.model, _examples(), CONFIG, session.run, session._score)
     scored = [step for step in session.steps if step.score is not None]
     assert [step.is_best for step in scored] == [True, True, False]
-    assert set(session.adapters()) == {"best-000000032", "best-000000064"}
+    assert set(session.adapters()) == {"000000032", "000000064"}
+
+
+def test_every_scored_checkpoint_can_be_kept(make_pair: MakePair, tmp_path: Path) -> None:
+    session = _Session(make_pair, tmp_path / "run")
+    session.run.keep_scored = True
+    scores = iter([5.0, 3.0, 4.0])
+    steps = list(train(session.model, _examples(), CONFIG, session.run, lambda: next(scores)))
+    assert [step.is_best for step in steps if step.score is not None] == [True, False, False]
+    assert len(set(session.adapters().values())) == 3
 
 
 def test_a_resumed_run_knows_the_best_score_so_far(make_pair: MakePair, tmp_path: Path) -> None:
@@ -131,7 +140,7 @@ def test_a_resumed_run_knows_the_best_score_so_far(make_pair: MakePair, tmp_path
         session = _Session(make_pair, tmp_path / "run", resume=take == 24)
         steps = list(islice(train(session.model, _examples(), CONFIG, session.run, lambda score=score: score), take))
     assert [(step.score, step.is_best) for step in steps if step.score is not None] == [(3.0, False)] * 2
-    assert set(session.adapters()) == {"best-000000032"}
+    assert set(session.adapters()) == {"000000032"}
 
 
 @pytest.mark.parametrize("after", [1, 8, 11, 24])

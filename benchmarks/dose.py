@@ -1,0 +1,127 @@
+"""What each dose of training does: similarity and text prediction of every scored adapter of some runs.
+
+Train with `--keep-scored`, then `python benchmarks/dose.py RUN ... --dev DEV.tsv --generation FOLDER --json
+results/dose.json --figure docs/dose.png`: for each `RUN/scored/SAMPLES` the Spearman on the development pairs and, on
+samples of the tasks, accuracy and word perplexity; the base model is the dose of 0. A dose that is in the JSON already
+is not measured again. All adapters share one base in memory.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
+from sempa.evidence.generation import generation_figures
+from sempa.evidence.results import write_result
+from sempa.evidence.sts import read_scored_pairs, sts_spearman
+from sempa.machine import hardware, versions
+from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.reading.encoder import Encoder
+
+TASKS = ("lambada_openai", "wikitext")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("runs", nargs="+", type=Path, help="folders written by train.py --keep-scored")
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
+    made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
+    made.add_argument("--limit", type=int, default=300, help="items of each generation task (default: %(default)s)")
+    made.add_argument("--json", type=Path, required=True)
+    made.add_argument("--figure", type=Path, help="draw the curves here (PNG)")
+    return made
+
+
+def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[str, float]:
+    """Return one model's figures."""
+    encoder = Encoder(pair, EncoderConfig())
+    scores = [sts_spearman(lambda texts: encoder.encode(texts, variant), read_scored_pairs(path)) for path in args.dev]
+    figures = {"sts": round(sum(scores) / len(scores), 3)}
+    for task, found in generation_figures(pair, args.generation, print, args.limit, TASKS, [variant]).items():
+        figures[task] = found[variant]["figure"]
+    return figures
+
+
+def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return every dose of every run, measured now or before."""
+    kept = json.loads(args.json.read_text(encoding="utf-8"))["doses"] if args.json.is_file() else []
+    known = {(dose["run"], dose["samples"]): dose for dose in kept}
+    pair: ModelPair | None = None
+    for run in args.runs:
+        recipe = Recipe.load(run).training
+        assert recipe is not None, f"{run} was not trained here"
+        for folder in sorted((run / "scored").iterdir()):
+            if (run.name, int(folder.name)) in known:
+                continue
+            pair = pair.with_adapter(str(folder)) if pair else ModelPair.open(args.base, str(folder))
+            if (first := ("base", 0)) not in known:
+                known[first] = {"run": "base", "samples": 0, **measured(pair, BASE, args)}
+            facts = {"run": run.name, "samples": int(folder.name), "objective": recipe.objective}
+            known[run.name, int(folder.name)] = {
+                **facts,
+                "keep_weight": recipe.keep_weight,
+                "seed": recipe.seed,
+                **measured(pair, SEMPA, args),
+            }
+            print(json.dumps(known[run.name, int(folder.name)]), flush=True)
+            _write(list(known.values()), args)
+    return list(known.values())
+
+
+def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    result = {
+        "kind": "dose",
+        "doses": found,
+        "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
+        "items": args.limit,
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    write_result(result, args.json)
+
+
+def draw(found: list[dict[str, Any]], path: Path) -> None:
+    """Draw one panel a figure, one line a run, from the base's dose of 0."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    base = next(dose for dose in found if dose["run"] == "base")
+    panels = {
+        "sts": "STS-B dev, Spearman x100",
+        "lambada_openai": "LAMBADA, accuracy (%)",
+        "wikitext": "WikiText-2, word perplexity (lower is better)",
+    }
+    figure, axes = plt.subplots(1, len(panels), figsize=(13, 3.8), layout="constrained")
+    for axis, (name, title) in zip(axes, panels.items(), strict=True):
+        for run in dict.fromkeys(dose["run"] for dose in found if dose["run"] != "base"):
+            line = sorted((dose["samples"], dose[name]) for dose in found if dose["run"] == run)
+            axis.plot(*zip((0, base[name]), *line, strict=True), marker="o", markersize=3.5, label=run)
+        axis.axhline(base[name], color="grey", linewidth=0.8, linestyle="--")
+        axis.set(title=title, xlabel="training samples")
+        axis.grid(alpha=0.25)
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> int:
+    """Measure what is missing, then draw."""
+    args = parser().parse_args()
+    found = doses(args)
+    if args.figure:
+        draw(found, args.figure)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
