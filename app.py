@@ -16,7 +16,7 @@ from sempa.cli import add_model_arguments, open_encoders, shipped_for
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
-    from sempa.studio import Studios
+    from sempa.studios import Studios
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def _auth(text: str | None) -> tuple[str, str] | None:
 
 
 def _open_studios(args: argparse.Namespace) -> "Studios":
-    from sempa.studio import Studios
+    from sempa.studios import Studios
 
     studios = Studios(open_encoders(args, args.adapter or shipped_for(args.base)))
     if not studios.choose().adapter:

@@ -144,7 +144,7 @@ def _open_studio(args: argparse.Namespace) -> "Studio":
 
 def _embed(args: argparse.Namespace) -> None:
     sentences = args.sentences or [line.rstrip("\n") for line in sys.stdin]
-    from sempa.studio import MAX_SENTENCES
+    from sempa.limits import MAX_SENTENCES
 
     # Few sentences are read one by one, as the endpoints read them, so that both give the same numbers.
     for row in open_encoder(args).encode(sentences, args.variant, alone=len(sentences) <= MAX_SENTENCES):

@@ -1,5 +1,6 @@
 """What every face offers, as plain functions of text: the app, its endpoints and the command line all call this."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,28 +16,25 @@ from sempa.evidence.matrix import PairMatrix, pair_matrix
 from sempa.evidence.results import measured_models, read_results
 from sempa.evidence.sts import MeasuredPairs, measured_pairs, read_scored_pairs
 from sempa.evidence.tokens import TOP, KeyToken, key_tokens
+from sempa.limits import (
+    MAX_CHARACTERS,
+    MAX_HITS,
+    MAX_MATRIX,
+    MAX_PAIRS,
+    READ_AT_ONCE,
+    READ_TOGETHER,
+    require_sentences,
+    require_text,
+)
 from sempa.models.pair import BASE, ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
+from sempa.reading.texts import Corpus
 from sempa.shelf import DEMO, Row, Shelf
 from sempa.templates import SentenceTemplate
 from sempa.writing import Sampling, Texts, write
 
 RESULTS_ROOT = Path(__file__).parents[1] / "results"
-MAX_CHARACTERS = 5_000
-"""Longest text taken from a visitor; the model reads the first few hundred words of it at most."""
-MAX_SENTENCES = 256
-"""Most sentences of one request."""
-MAX_MATRIX = 200
-"""Most sentences compared with each other at once: 19,900 pairs."""
-READ_TOGETHER = 20
-"""Sentences read between two reports of progress."""
-MAX_HITS = 100
-MAX_PAIRS = 1_000
-"""Most scored pairs a visitor may have measured: a minute on two cores."""
-READ_AT_ONCE = 2_000
-"""Most texts that are read while a visitor waits: a minute or two on two cores."""
-
 Progress = Callable[[str], None]
 
 
@@ -69,7 +67,7 @@ class Studio:
 
     def __init__(self, encoder: Encoder, shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT) -> None:
         self.encoder = encoder
-        self._shelf = shelf or Shelf()
+        self.shelf = shelf or Shelf()
         self._results_root = results_root
 
     @property
@@ -93,22 +91,22 @@ class Studio:
         `variant` is "base" or "sempa" (default: the best there is).
         Raises: InputError for too many, too long, empty or non-text sentences, or an unknown variant.
         """
-        _require_sentences(sentences)
+        require_sentences(sentences)
         variant = variant or self.encoder.best_variant
         recipe = self.encoder.recipe(variant)  # refuses an unknown one, even where there is nothing to read
         if not sentences:
             return self.encoder.encode([], variant)
-        rows = self._shelf.recall(recipe, sentences)
+        rows = self.shelf.recall(recipe, sentences)
         missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in rows]
         fresh = dict(zip(missing, self.encoder.encode(missing, variant, alone=True), strict=True))
-        self._shelf.remember(recipe, fresh)
+        self.shelf.remember(recipe, fresh)
         rows |= fresh
         return np.stack([rows[sentence] for sentence in sentences])
 
     def similarity(self, first: str, second: str) -> dict[str, float]:
         """Return each model's cosine of two sentences, clipped to -1..1."""
-        _require_text(first, "The first sentence")
-        _require_text(second, "The second sentence")
+        require_text(first, "The first sentence")
+        require_text(second, "The second sentence")
         cosines = {}
         for variant in self.variants:
             a, b = self.embed([first, second], variant)
@@ -122,7 +120,7 @@ class Studio:
         """
         shares = {}
         for variant, cosine in cosines.items():
-            background = self._shelf.background(self.encoder.recipe(variant))
+            background = self.shelf.background(self.encoder.recipe(variant))
             if background is not None:
                 shares[variant] = float(np.searchsorted(background, cosine) / len(background))
         return shares
@@ -142,17 +140,17 @@ class Studio:
                     progress(f"Reading with {variant}: {start} of {len(sentences)} sentences")
                 parts.append(self.embed(sentences[start : start + READ_TOGETHER], variant))
             rows[variant] = np.concatenate(parts) if parts else self.embed([], variant)
-        found = {variant: self._shelf.background(self.encoder.recipe(variant)) for variant in self.variants}
+        found = {variant: self.shelf.background(self.encoder.recipe(variant)) for variant in self.variants}
         background = {variant: values for variant, values in found.items() if values is not None}
         return pair_matrix(sentences, rows, background)
 
     def index(self, name: str) -> SentenceIndex:
         """Open an index by name: see `Shelf.index`."""
-        return self._shelf.index(name)
+        return self.shelf.index(name)
 
     def index_names(self) -> list[str]:
         """Return the names of the indexes there are, the demo first."""
-        return self._shelf.index_names()
+        return self.shelf.index_names()
 
     def missing_vectors(self, name: str) -> list[str]:
         """Return the models an index has no vectors of yet."""
@@ -165,7 +163,7 @@ class Studio:
         Raises: RecipeMismatch for an index of more than READ_AT_ONCE texts that was not read with these models.
         """
         index = self.index(name)
-        with self._shelf.building:
+        with self.shelf.building:
             for variant in self.missing_vectors(name):
                 if len(index) > READ_AT_ONCE:
                     raise RecipeMismatch(
@@ -176,16 +174,39 @@ class Studio:
         return index
 
     def _read_corpus(self, index: SentenceIndex, variant: str, progress: Progress | None) -> None:
+        started = time.monotonic()
+
         def said(done: int, total: int) -> None:
             if progress:
-                progress(f"Reading the texts with {variant}: {done:,} of {total:,}")
+                rate = done / max(time.monotonic() - started, 1e-6)
+                progress(
+                    f"Reading the texts with {variant}: {done:,} of {total:,}, {rate:.0f} a second, "
+                    f"{(total - done) / rate:.0f} s left"
+                )
 
         rows = self.encoder.encode(index.corpus.texts, variant, progress=said)
         index.add(self.encoder.recipe(variant), rows)
 
+    def build_index(self, corpus: Corpus, progress: Progress | None = None) -> SentenceIndex:
+        """Return a new index of a visitor's texts with both models' vectors; nothing is kept until it is put away.
+
+        Raises: InputError for more than READ_AT_ONCE texts, or one that is too long.
+        """
+        if len(corpus.texts) > READ_AT_ONCE:
+            raise InputError(
+                f"There are {len(corpus.texts):,} texts, the page takes {READ_AT_ONCE:,}: build the index in the "
+                f"terminal with `python -m sempa index NAME --texts FILE`."
+            )
+        for number, text in enumerate(corpus.texts, start=1):
+            require_text(text, f"Text {number}")
+        index = SentenceIndex(corpus)
+        for variant in self.variants:
+            self._read_corpus(index, variant, progress)
+        return index
+
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[RankedHit]]:
         """Return each model's k nearest texts with the rank they have under the other model."""
-        _require_text(query, "The query")
+        require_text(query, "The query")
         if not isinstance(k, int) or not 1 <= k <= MAX_HITS:
             raise InputError(f"k is {k!r}: choose a whole number from 1 to {MAX_HITS}.")
         opened = self.read_index(index)
@@ -206,7 +227,7 @@ class Studio:
         self, sentence: str, sampling: Sampling, template: str = "P1", stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Texts]:
         """Yield both models' paraphrases after each token."""
-        _require_text(sentence, "The sentence")
+        require_text(sentence, "The sentence")
         request = SentenceTemplate.paraphrase(template).render(sentence.strip())
         return write(self.pair, request, sampling, stopped=stopped)
 
@@ -227,12 +248,12 @@ class Studio:
 
     def answer(self, prompt: str, sampling: Sampling, stopped: Callable[[], bool] = lambda: False) -> Iterator[Texts]:
         """Yield both models' answers to a free prompt after each token."""
-        _require_text(prompt, "The prompt")
+        require_text(prompt, "The prompt")
         return write(self.pair, prompt.strip(), sampling, stopped=stopped)
 
     def key_tokens(self, sentence: str) -> dict[str, list[KeyToken]]:
         """Return, for each model, the vocabulary items the sentence's embedding points at, best first."""
-        _require_text(sentence, "The sentence")
+        require_text(sentence, "The sentence")
 
         def aligned(sentences: Sequence[str], variant: str) -> list[list[tuple[str, float]]]:
             return self.encoder.aligned_tokens(sentences, variant, TOP)
@@ -254,7 +275,7 @@ class Studio:
                 f"with `python -m sempa evaluate sts --data FILE`."
             )
         for text in (*pairs.first, *pairs.second):
-            _require_text(text, "A sentence of the file")
+            require_text(text, "A sentence of the file")
 
         def said(variant: str, done: int, total: int) -> None:
             if progress:
@@ -268,52 +289,3 @@ class Studio:
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         return [result for result in read_results(self._results_root) if measured_models(result) == (name, adapter)]
-
-
-class Studios:
-    """Hold one studio for each adapter of a base model, on one shelf: a visitor chooses by name."""
-
-    def __init__(
-        self, encoders: Sequence[Encoder], shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT
-    ) -> None:
-        shelf = shelf or Shelf()
-        made = [Studio(encoder, shelf, results_root) for encoder in encoders]
-        self._by_name: dict[str, Studio] = {}
-        for studio in made:
-            twin = any(other is not studio and other.adapter == studio.adapter for other in made)
-            source = studio.pair.adapter.source if studio.pair.adapter else ""
-            self._by_name[source if twin else studio.adapter] = studio
-
-    @property
-    def names(self) -> list[str]:
-        """Return the adapters' names in the order given; one empty name where the base stands alone."""
-        return list(self._by_name)
-
-    def choose(self, adapter: str = "") -> Studio:
-        """Return the studio of one adapter, of the first if none is named.
-
-        Raises: InputError for a name that is not there.
-        """
-        if (studio := self._by_name.get(adapter or self.names[0])) is None:
-            raise InputError(f"There is no adapter {adapter!r} here: choose one of {', '.join(self.names)}.")
-        return studio
-
-
-def _require_sentences(sentences: object) -> None:
-    if isinstance(sentences, str) or not isinstance(sentences, Sequence):
-        raise InputError("Sentences are given as a list of texts: put a single one in brackets.")
-    if len(sentences) > MAX_SENTENCES:
-        raise InputError(f"There are {len(sentences)} sentences, the limit of one request is {MAX_SENTENCES}.")
-    for number, sentence in enumerate(sentences, start=1):
-        _require_text(sentence, f"Sentence {number}")
-
-
-def _require_text(text: object, what: str) -> None:
-    if not isinstance(text, str | None):
-        raise InputError(f"{what} is {type(text).__name__}, not text.")
-    if not text or not text.strip():
-        raise InputError(f"{what} is empty: write something first.")
-    if len(text) > MAX_CHARACTERS:
-        raise InputError(f"{what} has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}: shorten it.")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(f"{what} holds half a character (a lone surrogate): remove it.")

@@ -6,7 +6,8 @@ import gradio as gr
 
 from sempa.machine import hardware
 from sempa.models.pair import SEMPA
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
 from sempa.ui.own_pairs import build_own_pairs

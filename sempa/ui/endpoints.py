@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from sempa.shelf import DEMO
-from sempa.studio import Studios, hits_payload
+from sempa.studio import hits_payload
+from sempa.studios import Studios
 from sempa.ui.events import LANE, for_people
 from sempa.writing import Sampling
 

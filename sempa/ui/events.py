@@ -15,6 +15,13 @@ LANE = {"concurrency_id": "model", "concurrency_limit": 4}
 """All events that compute share four places; the model's own lock keeps them right, the queue keeps them fair."""
 PRIVATE = {"api_visibility": "private"}
 GPU_SECONDS = 60
+SEND = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-text]');
+  if (button) trigger('select', {value: button.dataset.text, index: 0});
+});
+"""
+"""For cards drawn as HTML: tell Python which of their buttons was pressed, by the text it stands for."""
 
 
 def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:

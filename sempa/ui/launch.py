@@ -6,7 +6,7 @@ import socket
 import gradio as gr
 
 from sempa.errors import SempaError
-from sempa.studio import Studios
+from sempa.studios import Studios
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS
 

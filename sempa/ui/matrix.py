@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import gradio as gr
 
 from sempa.evidence.matrix import PairMatrix
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.heat import matrix_view

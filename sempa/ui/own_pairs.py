@@ -6,7 +6,9 @@ from pathlib import Path
 import gradio as gr
 
 from sempa.evidence.sts import MeasuredPairs
-from sempa.studio import MAX_PAIRS, Studio, Studios
+from sempa.limits import MAX_PAIRS
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.evidence import pairs_view

@@ -2,7 +2,8 @@
 
 import gradio as gr
 
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Stops
@@ -30,7 +31,7 @@ def build_page(studios: Studios) -> gr.Blocks:
             with gr.Tab("Similarity", id="similarity"):
                 compare = build_similarity_tab(studios, adapter, tabs)
             with gr.Tab("Search", id="search"):
-                build_search_tab(studios, adapter)
+                build_search_tab(studios, adapter, page)
             with gr.Tab("Paraphrase", id="paraphrase"):
                 build_paraphrase_tab(studios, adapter, Stops(), page, compare)
             with gr.Tab("Compare", id="compare"):

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import gradio as gr
 
-from sempa.studio import Studio, Studios
-from sempa.ui.events import LANE, PRIVATE, Stops, for_people
+from sempa.studio import Studio
+from sempa.studios import Studios
+from sempa.ui.events import LANE, PRIVATE, SEND, Stops, for_people
 from sempa.ui.present import candidate_cards, paraphrase_choices, say
 from sempa.ui.similarity import SendPair
 from sempa.ui.streaming import Once, shown
@@ -35,15 +36,6 @@ def paraphrases(
     yield from shown(written(), studio.adapter)
     if last and not stopped():
         yield candidate_cards(studio.candidates(sentence, last), studio.adapter)
-
-
-SEND = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-text]');
-  if (button) trigger('select', {value: button.dataset.text, index: 0});
-});
-"""
-"""Tell Python which candidate's button was pressed; the cards themselves are drawn anew with each token."""
 
 
 def build_paraphrase_tab(

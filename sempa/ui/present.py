@@ -68,6 +68,8 @@ def _other(variant: str) -> str:
 
 
 def _hits_body(hits: Sequence[RankedHit], other: str) -> str:
+    if not hits:
+        return '<div class="sp-text"><em>no hit is that close</em></div>'
     return f'<ol class="sp-list">{"".join(_hit_item(ranked, other) for ranked in hits)}</ol>'
 
 
@@ -78,6 +80,7 @@ def _hit_item(ranked: RankedHit, other: str) -> str:
         meta.append(f'<span class="sp-move">{_move(hit.rank, ranked.other_rank, other)}</span>')
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
+    meta.append(f'<button type="button" class="sp-send" data-text="{escape(hit.text)}">more like this</button>')
     return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div></li>'
 
 

@@ -1,12 +1,18 @@
 """One query, both models' nearest texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import gradio as gr
 
-from sempa.studio import Studio, Studios
-from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.errors import InputError
+from sempa.studio import RankedHit, Studio
+from sempa.studios import Studios
+from sempa.ui.downloads import csv_file
+from sempa.ui.events import LANE, PRIVATE, SEND, for_people
+from sempa.ui.own_index import build_own_index
 from sempa.ui.present import hit_cards, say
+from sempa.ui.streaming import worked
 
 FIRST_K = 5
 EXAMPLES = [
@@ -18,12 +24,48 @@ EXAMPLES = [
 ]
 
 
-def find(studio: Studio, query: str, index: str, k: int) -> Iterator[str]:
-    """Yield progress while an index is read for the first time with these models, then both models' hits."""
-    if missing := studio.missing_vectors(index):
-        count = len(studio.index(index))
-        yield say(f"First search in {index!r} with this model: reading {count:,} texts ({' and '.join(missing)}) …")
-    yield hit_cards(studio.search(query, index, k), studio.adapter)
+@dataclass(frozen=True)
+class Found:
+    """Hold the view of a search and the path of its hits as a table to download, once there is one."""
+
+    view: str
+    table: str | None = None
+
+
+def find(studio: Studio, query: str, index: str, k: int, least: float = 0) -> Iterator[Found]:
+    """Yield progress while an index is read for the first time with these models, then both models' hits.
+
+    Hits less alike to the query than `least` per cent of random pairs are left out.
+    """
+    if studio.missing_vectors(index):
+        for line, done in worked(lambda progress: studio.read_index(index, progress)):
+            if done is None:
+                yield Found(say(line))
+    found = studio.search(query, index, k)
+    standing = {
+        variant: [studio.standing({variant: ranked.hit.cosine}).get(variant) for ranked in hits]
+        for variant, hits in found.items()
+    }
+    kept = {
+        variant: [
+            ranked
+            for ranked, share in zip(hits, standing[variant], strict=True)
+            if share is None or 100 * share >= least
+        ]
+        for variant, hits in found.items()
+    }
+    yield Found(hit_cards(kept, studio.adapter), _table(kept, studio.adapter))
+
+
+def _table(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
+    head = ["model", "rank", "text", "cosine", "rank_under_the_other"]
+    named = {"base": "base", "sempa": adapter}
+    rows = (
+        (named[variant], ranked.hit.rank, ranked.hit.text, ranked.hit.cosine, ranked.other_rank)
+        for variant, hits in found.items()
+        for ranked in hits
+    )
+    return csv_file("hits", head, rows)
 
 
 def opening(studio: Studio, index: str) -> str:
@@ -33,26 +75,44 @@ def opening(studio: Studio, index: str) -> str:
     return hit_cards(studio.search(EXAMPLES[0], index, FIRST_K), studio.adapter)
 
 
-def build_search_tab(studios: Studios, adapter: gr.Dropdown) -> None:
+def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks) -> None:
     """Put the tab's widgets and events into the page under construction."""
     names = studios.choose().index_names()
-    if not names:
-        gr.Markdown("There is no index yet. Build one: `python -m sempa index NAME --texts FILE`.")
-        return
 
     @for_people
-    def answer(query: str, index: str, k: int, adapter: str) -> Iterator[str]:
-        yield from find(studios.choose(adapter), query, index, k)
+    def answer(query: str, index: str, k: int, least: float, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
+        if not index:
+            raise InputError("There is no index yet: make one of your own text below.")
+        for found in find(studios.choose(adapter), query, index, k, least):
+            yield found.view, gr.update(value=found.table, visible=found.table is not None)
 
     gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
     with gr.Row(equal_height=True):
         query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, elem_id="search-query")
-        index = gr.Dropdown(names, value=names[0], label="Index", scale=1, elem_id="search-index")
+        index = gr.Dropdown(names, value=next(iter(names), None), label="Index", scale=1, elem_id="search-index")
         k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", scale=1, elem_id="search-k")
+        least = gr.Slider(
+            0,
+            100,
+            value=0,
+            step=1,
+            label="Closer than % of random pairs",
+            scale=1,
+            elem_id="search-least",
+        )
     run = gr.Button("Search", variant="primary", elem_id="search-run")
-    out = gr.HTML(opening(studios.choose(), names[0]), elem_id="search-out", label="Hits")
-    asked = [run.click, query.submit, k.release, index.input, adapter.input]
-    inputs = [query, index, k, adapter]
-    gr.on(asked, answer, inputs, out, **LANE, **PRIVATE)
+    first = opening(studios.choose(), names[0]) if names else say("Make an index of your own text below.")
+    out = gr.HTML(first, elem_id="search-out", label="Hits", js_on_load=SEND)
+    table = gr.DownloadButton("Download these hits (CSV)", visible=False, elem_id="search-table")
+    asked = [run.click, query.submit, k.release, least.release, index.input, adapter.input]
+    inputs, outputs = [query, index, k, least, adapter], [out, table]
+    gr.on(asked, answer, inputs, outputs, **LANE, **PRIVATE)
     examples = gr.Examples([[text] for text in EXAMPLES], [query], label="Try", **PRIVATE)
-    examples.load_input_event.then(answer, inputs, out, **LANE, **PRIVATE)
+    examples.load_input_event.then(answer, inputs, outputs, **LANE, **PRIVATE)
+    out.select(_pressed, None, query, **PRIVATE).then(answer, inputs, outputs, **LANE, **PRIVATE)
+    build_own_index(studios, adapter, index, page)
+
+
+def _pressed(event: gr.SelectData) -> str:
+    """Return the text whose button was pressed, to be the next query."""
+    return str(event.value)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.matrix import build_matrix
 from sempa.ui.present import similarity_cards

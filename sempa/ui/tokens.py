@@ -2,7 +2,8 @@
 
 import gradio as gr
 
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.evidence import token_cards
 

@@ -334,3 +334,35 @@ def test_key_tokens_are_shown_for_a_sentence_of_one_s_own(open_page: OpenPage, w
     page.click("#tokens-run")
     _expect(page.locator("#tokens-out")).not_to_have_text(before)
     _expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+
+
+def test_a_visitor_s_own_text_is_searched_and_deleted(open_page: OpenPage, width: int) -> None:
+    page, other = open_page(width, tab="Search"), open_page(width, tab="Search")
+    page.get_by_role("button", name="Search your own text").click()
+    page.fill("#own-pasted textarea", "The ferry leaves at dawn.\nRates rose again.\nA kettle whistles.")
+    page.fill("#own-name input, #own-name textarea", f"mine-{width}")
+    page.click("#own-run")
+    _expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
+    page.fill("#search-query textarea, #search-query input", "The boat departs early.")
+    page.click("#search-run")
+    _expect(page.locator("#search-out .sempa li").first).to_contain_text("The ferry leaves at dawn.")
+    _expect(page.locator("#search-out .base li")).to_have_count(3)
+    with page.expect_download() as download:
+        page.locator("#search-table").click()
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 7
+    other.locator("#search-index input").click()
+    _expect(other.get_by_role("option", name="demo")).to_be_visible()
+    assert other.get_by_role("option", name=f"mine-{width}").count() == 0
+    page.click("#own-delete")
+    page.click("#own-yes")
+    _expect(page.locator("#own-out")).to_contain_text("Deleted.")
+    _expect(page.locator("#search-index input")).to_have_value("demo")
+
+
+def test_a_hit_becomes_the_next_query(open_page: OpenPage, width: int) -> None:
+    page = open_page(width, tab="Search")
+    button = page.locator("#search-out .sempa li .sp-send").nth(2)
+    text = button.get_attribute("data-text")
+    button.click()
+    _expect(page.locator("#search-out .sempa li").first).to_contain_text(text)
+    assert page.locator("#search-query textarea, #search-query input").first.input_value() == text

@@ -12,7 +12,8 @@ from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex
 from sempa.reading.texts import Corpus
 from sempa.shelf import Shelf
-from sempa.studio import Studio, Studios
+from sempa.studio import Studio
+from sempa.studios import Studios
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
 HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")

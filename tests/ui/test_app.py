@@ -14,7 +14,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sempa.errors import SempaError
-from sempa.studio import Studio, Studios, hits_payload
+from sempa.studio import Studio, hits_payload
+from sempa.studios import Studios
 from sempa.ui.launch import launch
 from sempa.writing import Sampling
 

@@ -73,7 +73,7 @@ def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine:
 )
 def test_a_hit_says_where_the_other_model_ranks_it(rank: int, other: int, expected: str) -> None:
     html = present.hit_cards({"base": [_hit(rank, other, topic="sea", cosine=1.0000002)]}, "mine")
-    assert _plain(html)[2:] == ["text", f"{rank}.", "cosine 1.000", expected, "sea"]
+    assert _plain(html)[2:] == ["text", f"{rank}.", "cosine 1.000", expected, "sea", "more like this"]
 
 
 def test_a_hit_of_a_model_alone_names_no_other() -> None:

@@ -1,0 +1,41 @@
+"""What a request may hold: bounds on what visitors send, and errors that name them."""
+
+from collections.abc import Sequence
+
+from sempa.errors import InputError
+
+MAX_CHARACTERS = 5_000
+"""Longest text taken from a visitor; the model reads the first few hundred words of it at most."""
+MAX_SENTENCES = 256
+"""Most sentences of one request."""
+MAX_MATRIX = 200
+"""Most sentences compared with each other at once: 19,900 pairs."""
+READ_TOGETHER = 20
+"""Sentences read between two reports of progress."""
+MAX_HITS = 100
+MAX_PAIRS = 1_000
+"""Most scored pairs a visitor may have measured: a minute on two cores."""
+READ_AT_ONCE = 5_000
+"""Most texts that are read while a visitor waits: a few minutes on two cores, with progress."""
+
+
+def require_sentences(sentences: object) -> None:
+    """Raise InputError, naming the sentence, unless these are at most MAX_SENTENCES texts that may be read."""
+    if isinstance(sentences, str) or not isinstance(sentences, Sequence):
+        raise InputError("Sentences are given as a list of texts: put a single one in brackets.")
+    if len(sentences) > MAX_SENTENCES:
+        raise InputError(f"There are {len(sentences)} sentences, the limit of one request is {MAX_SENTENCES}.")
+    for number, sentence in enumerate(sentences, start=1):
+        require_text(sentence, f"Sentence {number}")
+
+
+def require_text(text: object, what: str) -> None:
+    """Raise InputError, naming `what`, unless this is a text of 1 to MAX_CHARACTERS characters."""
+    if not isinstance(text, str | None):
+        raise InputError(f"{what} is {type(text).__name__}, not text.")
+    if not text or not text.strip():
+        raise InputError(f"{what} is empty: write something first.")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"{what} has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}: shorten it.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(f"{what} holds half a character (a lone surrogate): remove it.")

@@ -1,0 +1,38 @@
+"""Several adapters on one base: a studio for each, chosen by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sempa.errors import InputError
+from sempa.reading.encoder import Encoder
+from sempa.shelf import Shelf
+from sempa.studio import RESULTS_ROOT, Studio
+
+
+class Studios:
+    """Hold one studio for each adapter of a base model, on one shelf: a visitor chooses by name."""
+
+    def __init__(
+        self, encoders: Sequence[Encoder], shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT
+    ) -> None:
+        shelf = shelf or Shelf()
+        made = [Studio(encoder, shelf, results_root) for encoder in encoders]
+        self._by_name: dict[str, Studio] = {}
+        for studio in made:
+            twin = any(other is not studio and other.adapter == studio.adapter for other in made)
+            source = studio.pair.adapter.source if studio.pair.adapter else ""
+            self._by_name[source if twin else studio.adapter] = studio
+
+    @property
+    def names(self) -> list[str]:
+        """Return the adapters' names in the order given; one empty name where the base stands alone."""
+        return list(self._by_name)
+
+    def choose(self, adapter: str = "") -> Studio:
+        """Return the studio of one adapter, of the first if none is named.
+
+        Raises: InputError for a name that is not there.
+        """
+        if (studio := self._by_name.get(adapter or self.names[0])) is None:
+            raise InputError(f"There is no adapter {adapter!r} here: choose one of {', '.join(self.names)}.")
+        return studio

@@ -1,0 +1,88 @@
+"""A visitor's own text: read, searched like any other, private, and refused in one sentence where it cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sempa.errors import InputError
+from sempa.studio import Studio
+from sempa.studios import Studios
+from sempa.ui.own_index import choices, columns, given_corpus, made
+from sempa.ui.search import find
+
+LINES = "The hare is fast.\n\n  The hound is ill. \nA cat sat."
+
+
+def test_pasted_lines_become_an_index_that_is_searched_like_any_other(studios: Studios, studio: Studio) -> None:
+    *before, (view, key) = made(studio, given_corpus(None, None, LINES), " pasted ", "ada", public=False)
+    assert all("a second" in line and found is None for line, found in before)
+    assert len(before) >= 2
+    assert "3 texts are ready" in view
+    assert key is not None
+    assert ("pasted (yours)", key) in choices(studios, "ada")
+    assert ("pasted (yours)", key) not in choices(studios, "bob")
+    found = studio.search("The hare is fast.", key, 3)
+    assert found["base"][0].hit.text == "The hare is fast."
+    other = studios.choose(studios.names[1])
+    *progress, last = find(other, "A cat sat.", key, 2)  # read with the other adapter at the first search
+    assert any("Reading the texts with sempa" in step.view for step in progress)
+    assert last.view.count("sp-send") == 4
+    studio.shelf.forget("ada")
+
+
+def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
+    (every,) = find(studio, "The hare is fast.", "demo", 9)
+    (none,) = find(studio, "The hare is fast.", "demo", 9, 100)
+    assert every.view.count("sp-send") == 18
+    assert none.view.count("sp-send") < 18
+    assert every.table is not None
+    head, *rows = Path(every.table).read_text(encoding="utf-8").splitlines()
+    assert head == "model,rank,text,cosine,rank_under_the_other"
+    assert len(rows) == 18
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", 'id,"the text"\n1,x\n', ["id", "the text"]),
+        ("a.jsonl", json.dumps({"title": 1, "body": "x"}) + "\n", ["title", "body"]),
+        ("a.jsonl", "{broken\n", []),
+        ("a.txt", "a,b\n", []),
+        ("a.csv", "", []),
+    ],
+)
+def test_columns_are_offered(tmp_path: Path, name: str, text: str, expected: list[str]) -> None:
+    (tmp_path / name).write_text(text)
+    assert columns(str(tmp_path / name)) == expected
+    assert columns(None) == []
+
+
+def test_a_file_s_column_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,body\n1,None\n2,x\n")
+    corpus = given_corpus(str(tmp_path / "a.csv"), "body", "ignored")
+    assert corpus.texts == ("None", "x")
+    assert corpus.tags[0] == {"id": "1"}
+
+
+def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no text yet"):
+        given_corpus(None, None, " \n ")
+    corpus = given_corpus(None, None, LINES)
+    for name, says in (("", "needs a name"), ("../up", "is no index name"), ("demo", "There is an index 'demo'")):
+        with pytest.raises(InputError, match=says):
+            list(made(studio, corpus, name, "ada", public=False))
+    monkeypatch.setattr("sempa.studio.READ_AT_ONCE", 2)
+    with pytest.raises(InputError, match="There are 3 texts, the page takes 2"):
+        list(made(studio, corpus, "three", "ada", public=False))
+    with pytest.raises(InputError, match="Text 1 has 6,000 characters"):
+        list(made(studio, given_corpus(None, None, "x" * 6000), "long", "ada", public=False))
+    assert studio.shelf.own_names("ada") == []
+
+
+def test_leaving_in_the_middle_keeps_nothing(studio: Studio) -> None:
+    corpus = given_corpus(None, None, "\n".join(f"Sentence {i}." for i in range(300)))
+    steps = made(studio, corpus, "half", "ada", public=False)
+    next(steps)
+    steps.close()
+    assert studio.shelf.own_names("ada") == []
