@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 import time
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
@@ -12,7 +12,7 @@ from sempa.errors import SempaError
 
 # Flags that set one field of TrainConfig; None means the default of the data trained on.
 SETTINGS = {
-    "max_samples": "number of pairs the learning-rate schedule is made for (default: one pass over the data)",
+    "max_samples": "number of pairs the learning-rate schedule is made for",
     "stop_after": "stop after this many pairs, on the same schedule",
     "batch_size": "pairs in one optimiser step",
     "lr": "peak learning rate",
@@ -83,10 +83,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--license", help="licence to state on the adapter's card")
     made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
-    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    small = asdict(RECIPES["small"])
     for name, text in SETTINGS.items():
-        kind = type(defaults[name]) if defaults[name] is not None else int
-        made.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"{text} (default: {defaults[name]})")
+        kind = type(small[name]) if small[name] is not None else int
+        default = "" if small[name] is None else f" (default: {small[name]})"
+        made.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text + default)
     return made
 
 

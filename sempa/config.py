@@ -76,7 +76,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Say how an adapter is trained; the defaults are those found for small models.
+    """Say how an adapter is trained; see RECIPES for settings that belong together.
 
     `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
     "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives) or "joint" (sempa plus
@@ -175,7 +175,14 @@ class TrainConfig:
 
 
 RECIPES = {
-    "small": TrainConfig(),
+    "small": TrainConfig(
+        lr=1e-3,
+        keep_weight=2.0,
+        keep_text_share=0.1,
+        tokenised_share=0.5,
+        max_samples=2048,
+        evaluate_every=512,
+    ),
     "paper": TrainConfig(
         lr=1e-4,
         batch_size=256,

@@ -80,7 +80,7 @@ def test_a_run_writes_a_whole_folder_that_opens(
     assert {path.name for path in folder.iterdir()} == FILES
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["samples"] for line in lines] == [4, 8]
-    assert lines[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert lines[0]["preference/loss"] == pytest.approx(0.693147, abs=1e-5)
     recipe = Recipe.load(folder)
     assert recipe.encoder.adapter == sha256_of(folder / "adapter_model.safetensors")
     assert recipe.encoder.base_model == str(model_folder)
@@ -133,7 +133,7 @@ def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys:
 def test_export_writes_what_would_be_trained_on(
     small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main([*small, "--export", "trl"]) == 0
+    assert train.main([*small, "--export", "trl", "--tokenised-share", "0"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "preferences.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) == 20
     assert rows[3]["prompt"].startswith("<|im_start|>system")
@@ -191,7 +191,7 @@ def test_a_dev_row_that_cannot_be_read_leaves_no_run_behind(
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (["--lr", "0.5"], "config.lr: 0.0002 then, 0.5 now"),
+        (["--lr", "0.5"], "config.lr: 0.001 then, 0.5 now"),
         (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
         (["--dev", "{tmp}/dev.tsv"], "dev: [] then"),
     ],
