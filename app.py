@@ -12,7 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from typing import TYPE_CHECKING
 
-from sempa.cli import add_model_arguments, open_encoders, shipped_for
+from sempa.cli import add_model_arguments, open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def _auth(text: str | None) -> tuple[str, str] | None:
 
 
 def _open_studios(args: argparse.Namespace) -> "Studios":
+    from sempa.models.adapters import shipped_adapters
     from sempa.studios import Studios
 
-    studios = Studios(open_encoders(args, args.adapter or shipped_for(args.base)))
+    studios = Studios(open_encoders(args, args.adapter or shipped_adapters(args.base)))
     if not studios.choose().adapter:
         train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
         print(f"No adapter: the base model stands alone. Train one with `{train}`, then start with --adapter FOLDER.")

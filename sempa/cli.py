@@ -99,14 +99,9 @@ def add_model_arguments(made: argparse.ArgumentParser) -> None:
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
     """Load the model the arguments name, with the adapter they name or the first that is shipped."""
-    return open_encoders(args, [args.adapter] if args.adapter else shipped_for(args.base)[:1])[0]
-
-
-def shipped_for(base: str) -> list[str]:
-    """Return the adapters that are shipped for a base model: those of `adapters/` for the default, else none."""
     from sempa.models.adapters import shipped_adapters
 
-    return shipped_adapters() if base == DEFAULT_BASE else []
+    return open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
 
 
 def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:

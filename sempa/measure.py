@@ -19,6 +19,7 @@ from sempa.evidence.results import (
     FinishedParts,
     write_result,
 )
+from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
 from sempa.machine import hardware, versions
 from sempa.outcomes import remembered
@@ -173,7 +174,7 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
     from sempa.evidence.geometry import geometry_figures, plane
 
     triplets, _ = read_triplets(asked.data)
-    kept = triplets[:: max(1, -(-len(triplets) // asked.limit)) if asked.limit else 1]
+    kept = thinned(triplets, asked.limit)
     columns = {
         "anchor": [triplet.anchor for triplet in kept],
         "positive": [triplet.entailment for triplet in kept],

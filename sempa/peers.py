@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
 from sempa.evidence.judge import open_judge
-from sempa.models.packing import pack
+from sempa.models.packing import pack, right_padded
 from sempa.models.pair import BASE, SEMPA
 from sempa.models.prompts import padding_id
 from sempa.reading.encoder import BATCH_TOKENS, Encoder
@@ -69,12 +68,8 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
         rows.append((first + again, len(first)))
     out = np.empty((len(rows), pair.width), dtype=np.float32)
     groups = pack([len(ids) for ids, _ in rows], BATCH_TOKENS)
-    batches, pad = [], padding_id(pair.tokenizer)
-    for group in groups:
-        longest = max(len(rows[i][0]) for i in group)
-        padded = torch.tensor([rows[i][0] + [pad] * (longest - len(rows[i][0])) for i in group])
-        mask = torch.tensor([[1] * len(rows[i][0]) + [0] * (longest - len(rows[i][0])) for i in group])
-        batches.append((padded, mask))
+    pad = padding_id(pair.tokenizer)
+    batches = [right_padded([rows[i][0] for i in group], pad) for group in groups]
     for group, states in zip(groups, pair.each_hidden_states(BASE, batches), strict=True):
         for i, row in zip(group, states.float().cpu(), strict=True):
             ids, start = rows[i]

@@ -58,7 +58,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.outcomes": ({"config", "evidence", "machine"}, {"numpy"}),
-    "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy", "torch"}),
+    "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy"}),
     "sempa.measure": (
         {"errors", "evidence", "learning.preferences", "machine", "models", "outcomes", "peers", "reading"},
         {"numpy"},
@@ -90,7 +90,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.ui.style": (set(), set()),
     "sempa.ui.downloads": (set(), set()),
     "sempa.ui.streaming": ({"ui", "writing"}, set()),
-    "app": ({"cli", "errors", "studios", "ui"}, {"spaces"}),
+    "app": ({"cli", "errors", "models.adapters", "studios", "ui"}, {"spaces"}),
     "train": ({"config", "errors", "models.publish", "tune"}, {"tqdm"}),
 }
 WITHOUT_TORCH = [

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from sempa.config import EncoderConfig
 from sempa.errors import InputError
 from sempa.evidence.paired import ACCURACY, WORD_PERPLEXITY, Outcomes, paired_figures
+from sempa.evidence.thinned import thinned
 from sempa.models.pair import ModelPair
 
 TASKS = {
@@ -43,9 +43,9 @@ def generation_figures(
 ) -> dict[str, dict[str, Any]]:
     """Return each task's figures by variant, and for two variants the change with its interval and paired test.
 
-    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS,
-    `variants` to one of the two. `remember` is given
-    what was asked of which model and what computes the outcomes, so that the base is not asked the same again.
+    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS, `variants` to one
+    of the two. `remember` is given what was asked of which model and what computes the outcomes, so that the base is
+    not asked the same again.
     Accuracies are in per cent; for the text it is the word perplexity. Changes are positive where the aligned model
     is better, whatever the measure.
     Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
@@ -59,14 +59,13 @@ def generation_figures(
     figures = {}
     for task in tasks or TASKS:
         with tempfile.TemporaryDirectory() as folder:
-            items = _items(task, data)
-            step = max(1, math.ceil(len(items) / limit)) if limit else 1
-            config = _task(manager.task_index[task].yaml_path, items[::step], Path(folder))
+            items = thinned(_items(task, data), limit)
+            config = _task(manager.task_index[task].yaml_path, items, Path(folder))
             outcomes = {}
             for variant in variants or pair.variants:
-                report(f"{task}, {variant}: {len(items[::step]):,} items.")
+                report(f"{task}, {variant}: {len(items):,} items.")
 
-                asked = {"task": task, "items": items[::step], "model": asdict(pair.recipe(variant, EncoderConfig()))}
+                asked = {"task": task, "items": items, "model": asdict(pair.recipe(variant, EncoderConfig()))}
                 outcomes[variant] = remember(asked, partial(_asked, pair, variant, task, config, manager))
         figures[task] = paired_figures(outcomes, WORD_PERPLEXITY if task == PERPLEXITY else ACCURACY)
     return figures

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sempa.errors import InputError
 from sempa.evidence.paired import Measure, mcnemar, paired_figures, paired_t, percent
+from sempa.evidence.thinned import thinned
 from sempa.models.completing import Completion, complete
 from sempa.models.pair import ModelPair
 from sempa.templates import SentenceTemplate
@@ -89,5 +90,4 @@ def read_sentences(path: Path, limit: int | None) -> list[str]:
     if not rows or "sentence1" not in rows[0]:
         raise InputError(f"{path} has no column sentence1: give a TSV with a head line.")
     sentences = list(dict.fromkeys(row["sentence1"] for row in rows if row["sentence1"]))
-    step = max(1, -(-len(sentences) // limit)) if limit else 1
-    return sentences[::step]
+    return list(thinned(sentences, limit))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sempa.errors import InputError
 from sempa.evidence.paired import Measure, paired_figures, paired_t, percent
+from sempa.evidence.thinned import thinned
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DEPTH = 100
@@ -49,7 +50,7 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
     judged = [query for query in queries if query in relevant]
     if not judged:
         raise InputError(f"{path} judges none of the queries.")
-    kept = judged[:: max(1, -(-len(judged) // limit)) if limit else 1]
+    kept = thinned(judged, limit)
     return RetrievalSet(folder.name, texts, {q: queries[q] for q in kept}, {q: relevant[q] for q in kept})
 
 

@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
-from sempa.config import RECIPE_FILE, Recipe
+from sempa.config import DEFAULT_BASE, RECIPE_FILE, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.models.source import sha256_of
 
@@ -40,8 +40,10 @@ class AdapterInfo:
         return Path(self.source).expanduser().resolve().name
 
 
-def shipped_adapters() -> list[str]:
-    """Return the folders of the adapters that come with the project for the default model, the paper's own first."""
+def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
+    """Return the folders of the adapters shipped for a base, the paper's own first; none but for the default model."""
+    if base != DEFAULT_BASE:
+        return []
     folders = sorted(file.parent for file in SHIPPED.glob(f"*/{WEIGHTS_FILE}"))
     return [str(folder) for folder in folders]
 

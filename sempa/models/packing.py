@@ -1,6 +1,8 @@
-"""Rows of like length, grouped under a cap on tokens."""
+"""Rows of like length, grouped under a cap on tokens, and filled up to one length."""
 
 from collections.abc import Sequence
+
+import torch
 
 
 def pack(lengths: Sequence[int], cap: int) -> list[list[int]]:
@@ -15,3 +17,13 @@ def pack(lengths: Sequence[int], cap: int) -> list[list[int]]:
         else:
             groups.append([row])
     return groups
+
+
+def right_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows of ids as (B, T) ids filled up with `pad` on the right, and their (B, T) mask of ones and zeros."""
+    lengths = torch.tensor([len(ids) for ids in prompts])
+    input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
+    for row, ids in enumerate(prompts):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+    # Right padding and a mask from lengths: exact for causal attention, whatever the pad token is.
+    return input_ids, (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.errors import InputError, StorageError
-from sempa.models.packing import pack
+from sempa.models.packing import pack, right_padded
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.prompts import padding_id
 from sempa.reading.postprocess import Postprocess
@@ -72,8 +72,7 @@ class Encoder:
         """
         from sempa.models.adapters import shipped_adapters
 
-        shipped = shipped_adapters() if base == DEFAULT_BASE else []
-        return cls(ModelPair.open(base, adapter or next(iter(shipped), None)))
+        return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)))
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -178,7 +177,7 @@ class Encoder:
         return ids
 
     def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str) -> list[Rows]:
-        batches = [_right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
+        batches = [right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
         vectors: list[Rows] = []
         read = self.pair.each_hidden_states(variant, batches, self.config.layer)
         for (_, mask), out in zip(batches, read, strict=True):
@@ -189,15 +188,6 @@ class Encoder:
             else:
                 vectors.extend(states[torch.arange(len(mask)), mask.sum(1) - 1].numpy())
         return vectors
-
-
-def _right_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    lengths = torch.tensor([len(ids) for ids in prompts])
-    input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
-    for row, ids in enumerate(prompts):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-    # Right padding and a mask from lengths: exact for causal attention, whatever the pad token is.
-    return input_ids, (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
 
 
 def _saved_statistics(pair: ModelPair, sha256: str) -> Postprocess:
