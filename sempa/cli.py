@@ -1,4 +1,4 @@
-"""`python -m sempa`: embed, similarity, search, index, evaluate, merge and export from the terminal."""
+"""`python -m sempa`: embed, similarity, search, index, fit, evaluate, merge and export from the terminal."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sempa.config import DEFAULT_BASE
 from sempa.errors import SempaError
@@ -48,6 +48,46 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--column", help="the column that holds the text")
     index.set_defaults(run=_index)
 
+    fit, evaluate = _add_fit(commands), _add_evaluate(commands)
+
+    merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
+    merge.add_argument("output", type=Path, help="a folder that does not exist yet")
+    merge.set_defaults(run=_merge)
+
+    export = commands.add_parser("export", help="write a folder that another library reads the same vectors from")
+    export.add_argument("--to", choices=("sentence-transformers",), required=True, help="the library")
+    export.add_argument("output", type=Path, help="a folder that does not exist yet")
+    export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
+    export.set_defaults(run=_export)
+
+    tables = commands.add_parser("tables", help="redraw README's tables from results/")
+    tables.set_defaults(run=_tables)
+
+    for command in (embed, similarity, search, index, evaluate, export):
+        command.add_argument("--reading", type=Path, help="folder written by `fit` (default: the adapter's own recipe)")
+    for command in (embed, similarity, search, index, fit, evaluate, merge, export):
+        add_model_arguments(command)
+        command.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa, for the default base)")
+    return made
+
+
+def _add_fit(commands: Any) -> argparse.ArgumentParser:
+    fit = commands.add_parser("fit", help="fit a reading with post-processing on your text, for --reading")
+    fit.add_argument("output", type=Path, help="a folder that does not exist yet")
+    fit.add_argument(
+        "--texts", type=Path, required=True, help="TXT (one a line), CSV or JSONL to fit the statistics on"
+    )
+    fit.add_argument("--column", help="the column that holds the text")
+    fit.add_argument("--limit", type=int, help="fit on about so many of the texts, evenly taken")
+    fit.add_argument("--template", default="prompteol", help="prompteol, cot, knowledge or a text with {sentence}")
+    fit.add_argument("--layer", type=int, default=-1, help="layer to read, -1 is the last (default: %(default)s)")
+    fit.add_argument("--postprocess", default="whiten", help="centre, remove-top or whiten (default: %(default)s)")
+    fit.add_argument("--directions", type=int, default=3, help="directions remove-top removes (default: %(default)s)")
+    fit.set_defaults(run=_fit)
+    return fit
+
+
+def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate", help="measure both models: similarity, search, geometry, key tokens, knowledge, writing"
     )
@@ -68,24 +108,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here; if broken off, the same command goes on")
     evaluate.set_defaults(run=_evaluate)
-
-    merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
-    merge.add_argument("output", type=Path, help="a folder that does not exist yet")
-    merge.set_defaults(run=_merge)
-
-    export = commands.add_parser("export", help="write a folder that another library reads the same vectors from")
-    export.add_argument("--to", choices=("sentence-transformers",), required=True, help="the library")
-    export.add_argument("output", type=Path, help="a folder that does not exist yet")
-    export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
-    export.set_defaults(run=_export)
-
-    tables = commands.add_parser("tables", help="redraw README's tables from results/")
-    tables.set_defaults(run=_tables)
-
-    for command in (embed, similarity, search, index, evaluate, merge, export):
-        add_model_arguments(command)
-        command.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa, for the default base)")
-    return made
+    return evaluate
 
 
 def add_model_arguments(made: argparse.ArgumentParser) -> None:
@@ -98,10 +121,12 @@ def add_model_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
-    """Load the model the arguments name, with the adapter they name or the first that is shipped."""
+    """Load the model the arguments name, with the adapter they name or the first that is shipped, and their reading."""
     from sempa.models.adapters import shipped_adapters
+    from sempa.reading.readings import open_reading
 
-    return open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
+    encoder = open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
+    return open_reading(encoder.pair, args.reading) if getattr(args, "reading", None) else encoder
 
 
 def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:
@@ -169,6 +194,22 @@ def _index(args: argparse.Namespace) -> None:
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
 
 
+def _fit(args: argparse.Namespace) -> None:
+    from sempa.config import EncoderConfig
+    from sempa.evidence.thinned import thinned
+    from sempa.models.source import sha256_of
+    from sempa.reading.readings import fit_reading, save_reading
+    from sempa.reading.texts import read_corpus
+
+    texts = thinned(read_corpus(args.texts, args.column).texts, args.limit)
+    fitted_on = f"{len(texts):,} texts of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
+    config = EncoderConfig(template=args.template, layer=args.layer)
+    pair = open_encoder(args).pair
+    encoder = fit_reading(pair, config, args.postprocess, texts, fitted_on, args.directions)
+    save_reading(encoder, args.output)
+    print(f"{args.output}: {args.postprocess} fitted on {fitted_on}; use it with --reading {args.output}.")
+
+
 def _progress_line() -> Callable[[int, int], None]:
     started = time.monotonic()
 
@@ -210,7 +251,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _tables(_: argparse.Namespace) -> None:
-    from sempa.evidence.results import with_tables
+    from sempa.evidence.tables import with_tables
     from sempa.studio import RESULTS_ROOT
 
     readme = RESULTS_ROOT.with_name("README.md")

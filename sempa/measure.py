@@ -80,6 +80,7 @@ def measure(
         "limit": asked.limit,
         "data": {"name": asked.data.name, "sha256": begun["data"]},
         "recipes": recipes,
+        "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": str(encoder.pair.info.precision),
         "hardware": hardware(),

@@ -14,6 +14,7 @@ from sempa.evidence.results import measured_models, read_results
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex, index_folder
+from sempa.reading.readings import open_reading
 from sempa.reading.texts import Corpus
 from sempa.shelf import Shelf
 from sempa.studio import Studio, hits_payload
@@ -100,6 +101,20 @@ def test_index_without_texts_adds_the_vectors_of_another_model(
     assert demo.corpus.texts == TEXTS
 
 
+def test_a_fitted_reading_is_kept_and_read_by(
+    model: list[str], studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(f"text {i} {'word ' * (i % 5)}" for i in range(20)), encoding="utf-8")
+    fit = ["fit", str(tmp_path / "own"), "--texts", str(tmp_path / "texts.txt"), "--postprocess", "centre"]
+    assert "centre fitted on 10 texts of texts.txt" in _said(capsys, *fit, "--limit", "10", "--template", "cot", *model)
+    printed = _said(capsys, "embed", A, B, "--reading", str(tmp_path / "own"), *model)
+    encoder = open_reading(studio.pair, tmp_path / "own")
+    assert encoder.config.template == "cot"
+    np.testing.assert_allclose(
+        [json.loads(line) for line in printed.splitlines()], encoder.encode([A, B], alone=True), atol=1e-6
+    )
+
+
 def test_evaluate_measures_both_models_and_writes_a_result(
     model: list[str], studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +143,7 @@ def test_evaluate_measures_both_models_and_writes_a_result(
         (["index", "../x", "--texts", "FILE"], "'../x' is no index name"),
         (["index", "mine", "--texts", "/no/such/file.csv"], "/no/such/file.csv does not exist"),
         (["index", "mine"], "mine"),
+        (["fit", "/no/such/own", "--texts", __file__, "--postprocess", "bleach"], "'bleach' is unknown: choose centre"),
         (["evaluate", "sts", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
     ],
 )

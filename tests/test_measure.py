@@ -10,7 +10,8 @@ import pytest
 
 from sempa.errors import InputError
 from sempa.evidence.geometry import uniformity
-from sempa.evidence.results import measured_models, read_results, result_table
+from sempa.evidence.results import measured_models, read_results
+from sempa.evidence.tables import result_table
 from sempa.measure import KINDS, Measurement, measure
 from sempa.models.pair import ModelPair
 from sempa.outcomes import remembered

@@ -10,7 +10,7 @@ import pytest
 import app
 import train
 from sempa import cli
-from sempa.evidence.results import with_tables
+from sempa.evidence.tables import with_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -57,6 +57,11 @@ class Postprocess:
         return np.asarray((rows - self.means[variant]) @ self.matrices[variant], dtype=np.float32)
 
     @property
+    def about(self) -> str:
+        """Return in words what is done and which text it was fitted on."""
+        return f"{self.kind} fitted on {self.fitted_on}"
+
+    @property
     def sha256(self) -> str:
         """Return the hash a recipe names these statistics by: that of the file `save` writes."""
         return hashlib.sha256(self._serialised()).hexdigest()

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sempa.evidence.results import ResultTable, result_table
 from sempa.evidence.sts import MeasuredPairs
+from sempa.evidence.tables import ResultTable, result_table
 from sempa.evidence.tokens import KeyToken
 from sempa.ui.plots import scatter
 from sempa.ui.present import MODEL_NAMES, grid, say

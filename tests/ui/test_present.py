@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sempa.evidence.results import ResultTable
+from sempa.evidence.tables import ResultTable
 from sempa.reading.index import Hit
 from sempa.studio import RankedHit
 from sempa.templates import PARAPHRASE_TEMPLATES

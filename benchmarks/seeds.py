@@ -1,0 +1,82 @@
+"""How much of a result is the seed's: adapters of one recipe with several training seeds, on the same sets.
+
+`python benchmarks/seeds.py sempa=adapters/sempa,runs/sempa-43,runs/sempa-44 --data FOLDER --json results/seeds.json`
+reads every set of the folder but `*dev` and `*train` with the paper's reading. All share one base in memory; an adapter
+whose figures the JSON holds already is not read again.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.evidence.results import write_result
+from sempa.evidence.sts import ScoredPairs, read_scored_pairs, sts_spearman
+from sempa.machine import hardware, versions
+from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.reading.encoder import Encoder
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("groups", nargs="+", help="NAME=FOLDER,FOLDER,...: adapters of one recipe written by train.py")
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--data", type=Path, required=True, help="folder of scored pairs")
+    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
+    made.add_argument("--json", type=Path, required=True)
+    return made
+
+
+def main() -> int:
+    """Read what is not read yet, and write."""
+    args = parser().parse_args()
+    groups = {name: folders.split(",") for name, _, folders in (group.partition("=") for group in args.groups)}
+    sets = {path.stem: read_scored_pairs(path) for path in sorted(args.data.glob("*.tsv"))}
+    sets = {name: pairs for name, pairs in sets.items() if not name.endswith(("dev", "train"))}
+    before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.is_file() else {"adapters": {}}
+    known = {run["sha256"]: run for runs in before["adapters"].values() for run in runs}
+    base = before.get("base")
+    pair: ModelPair | None = None
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, folders in groups.items():
+        for folder in folders:
+            pair = pair.with_adapter(folder) if pair else ModelPair.open(args.base, folder)
+            assert pair.adapter
+            assert pair.adapter.recipe
+            assert pair.adapter.recipe.training, f"{folder} was not trained here"
+            base = base or _scores(pair, BASE, sets)
+            facts = {"seed": pair.adapter.recipe.training.seed, "sha256": pair.adapter.sha256}
+            run = known.get(pair.adapter.sha256) or facts | _scores(pair, SEMPA, sets)
+            print(name, json.dumps(run), flush=True)
+            found.setdefault(name, []).append(run)
+            result = {
+                "kind": "seeds",
+                "text": args.text,
+                "base": base,
+                "adapters": before["adapters"] | found,
+                "precision": str(pair.info.precision),
+                "hardware": hardware(),
+                "versions": versions(),
+                "date": time.strftime("%Y-%m-%d"),
+                "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),
+            }
+            write_result(result, args.json)
+    return 0
+
+
+def _scores(pair: ModelPair, variant: str, sets: dict[str, ScoredPairs]) -> dict[str, Any]:
+    encoder = Encoder(pair, EncoderConfig())
+    found = {name: sts_spearman(lambda t: encoder.encode(t, variant), pairs) for name, pairs in sets.items()}
+    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,190 @@
+"""Measured results as tables: the same for README and the app."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_results
+
+MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+"""A part of a document that is drawn from the results of the kinds named."""
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """Hold a measured result as every face shows it: a head, rows of as many cells, and how it was measured."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    about: str
+
+    @property
+    def markdown(self) -> str:
+        """Return the table in Markdown, how it was measured beneath."""
+        lines = [f"| {' | '.join(row)} |" for row in (self.head, ["---"] * len(self.head), *self.rows)]
+        return "\n".join([*lines, "", self.about])
+
+
+def result_table(result: Mapping[str, Any]) -> ResultTable:
+    """Return a result read from JSON as a table."""
+    head, rows, measure = _TABLES[result["kind"]](result)
+    where = [result[key] for key in ("hardware", "precision", "date") if result.get(key)]
+    return ResultTable(head, rows, f"{measure}. {'; '.join(where)}.")
+
+
+def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
+    """Return a model's mean Spearman over the test sets (development sets left out unless there is nothing else)."""
+    tests = [figures for name, figures in sets.items() if not name.endswith(("dev", "train"))]
+    return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
+
+
+def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, variants = result["sets"], list(result["recipes"])
+    rows = [
+        [name, *(f"{figures[variant]['spearman']:.2f}" for variant in variants), *_change(figures)]
+        for name, figures in sets.items()
+    ]
+    means = [mean_score(sets, variant) for variant in variants]
+    moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
+    rows.append(["mean without dev", *(f"{mean:.2f}" for mean in means), *moved])
+    head = [result["text"], *_names(result), *(["change (95 % interval)"] if moved else [])]
+    recipe = result["recipes"]["base"]
+    reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
+    corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
+    return head, rows, f"Spearman x100, {reading}{corrected}"
+
+
+def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets = list(next(iter(result["ways"].values())))
+    tests = [name for name in sets if not name.endswith(("dev", "train"))] or sets
+    means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    rows = [
+        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()
+    ]
+    rows.sort(key=lambda row: means[row[0]])
+    return [result["text"], *sets, "mean without dev"], rows, result["measure"]
+
+
+def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for task, figures in result["tasks"].items():
+        scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
+        change = figures.get("change")
+        p = [f"{change['p']:.2g}"] if change else []
+        rows.append([f"{task}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
+    compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
+    return ["task", "items", *_names(result), *compared], rows, result["measure"]
+
+
+def _memory_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for base in result["bases"]:
+        held = base["bytes"]
+        besides = held["adapter_gradients_adam"] + held["activations"]
+        sizes = [held["weights_bfloat16"], held["weights_four_bits"], besides]
+        totals = [held["weights_bfloat16"] + besides, held["weights_four_bits"] + besides]
+        minutes = 10_000 / base["pairs_a_second"] / 60
+        rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
+    head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
+    gpu = result["gpu"]
+    share = f"{gpu['share_assumed']:.0%}".replace("%", " %")
+    time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
+    return head, rows, f"Computed, not measured ({time}), for steps of {result['config']['token_cap']} tokens"
+
+
+def _speed_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    speed, peak, ratio = result["pairs_a_second"], result["peak_bytes"], result["ratio"]
+    rows = [
+        [name, f"{speed[side]:.2f}", f"{peak[side] / 2**30:.1f} GiB"]
+        for side, name in (("ours", "train.py"), ("trl", f"TRL {result['versions_trl']}, its best setting"))
+    ]
+    rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
+    best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
+    return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
+
+
+_GEOMETRY = {
+    "uniformity": "uniformity (lower: more spread out)",
+    "alignment": "distance to the entailment (squared)",
+    "distance_to_negative": "distance to the contradiction (squared)",
+    "isotropy": "isotropy (higher: directions used evenly)",
+    "effective_rank": "effective rank",
+    "mean_cosine": "mean cosine of two anchors",
+}
+
+
+def _geometry_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    rows = [[shown, *(f"{found[name]:g}" for found in models.values())] for name, shown in _GEOMETRY.items()]
+    count = next(iter(models.values()))["triplets"]
+    return [f"{count:,} triplets of {result['data']['name']}", *_names(result)], rows, result["measure"]
+
+
+def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    shown = {"gar": "the same word", "gar_stem": "the same stem"}
+    rows = [[words, *(f"{found[name]:.3f}" for found in models.values())] for name, words in shown.items()]
+    count = next(iter(models.values()))["sentences"]
+    return [f"aligned tokens, {count:,} sentences", *_names(result)], rows, result["measure"]
+
+
+def _readings_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for name, model in result["models"].items():
+        best = model["best"]
+        corrected = f", {best['postprocess']}" if best["postprocess"] else ""
+        chosen = f"{best['template']}, layer {best['layer']}{corrected}"
+        for reading, found in (("the paper's: prompteol, layer -1", model["paper"]), (f"the best: {chosen}", best)):
+            rows.append([name, reading, *(f"{score:.2f}" for score in found["sets"].values()), f"{found['mean']:.2f}"])
+    sets = list(next(iter(result["models"].values()))["paper"]["sets"])
+    about = "Spearman x100; the best reading is chosen on STS-B dev, its post-processing fitted on"
+    return [result["text"], "reading", *sets, "mean"], rows, f"{about} {result['fitted_on']}"
+
+
+def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets = list(result["base"]["sets"])
+    rows = [["base", "", *(f"{result['base']['sets'][name]:.2f}" for name in sets), f"{result['base']['mean']:.2f}"]]
+    for name, runs in result["adapters"].items():
+        figures = [[run["sets"][one] for run in runs] for one in sets] + [[run["mean"] for run in runs]]
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        rows.append([name, seeds, *(f"{fmean(values):.2f} ± {stdev(values):.2f}" for values in figures)])
+    about = f"Spearman x100, {result['text']}; mean ± standard deviation over the training seeds"
+    return ["", "seeds", *sets, "mean"], rows, about
+
+
+_TABLES = {
+    STS_KIND: _sts_table,
+    PEERS_KIND: _peers_table,
+    PAIRED_KIND: _paired_table,
+    GEOMETRY_KIND: _geometry_table,
+    TOKENS_KIND: _tokens_table,
+    "readings": _readings_table,
+    "seeds": _seeds_table,
+    "memory": _memory_table,
+    "train-speed": _speed_table,
+}
+
+
+def _names(result: Mapping[str, Any]) -> list[str]:
+    return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
+
+
+def _change(figures: Mapping[str, Any]) -> list[str]:
+    if (change := figures.get("change")) is None:
+        return []
+    moved = change["spearman"] if "spearman" in change else change["figure"]
+    return [f"{moved:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"]
+
+
+def with_tables(document: str, folder: Path) -> str:
+    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder."""
+
+    def drawn(marked: re.Match[str]) -> str:
+        kinds = marked[2].split(", ")
+        tables = "\n\n".join(result_table(result).markdown for result in read_results(folder, kinds))
+        return f"{marked[1]}{tables}\n{marked[3]}"
+
+    return MARKED.sub(drawn, document)

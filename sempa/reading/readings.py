@@ -1,0 +1,65 @@
+"""A reading kept as a folder: template, layer, pooling and, where there are any, statistics with their text's name."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sempa.config import EncoderConfig, Recipe
+from sempa.errors import InputError, StorageError
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+from sempa.reading.postprocess import Postprocess
+
+
+def fit_reading(
+    pair: ModelPair,
+    config: EncoderConfig,
+    kind: str,
+    texts: Sequence[str],
+    fitted_on: str,
+    directions: int = 3,
+) -> Encoder:
+    """Return an encoder whose post-processing is fitted, for each variant, on its own states of the texts.
+
+    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words.
+    Raises: InputError for an unknown kind, an unusable text, or too few texts for whitening.
+    """
+    plain = Encoder(pair, replace(config, postprocess=None))
+    rows = {variant: plain.states(texts, variant) for variant in pair.variants}
+    return Encoder(pair, plain.config, Postprocess.fit(kind, rows, fitted_on, directions))
+
+
+def save_reading(encoder: Encoder, folder: Path) -> None:
+    """Write an encoder's recipe and statistics into a new folder.
+
+    Raises: InputError if the folder exists; StorageError if the disk refuses.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    aside = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        Recipe(encoder.recipe(encoder.best_variant)).save(aside)
+        if encoder.postprocess:
+            encoder.postprocess.save(aside)
+        aside.replace(folder)
+    except OSError as error:
+        raise StorageError(f"The reading could not be written to {folder} ({error}): make room there.") from error
+
+
+def open_reading(pair: ModelPair, folder: Path) -> Encoder:
+    """Return the encoder that a folder of `save_reading` describes, over a pair.
+
+    Raises: StorageError if the folder is incomplete; RecipeMismatch if its statistics were fitted on another base model
+    or adapter; InputError if the model has no such layer.
+    """
+    known = Recipe.load(folder).encoder
+    if known.postprocess is None:
+        return Encoder(pair, known)
+    encoder = Encoder(pair, known, Postprocess.load(folder, known.postprocess))
+    encoder.recipe(encoder.best_variant).require_same(
+        known, mine="This model", theirs="the reading", cure="Fit the reading anew for this base and adapter."
+    )
+    return encoder
