@@ -100,7 +100,13 @@ class TuneRun:
             "sha256": _sha256(request.data),
         }
         precision = choose_training_precision(request.precision, request.device)
-        pair = ModelPair.open(request.base, precision=precision, device=request.device, report=report)
+        pair = ModelPair.open(
+            request.base,
+            precision=precision,
+            device=request.device,
+            sharded=self.processes.shard,
+            report=report,
+        )
         longest = min(request.config.max_length, pair.context_length or request.config.max_length)
         self._examples, too_long = tokenize(pair.tokenizer, preferences(triplets, request.config), longest)
         if too_long:
@@ -115,7 +121,8 @@ class TuneRun:
         self._encoder = Encoder(self._model.pair, EncoderConfig())
         self.score_name, self._score = _scorer(self._encoder, dev, held)
         report(f"Choosing the checkpoint by {self.score_name}.")
-        self.before = self.processes.from_first(self._score(BASE) if self.processes.first else 0.0)
+        reads = self.processes.first or self._model.sharded
+        self.before = self.processes.from_first(self._score(BASE) if reads else 0.0)
         report(f"Base model: {self.before:.2f}.")
         if self.processes.first:
             self._run.begin(facts)

@@ -1,9 +1,9 @@
 """The two scores as forward and backward passes over one step's examples, in micro-batches under a token cap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from sempa.learning.processes import Processes
 from sempa.models.row_reader import Head, RowReader
 from sempa.models.rows import PairIds, RowBatch
 from sempa.models.tuning import POLICY, REFERENCE, TuningModel
+
+_Out = TypeVar("_Out")
 
 HELD_TOKENS = 8192
 """Sentences of one step whose activations are kept from scoring to backward; more are read a second time."""
@@ -63,8 +65,28 @@ def row_reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConf
         prompts,
         logits=logits,
         token_cap=config.token_cap,
-        shared=config.shared_rows,
+        shared=config.shared_rows and not model.sharded,
     )
+
+
+class Even:
+    """Keep processes that share out the weights in step: all read equally many batches, some of them to no end."""
+
+    def __init__(self, model: TuningModel, processes: Processes) -> None:
+        self._model, self._processes = model, processes
+
+    def batches(self, own: list[RowBatch], spare: Callable[[], list[RowBatch]]) -> list[RowBatch]:
+        """Return this process's batches and, where weights are shared out, spare ones up to the most that any has."""
+        if not self._model.sharded:
+            return own
+        return [*own, *[(own or spare())[0]] * (self._processes.most(len(own)) - len(own))]
+
+    @staticmethod
+    def own(results: Iterable[_Out], count: int) -> Iterator[_Out]:
+        """Yield the first `count` results and run through the rest, which are the spare batches'."""
+        for number, result in enumerate(results):
+            if number < count:
+                yield result
 
 
 class PreferencePass:
@@ -75,6 +97,7 @@ class PreferencePass:
     ) -> None:
         self.reader = row_reader(model, pairs, config, logits=True)
         self._model, self._config, self._processes = model, config, processes or Processes()
+        self._even = Even(model, self._processes)
 
     def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
@@ -83,7 +106,8 @@ class PreferencePass:
         beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1.
         """
         total = len(pairs)
-        batches = self.reader.batches(self._processes.part(pairs))
+        own = self.reader.batches(self._processes.part(pairs))
+        batches = self._even.batches(own, lambda: self.reader.batches(pairs[:1]))
         references = list(self.reader.over(REFERENCE, batches, _logps))
         nothing = torch.empty(0, len(pairs[0].responses))
         parts: list[tuple[Tensor, ...]] = [(nothing[:, 0], nothing, nothing)]
@@ -97,7 +121,8 @@ class PreferencePass:
                 gradients = policy.gradients(losses.sum() / total)
                 return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards)))
 
-            for gradients, part in self._model.map(learn, list(zip(batches, references, strict=True))):
+            learned = self._model.map(learn, list(zip(batches, references, strict=True)))
+            for gradients, part in self._even.own(learned, len(own)):
                 policy.add(gradients)
                 parts.append(part)
         losses, rewards, logps = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -120,6 +145,7 @@ class ContrastivePass:
         prompts = [prompt for triplet in triplets for prompt in triplet]
         self.reader = row_reader(model, prompts, config, logits=False)
         self._model, self._config, self._processes = model, config, processes or Processes()
+        self._even = Even(model, self._processes)
 
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
@@ -130,8 +156,9 @@ class ContrastivePass:
         Source: Gao et al. 2021 (loss); Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
-        batches = self.reader.batches(prompts)
-        held = sum(batch.input_ids.numel() for batch in batches) <= HELD_TOKENS
+        own = self.reader.batches(prompts)
+        batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
+        held = sum(batch.input_ids.numel() for batch in own) <= HELD_TOKENS and not self._model.sharded
         with as_policy(self._model, self.reader) as policy:
 
             def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
@@ -141,7 +168,7 @@ class ContrastivePass:
 
             read = list(self._model.map(read_once, batches))
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
-            for batch, (_, states) in zip(batches, read, strict=True):
+            for batch, (_, states) in self._even.own(zip(batches, read, strict=True), len(own)):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
             loss, metrics = self._loss(every, triplets)
@@ -153,9 +180,11 @@ class ContrastivePass:
                 if not held:
                     torch.set_rng_state(random_state)
                     states = self.reader.read(policy.model, batch, policy.head)
-                return policy.gradients(states, gradient[list(batch.order)].to(states.dtype))
+                into = gradient[list(batch.order)] if own else torch.zeros_like(states)
+                return policy.gradients(states, into.to(states.dtype))
 
-            for gradients in self._model.map(learn, list(zip(batches, read, strict=True))):
+            learned = self._model.map(learn, list(zip(batches, read, strict=True)))
+            for gradients in self._even.own(learned, len(own)):
                 policy.add(gradients)
         return metrics
 

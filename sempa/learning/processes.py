@@ -33,6 +33,11 @@ class Processes:
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
+    def shard(self) -> bool:
+        """Whether they were asked to share out the weights too: `accelerate launch --use_fsdp`."""
+        return self.count > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes")
+
+    @property
     def first(self) -> bool:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
@@ -43,6 +48,14 @@ class Processes:
 
     def _start(self, rank: int, items: int) -> int:
         return rank * items // self.count
+
+    def most(self, count: int) -> int:
+        """Return the largest of the processes' counts."""
+        if self.count == 1:
+            return count
+        held = torch.tensor(count, device=self._device)
+        dist.all_reduce(held, dist.ReduceOp.MAX)
+        return int(held)
 
     def sum(self, figures: dict[str, float]) -> dict[str, float]:
         """Return each figure summed over the processes; all of them name the same ones in the same order."""

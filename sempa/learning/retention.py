@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sempa.config import TrainConfig
 from sempa.learning.losses import kept_text_loss
-from sempa.learning.passes import as_policy, row_reader
+from sempa.learning.passes import Even, as_policy, row_reader
 from sempa.learning.processes import Processes
 from sempa.models.prompts import first_id
 from sempa.models.rows import PairIds, RowBatch
@@ -34,6 +34,7 @@ class RetentionPass:
         self._first = first_id(model.pair.tokenizer)
         self.reader = row_reader(model, self._rows(texts), config, logits=True)
         self._model, self._config, self._processes = model, config, processes or Processes()
+        self._even = Even(model, self._processes)
 
     def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
         """Add the gradients of this process's part of `keep_weight` times the mean loss and return the metrics.
@@ -42,7 +43,8 @@ class RetentionPass:
         """
         rows = self._rows(texts)
         tokens = sum(len(row.responses[0]) for row in rows)
-        batches = self.reader.batches(self._processes.part(rows))
+        own = self.reader.batches(self._processes.part(rows))
+        batches = self._even.batches(own, lambda: self.reader.batches(rows[:1]))
         references = list(self.reader.over(REFERENCE, batches, lambda _, logits: logits))
         totals = {"kept/loss": 0.0, "kept/divergence": 0.0}
         with as_policy(self._model, self.reader) as policy:
@@ -55,7 +57,8 @@ class RetentionPass:
                 gradients = policy.gradients(self._config.keep_weight * losses.sum() / tokens)
                 return gradients, losses.detach().sum(), divergences.detach().sum()
 
-            for gradients, loss, divergence in self._model.map(learn, list(zip(batches, references, strict=True))):
+            learned = self._model.map(learn, list(zip(batches, references, strict=True)))
+            for gradients, loss, divergence in self._even.own(learned, len(own)):
                 policy.add(gradients)
                 totals["kept/loss"] += float(loss) / tokens
                 totals["kept/divergence"] += float(divergence) / tokens

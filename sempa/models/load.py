@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sempa.errors import InputError, ModelUnavailable
+from sempa.models.sharding import share_out
 from sempa.models.source import ModelSource
 
 log = logging.getLogger(__name__)
@@ -100,13 +101,20 @@ def _choose_device(device: str) -> str:
     return device
 
 
-def read_weights(source: ModelSource, precision: Precision) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def read_weights(
+    source: ModelSource, precision: Precision, *, sharded: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer, in evaluation mode.
 
-    Weights come from safetensors or GGUF alone, never from a pickle. Raises: ModelUnavailable, naming the model and
+    `sharded` weights are shared out over the processes launched together. Weights come from safetensors or GGUF alone,
+    never from a pickle. Raises: ModelUnavailable, naming the model and
     the cure, when it is missing, gated, unreachable, damaged or not a causal language model; InputError for a GGUF
-    file in four bits.
+    file in four bits, or for four bits shared out.
     """
+    if sharded and precision.four_bit:
+        raise InputError(
+            f"Weights in {FOUR_BIT} cannot be shared out: launch without --use_fsdp, or without {FOUR_BIT}."
+        )
     where = _where(source)
     quantization = _quantization(source, precision)
     transformers_logging.disable_progress_bar()
@@ -127,7 +135,9 @@ def read_weights(source: ModelSource, precision: Precision) -> tuple[PreTrainedM
             f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew "
             f"or choose another --base."
         )
-    if not precision.four_bit:  # those are where they belong already, and not to be moved
+    if sharded:
+        model = share_out(model, precision.device)
+    elif not precision.four_bit:  # those are where they belong already, and not to be moved
         model = model.to(precision.device)
     return model.eval(), tokenizer
 

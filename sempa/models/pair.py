@@ -17,6 +17,7 @@ from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.prompts import stop_ids
+from sempa.models.sharding import held_here
 from sempa.models.source import Report, locate, log
 from sempa.models.workers import Workers
 
@@ -27,12 +28,13 @@ UNEMBEDDED = 256
 
 @dataclass(frozen=True)
 class BaseInfo:
-    """Name the base model and how it runs."""
+    """Name the base model and how it runs; `sharded` weights are shared out over several processes."""
 
     name: str
     revision: str | None
     precision: Precision
     parameters: int
+    sharded: bool = False
 
 
 class ModelPair:
@@ -54,7 +56,7 @@ class ModelPair:
         self.adapter = adapter
         self._model = model
         self._slot = adapter.slot if adapter else ADAPTER_NAME
-        self.workers = Workers(self.device)
+        self.workers = Workers(self.device, in_turn=info.sharded)
         self._lock = threading.RLock()
 
     @classmethod
@@ -66,22 +68,26 @@ class ModelPair:
         revision: str | None = None,
         precision: str = "auto",
         device: str = "auto",
+        sharded: bool = False,
         report: Report = log.info,
     ) -> Self:
         """Load a base model by name, folder, GGUF file or hub id, and an adapter by folder or hub id.
 
+        `sharded` shares the weights out over the processes launched together; all of them then compute in step.
         Raises: ModelUnavailable for the base, AdapterMismatch or StorageError for the adapter, InputError for the
         precision or device.
         """
         chosen = choose_precision(precision, device)
         source = locate(base, revision, report)
         report(f"Loading {source.name} in {chosen}.")
-        model, tokenizer = read_weights(source, chosen)
+        model, tokenizer = read_weights(source, chosen, sharded=sharded)
         if model.device.type == "cpu":
             # On rows of sentence length the CPU's fused attention is slower: 20 % more sentences a second read and
             # 30 % more pairs a second trained without it, on the default model.
             model.set_attn_implementation("eager")
-        info = BaseInfo(source.name, source.revision, chosen, model.num_parameters())
+        if sharded:
+            report(f"{held_here(model):,} of its {model.num_parameters():,} weights are held in each process.")
+        info = BaseInfo(source.name, source.revision, chosen, model.num_parameters(), sharded)
         if adapter is None:
             return cls(model, tokenizer, info)
         tuned, adapter_info = attach_adapter(model, adapter, source.name)
@@ -203,7 +209,7 @@ class ModelPair:
             raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
         with self.using(variant) as model:
 
-            @torch.inference_mode()
+            @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
             def read(batch: tuple[Tensor, Tensor]) -> Tensor:
                 input_ids, mask = (part.to(self.device) for part in batch)
                 options = {"use_cache": False, "output_hidden_states": layer != -1}

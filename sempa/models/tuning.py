@@ -51,6 +51,11 @@ class TuningModel:
         self._in_turn = config.lora_dropout > 0
 
     @property
+    def sharded(self) -> bool:
+        """Whether the base's weights are shared out over processes, which must then all compute equally often."""
+        return self.pair.info.sharded
+
+    @property
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the adapter's parameters by name."""
         return {name: p for name, p in self.peft.named_parameters() if "lora_" in name}

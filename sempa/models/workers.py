@@ -18,8 +18,8 @@ class Workers:
     batch.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.count = torch.get_num_threads() if device.type == "cpu" else 1
+    def __init__(self, device: torch.device, *, in_turn: bool = False) -> None:
+        self.count = torch.get_num_threads() if device.type == "cpu" and not in_turn else 1
         self._pool: ThreadPoolExecutor | None = None
 
     def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,27 +18,40 @@ TOLERANCE = 1e-4
 """Relative: sums of float32 in another order, followed by a few Adam steps."""
 
 
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
+OPTIONS = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+
+
 def _train(launch: list[str], base: Path, data: Path, output: Path, objective: str) -> list[dict[str, float]]:
     options = {"batch-size": 7, "max-samples": 36, "evaluate-every": 14, "lr": 0.002, "precision": "float32"}
-    where = {"base": base, "data": data, "output": output, "device": "cpu", "objective": objective}
+    where = {"base": base, "data": data, "output": output, "device": "cpu", "objective": objective, "keep-weight": 1}
     flags = [str(part) for name, value in {**where, **options}.items() for part in (f"--{name}", value)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([*launch, "train.py", *flags], cwd=ROOT, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-6000:]
     assert done.stdout.count("The adapter is in") == 1
+    held = re.search(r"([\d,]+) of its ([\d,]+) weights are held", done.stdout + done.stderr)
+    assert ("--use_fsdp" in launch) == (held is not None)
+    if held:
+        here, all_of_them = (int(number.replace(",", "")) for number in held.groups())
+        assert here < 0.8 * all_of_them, "embeddings and LM head stay whole, half of every layer goes"
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("objective", ["sempa", "joint"])
-def test_two_processes_learn_what_one_learns(model_folder: Path, tmp_path: Path, objective: str) -> None:
-    """36 samples in steps of 7: the parts differ in size, and the last step has one pair, so one process has none."""
+@pytest.mark.parametrize("shared_out", ["--multi_gpu", "--use_fsdp"])
+def test_two_processes_learn_what_one_learns(
+    model_folder: Path, tmp_path: Path, objective: str, shared_out: str
+) -> None:
+    """36 samples in steps of 7: the parts differ in size, and the last step has one pair, so one process has none.
+
+    `--multi_gpu` shares the work, `--use_fsdp` the weights too.
+    """
     data = tmp_path / "triplets.csv"
     rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},no {i}\n" for i in range(40))
     data.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
     alone = _train([sys.executable], model_folder, data, tmp_path / "one", objective)
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    options = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    both = _train([*accelerate, *options], model_folder, data, tmp_path / "two", objective)
+    both = _train([*LAUNCH, *OPTIONS, shared_out], model_folder, data, tmp_path / "two", objective)
     assert len(alone) == len(both) == 6
     for one, two in zip(alone, both, strict=True):
         assert one.keys() == two.keys()
