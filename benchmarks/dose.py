@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
-from sempa.evidence.generation import generation_figures
+from sempa.evidence.generation import PERPLEXITY, generation_figures
 from sempa.evidence.results import write_result
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
 from sempa.machine import hardware, versions
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
 
-TASKS = ("lambada_openai", "wikitext")
+TASKS = ("lambada_openai", PERPLEXITY)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
     made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
-    made.add_argument("--limit", type=int, default=300, help="items of each generation task (default: %(default)s)")
+    made.add_argument("--limit", type=int, default=300, help="items of LAMBADA (default: %(default)s)")
+    made.add_argument("--pages", type=int, default=10, help="pages of running text (default: %(default)s)")
     made.add_argument("--json", type=Path, required=True)
     made.add_argument("--figure", type=Path, help="draw the curves here (PNG)")
     return made
@@ -45,8 +46,10 @@ def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[st
     encoder = Encoder(pair, EncoderConfig())
     scores = [sts_spearman(lambda texts: encoder.encode(texts, variant), read_scored_pairs(path)) for path in args.dev]
     figures = {"sts": round(sum(scores) / len(scores), 3)}
-    for task, found in generation_figures(pair, args.generation, print, args.limit, TASKS, [variant]).items():
-        figures[task] = found[variant]["figure"]
+    for task in TASKS:
+        limit = args.pages if task == PERPLEXITY else args.limit
+        found = generation_figures(pair, args.generation, print, limit, [task], [variant])
+        figures[task] = found[task][variant]["figure"]
     return figures
 
 
@@ -82,6 +85,7 @@ def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
         "doses": found,
         "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
         "items": args.limit,
+        "pages": args.pages,
         "hardware": hardware(),
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
