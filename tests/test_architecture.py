@@ -81,6 +81,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         },
         {"gradio"},
     ),
+    "sempa.ui.openai_routes": ({"config", "errors", "limits", "studios", "ui"}, {"numpy", "starlette"}),
     "sempa.ui.events": ({"errors"}, {"gradio", "spaces"}),
     "sempa.ui.own_index": ({"errors", "limits", "reading.texts", "studio", "studios", "ui"}, {"gradio"}),
     "sempa.ui.plots": (set(), set()),

@@ -7,6 +7,7 @@ import gradio as gr
 
 from sempa.errors import SempaError
 from sempa.studios import Studios
+from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS
 
@@ -39,6 +40,7 @@ def launch(
             share=share,
             auth=auth,
             mcp_server=mcp,
+            app_kwargs={"routes": openai_routes(studios, auth)},
             prevent_thread_lock=not block,
             theme=_theme(),
             css=CSS,

@@ -1,0 +1,150 @@
+"""The embeddings endpoint that OpenAI's clients speak to, for every program that lets its base URL be set."""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from sempa.config import VARIANTS
+from sempa.errors import InputError, SempaError
+from sempa.limits import MAX_CHARACTERS, MAX_SENTENCES
+from sempa.studios import Studios
+from sempa.ui.events import on_gpu
+
+MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES
+MAX_WAITING = 64
+BASE, _ = VARIANTS
+TOKENS = (
+    "input holds token numbers, which are another model's: send text (in LangChain, "
+    "OpenAIEmbeddings(check_embedding_ctx_length=False))."
+)
+
+
+def openai_routes(studios: Studios, auth: tuple[str, str] | None = None) -> list[Route]:
+    """Return POST /v1/embeddings and GET /v1/models; models are `base` and the adapters by name.
+
+    With `auth` (user, password) the client's API key must be `user:password`.
+    Source: OpenAI's API reference, "Create embeddings" and "List models".
+    """
+    models = _Models(studios)
+    waiting = 0
+
+    async def list_models(request: Request) -> JSONResponse:
+        if refused := _refused(request, auth):
+            return refused
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "sempa"} for name in models.names]
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def embeddings(request: Request) -> JSONResponse:
+        nonlocal waiting
+        if refused := _refused(request, auth):
+            return refused
+        if waiting >= MAX_WAITING:
+            return _error(429, f"{MAX_WAITING} requests are waiting already: try again in a moment.", "rate_limit")
+        waiting += 1
+        try:
+            asked = await _body(request)
+            return JSONResponse(await run_in_threadpool(models.answer, asked))
+        except _UnknownModel as error:
+            return _error(404, str(error), "model_not_found")
+        except SempaError as error:
+            return _error(400, str(error), "invalid_request_error")
+        finally:
+            waiting -= 1
+
+    return [Route("/v1/embeddings", embeddings, methods=["POST"]), Route("/v1/models", list_models, methods=["GET"])]
+
+
+class _UnknownModel(InputError):
+    """A request names a model that is not here."""
+
+
+class _Models:
+    """Answer requests by model name."""
+
+    def __init__(self, studios: Studios) -> None:
+        self._studios = studios
+        self.names = [BASE, *(name for name in studios.names if name)]
+        self._embed: Callable[..., Any] = on_gpu(self._read)
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return the response's object.
+
+        Raises: _UnknownModel; InputError for input that is not 1 to MAX_SENTENCES texts, or an option not offered.
+        """
+        name = asked.get("model")
+        if name not in self.names:
+            raise _UnknownModel(f"There is no model {name!r} here: choose one of {', '.join(self.names)}.")
+        texts = _texts(asked.get("input"))
+        form = asked.get("encoding_format", "float")
+        if form not in ("float", "base64"):
+            raise InputError(f"encoding_format is {form!r}: choose float or base64.")
+        rows, tokens = self._embed(name, texts)
+        if asked.get("dimensions") not in (None, rows.shape[1]):
+            raise InputError(f"dimensions is {asked['dimensions']!r}: this model's vectors have {rows.shape[1]}.")
+        shown = [_base64(row) if form == "base64" else row.tolist() for row in rows]
+        return {
+            "object": "list",
+            "model": name,
+            "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(shown)],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
+    def _read(self, name: str, texts: list[str]) -> tuple[Any, int]:
+        studio = self._studios.choose("" if name == BASE else name)
+        rows = studio.embed(texts, BASE if name == BASE else "")
+        return rows, sum(len(studio.encoder.own_tokens(text)) for text in texts)
+
+
+def _texts(given: object) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts:
+        raise InputError("input is missing: send a text or a list of texts.")
+    if all(isinstance(text, int | list) for text in texts):
+        raise InputError(TOKENS)
+    return texts
+
+
+def _base64(row: Any) -> str:
+    return base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode("ascii")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise InputError(f"The request has more than {MAX_BODY:,} bytes: send fewer texts at once.")
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise InputError("The request is no JSON object: send model and input.")
+    return asked
+
+
+def _refused(request: Request, auth: tuple[str, str] | None) -> JSONResponse | None:
+    if auth is None:
+        return None
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            key = base64.b64decode(key, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            key = ""
+    if hmac.compare_digest(key.strip().encode(), ":".join(auth).encode()):
+        return None
+    return _error(401, "The API key is wrong: it is user:password of this app.", "invalid_api_key")
+
+
+def _error(status: int, message: str, kind: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": kind}}, status)
