@@ -10,6 +10,7 @@ from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
+from sempa.ui.links import Links
 from sempa.ui.own_pairs import build_own_pairs
 from sempa.ui.present import fact_table, say
 from sempa.ui.streaming import Once, shown
@@ -57,7 +58,7 @@ def known(studio: Studio) -> str:
     return fact_table(facts(studio)) + (tables or say("No measured results for this model and adapter yet."))
 
 
-def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks) -> None:
+def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links) -> None:
     """Put the tab's widgets and events into the page under construction."""
     opening = Once(lambda: answers(studios.choose(), FIRST, FIRST_SAMPLING, lambda: False))
 
@@ -80,6 +81,7 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
         )
         tokens = gr.Slider(16, 512, value=FIRST_SAMPLING.max_new_tokens, step=16, label="Longest answer (tokens)")
         seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
+    links.add("compare", prompt=prompt, temperature=temperature, tokens=tokens, seed=seed)
     out = gr.HTML(say("Writing the worked example …"), elem_id="compare-out", label="Answers")
     opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
@@ -94,4 +96,4 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
     build_own_pairs(studios, adapter)
     gr.Markdown("### What is known of each")
     told = gr.HTML(known(studios.choose()), elem_id="compare-known", label="What is known of each model")
-    adapter.input(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)
+    adapter.change(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)

@@ -7,6 +7,7 @@ from sempa.studios import Studios
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Stops
+from sempa.ui.links import EVERYWHERE, Links
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
 from sempa.ui.search import build_search_tab
@@ -26,16 +27,19 @@ def build_page(studios: Studios) -> gr.Blocks:
                 adapter = gr.Dropdown(
                     studios.names, value=studios.names[0], label="Adapter of the aligned model", elem_id="adapter"
                 )
-        adapter.input(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
+        adapter.change(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
+        links = Links()
+        links.add(EVERYWHERE, adapter=adapter)
         with gr.Tabs() as tabs:
             with gr.Tab("Similarity", id="similarity"):
-                compare = build_similarity_tab(studios, adapter, tabs)
+                compare = build_similarity_tab(studios, adapter, tabs, links)
             with gr.Tab("Search", id="search"):
-                build_search_tab(studios, adapter, page)
+                build_search_tab(studios, adapter, page, links)
             with gr.Tab("Paraphrase", id="paraphrase"):
-                build_paraphrase_tab(studios, adapter, Stops(), page, compare)
+                build_paraphrase_tab(studios, adapter, Stops(), page, links, compare)
             with gr.Tab("Compare", id="compare"):
-                build_compare_tab(studios, adapter, Stops(), page)
+                build_compare_tab(studios, adapter, Stops(), page, links)
+        links.build(page, tabs)
         add_endpoints(studios)
     return page
 

@@ -7,6 +7,7 @@ import gradio as gr
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, SEND, Stops, for_people
+from sempa.ui.links import Links
 from sempa.ui.present import candidate_cards, paraphrase_choices, say
 from sempa.ui.similarity import SendPair
 from sempa.ui.streaming import Once, shown
@@ -39,7 +40,7 @@ def paraphrases(
 
 
 def build_paraphrase_tab(
-    studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, compare: SendPair
+    studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links, compare: SendPair
 ) -> None:
     """Put the tab's widgets and events into the page under construction; `compare` takes a pair to Similarity."""
     opening = Once(lambda: paraphrases(studios.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
@@ -80,6 +81,16 @@ def build_paraphrase_tab(
             top_p = gr.Slider(0.1, 1, value=FIRST_SAMPLING.top_p, step=0.05, label="Top p")
             tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
             seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
+    links.add(
+        "paraphrase",
+        sentence=sentence,
+        template=template,
+        n=n,
+        temperature=temperature,
+        top_p=top_p,
+        tokens=tokens,
+        seed=seed,
+    )
     out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates", js_on_load=SEND)
     inputs = [sentence, template, n, temperature, top_p, tokens, seed, adapter]
     opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)

@@ -10,6 +10,7 @@ from sempa.studio import RankedHit, Studio
 from sempa.studios import Studios
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, SEND, for_people
+from sempa.ui.links import Links
 from sempa.ui.own_index import build_own_index
 from sempa.ui.present import hit_cards, say
 from sempa.ui.streaming import worked
@@ -75,7 +76,7 @@ def opening(studio: Studio, index: str) -> str:
     return hit_cards(studio.search(EXAMPLES[0], index, FIRST_K), studio.adapter)
 
 
-def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks) -> None:
+def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, links: Links) -> None:
     """Put the tab's widgets and events into the page under construction."""
     names = studios.choose().index_names()
 
@@ -100,6 +101,7 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks) ->
             scale=1,
             elem_id="search-least",
         )
+    links.add("search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least)
     run = gr.Button("Search", variant="primary", elem_id="search-run")
     first = opening(studios.choose(), names[0]) if names else say("Make an index of your own text below.")
     out = gr.HTML(first, elem_id="search-out", label="Hits", js_on_load=SEND)

@@ -7,6 +7,7 @@ import gradio as gr
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.links import Links
 from sempa.ui.matrix import build_matrix
 from sempa.ui.present import similarity_cards
 
@@ -30,7 +31,7 @@ SendPair = Callable[[gr.HTML, gr.Textbox], None]
 """Takes cards with buttons and the sentence they belong to: a button's text and the sentence are compared here."""
 
 
-def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs) -> SendPair:
+def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs, links: Links) -> SendPair:
     """Put the tab's widgets and events into the page under construction; return how others send a pair here."""
     first, second = EXAMPLES[0]
 
@@ -42,6 +43,7 @@ def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs) 
     with gr.Row():
         a = gr.Textbox(first, label="Sentence A", lines=2, elem_id="similarity-a")
         b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
+    links.add("similarity", a=a, b=b)
     run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
     out = gr.HTML(compare_sentences(studios.choose(), first, second), elem_id="similarity-out", label="Cosines")
     gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)

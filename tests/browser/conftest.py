@@ -83,11 +83,11 @@ def width(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens the page at a width; afterwards, no page may have said or asked for anything bad."""
+    """Return a function that opens the page at a width, or a link; no page may have said or asked for anything bad."""
     bad: list[str] = []
     contexts = []
 
-    def opened(width: int = 1280, theme: str = "light", tab: str = "Similarity") -> Any:
+    def opened(width: int = 1280, theme: str = "light", tab: str = "Similarity", link: str | None = None) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
@@ -95,7 +95,9 @@ def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: bad.append(str(error)))
         page.on("request", lambda asked: bad.append(asked.url) if _is_elsewhere(asked.url, app) else None)
-        page.goto(f"{app}?__theme={theme}")
+        page.goto(link or f"{app}?__theme={theme}")
+        if link:
+            return page
         page.wait_for_selector("#similarity-out .sp-figure")
         page.get_by_role("tab", name=tab).click()
         return page

@@ -1,0 +1,128 @@
+"""A link that holds what a tab was asked: opened, it shows the same again."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from sempa.errors import InputError
+from sempa.limits import MAX_CHARACTERS
+from sempa.ui.events import PRIVATE, for_people
+
+LONGEST = 6_000
+"""Characters of a link; servers on the way refuse much longer ones."""
+TAB = "tab"
+EVERYWHERE = ""
+"""The tab of a field that every link holds."""
+
+_COMPOSE = """
+(_, ...values) => {
+  const fields = FIELDS;
+  const tab = document.querySelector('button[role="tab"][aria-selected="true"]').textContent.trim().toLowerCase();
+  const link = new URL(window.location.href);
+  link.search = link.hash = '';
+  link.searchParams.set('tab', tab);
+  fields.forEach(([of, name], i) => {
+    if (of === tab || of === '') link.searchParams.set(name, values[i]);
+  });
+  return [link.href, ...values];
+}
+"""
+_RUN = """
+(tab) => {
+  const press = (left) => {
+    const button = document.querySelector(`#${tab}-run`);
+    if (button) button.click(); else if (left) setTimeout(press, 100, left - 1);
+  };
+  if (tab) press(100);
+}
+"""
+"""Press the button of the tab that a link opened, once it is there."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Name a component of a tab in links; `names` gives a dropdown's choices where they change."""
+
+    tab: str
+    name: str
+    component: Any
+    names: Callable[[], list[str]] | None = None
+
+    def read(self, text: str) -> Any:
+        """Return a link's text as the component's value.
+
+        Raises: InputError, naming the field, for a value that a visitor could not have chosen.
+        """
+        component = self.component
+        if isinstance(component, gr.Slider | gr.Number):
+            low, high = (component.minimum, component.maximum) if isinstance(component, gr.Slider) else (-1e12, 1e12)
+            try:
+                number = float(text)
+            except ValueError:
+                number = math.nan
+            if not low <= number <= high:
+                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was left as it is.")
+            return int(number) if number.is_integer() else number
+        if isinstance(component, gr.Dropdown) and not component.allow_custom_value:
+            known = self.names() if self.names else [value for _, value in component.choices]
+            if text not in known:
+                raise InputError(f"The link names {text[:80]!r} as {self.name}, which is not here.")
+            return gr.update(choices=known, value=text) if self.names else text
+        if len(text) > MAX_CHARACTERS:
+            raise InputError(f"The link's {self.name} is longer than {MAX_CHARACTERS:,} characters: it was left out.")
+        return text
+
+
+class Links:
+    """Collect the fields of the tabs as they are built, and at the end put the button under them."""
+
+    def __init__(self) -> None:
+        self._fields: list[Field] = []
+
+    def add(self, tab: str, *, names: Mapping[str, Callable[[], list[str]]] | None = None, **components: Any) -> None:
+        """Let links hold these components' values, under their names; `names` gives the choices of some by name."""
+        changing = names or {}
+        self._fields += [Field(tab, name, part, changing.get(name)) for name, part in components.items()]
+
+    def build(self, page: gr.Blocks, tabs: gr.Tabs) -> None:
+        """Put button and events into the page under construction."""
+        with gr.Row(elem_id="link-row"):
+            button = gr.Button("Link to this view", size="sm", elem_id="link-make", scale=0, min_width=180)
+            link = gr.Textbox(
+                label="Whoever opens this link sees the same question asked again",
+                visible=False,
+                buttons=["copy"],
+                elem_id="link",
+            )
+        opened = gr.Textbox(visible=False)
+        components = [field.component for field in self._fields]
+        named = json.dumps([[field.tab, field.name] for field in self._fields])
+        button.click(for_people(_shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
+        reading = page.load(self._read, None, [opened, tabs, *components], **PRIVATE)
+        reading.then(None, opened, None, js=_RUN, **PRIVATE)
+
+    def _read(self, request: gr.Request) -> list[Any]:
+        asked = dict(request.query_params)
+        tab = asked.get(TAB, "")
+        if tab not in {field.tab for field in self._fields if field.tab != EVERYWHERE}:
+            return [gr.skip()] * (2 + len(self._fields))
+        return [tab, gr.update(selected=tab), *(self._value(field, tab, asked) for field in self._fields)]
+
+    def _value(self, field: Field, tab: str, asked: Mapping[str, str]) -> Any:
+        if field.tab not in (tab, EVERYWHERE) or field.name not in asked:
+            return gr.skip()
+        try:
+            return field.read(asked[field.name])
+        except InputError as error:
+            gr.Warning(str(error))
+            return gr.skip()
+
+
+def _shown(link: str, *_: Any) -> dict[str, Any]:
+    if len(link) > LONGEST:
+        raise InputError("That is too much text for a link: shorten it, or send it another way.")
+    return gr.update(value=link, visible=True)

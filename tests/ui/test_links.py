@@ -1,0 +1,52 @@
+"""What a link may say: values a visitor could have chosen, and nothing else."""
+
+import gradio as gr
+import pytest
+
+from sempa.errors import InputError
+from sempa.limits import MAX_CHARACTERS
+from sempa.ui.links import Field
+
+with gr.Blocks():
+    SLIDER = Field("t", "k", gr.Slider(1, 20, step=1))
+    NUMBER = Field("t", "seed", gr.Number())
+    CHOICE = Field("t", "index", gr.Dropdown(["demo", ("Shown", "own")], value="demo"))
+    FREE = Field("t", "template", gr.Dropdown(["P1"], value="P1", allow_custom_value=True))
+    TEXT = Field("t", "a", gr.Textbox())
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        (SLIDER, "3", 3),
+        (SLIDER, "3.5", 3.5),
+        (NUMBER, "-7", -7),
+        (CHOICE, "own", "own"),
+        (Field("t", "index", CHOICE.component, lambda: ["new"]), "new", gr.update(choices=["new"], value="new")),
+        (FREE, "Say {sentence}", "Say {sentence}"),
+        (TEXT, "<b>Größe</b> & 漢字", "<b>Größe</b> & 漢字"),
+    ],
+)
+def test_a_value_comes_back_as_it_was(field: Field, text: str, value: object) -> None:
+    assert field.read(text) == value
+    assert type(field.read(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        (SLIDER, "21"),
+        (SLIDER, "0"),
+        (SLIDER, "nan"),
+        (SLIDER, "inf"),
+        (NUMBER, "1e300"),
+        (NUMBER, "x"),
+        (CHOICE, "../demo"),
+        (CHOICE, "Shown"),
+        (FREE, "x" * (MAX_CHARACTERS + 1)),
+        (TEXT, "x" * (MAX_CHARACTERS + 1)),
+    ],
+)
+def test_a_value_nobody_could_have_chosen_is_refused(field: Field, text: str) -> None:
+    with pytest.raises(InputError, match=rf"link.*{field.name}"):
+        field.read(text)
