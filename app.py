@@ -16,6 +16,7 @@ from sempa.cli import add_model_arguments, open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
+    from sempa.desk import TrainingDesk
     from sempa.studios import Studios
 
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
     made.add_argument("--share", action="store_true", help="make a public link for 72 hours through Gradio's servers")
     made.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this user and password")
+    made.add_argument("--allow-training", action="store_true", help="let visitors train adapters, one run at a time")
     made.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     return made
 
@@ -47,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
         launch(
             studios,
+            desk=_desk(args) if args.allow_training else None,
             server_name=args.server_name,
             server_port=args.server_port,
             share=args.share,
@@ -68,6 +71,12 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     if not user or not password:
         raise InputError("--auth needs the form user:password.")
     return user, password
+
+
+def _desk(args: argparse.Namespace) -> "TrainingDesk":
+    from sempa.desk import TrainingDesk
+
+    return TrainingDesk(args.base, options=("--precision", args.precision, "--device", args.device))
 
 
 def _open_studios(args: argparse.Namespace) -> "Studios":

@@ -15,13 +15,31 @@ class Studios:
     def __init__(
         self, encoders: Sequence[Encoder], shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT
     ) -> None:
-        shelf = shelf or Shelf()
-        made = [Studio(encoder, shelf, results_root) for encoder in encoders]
+        self._shelf, self._results_root = shelf or Shelf(), results_root
+        made = [self._studio(encoder) for encoder in encoders]
         self._by_name: dict[str, Studio] = {}
         for studio in made:
             twin = any(other is not studio and other.adapter == studio.adapter for other in made)
             source = studio.pair.adapter.source if studio.pair.adapter else ""
             self._by_name[source if twin else studio.adapter] = studio
+
+    def _studio(self, encoder: Encoder) -> Studio:
+        return Studio(encoder, self._shelf, self._results_root)
+
+    def add(self, adapter: str) -> str:
+        """Load one more adapter onto the base for every visitor and return its name.
+
+        Raises: InputError where the base stands alone, or another adapter has that name; else what
+        `ModelPair.with_adapter` raises.
+        """
+        first = self.choose()
+        if not first.adapter:
+            raise InputError(f"The base stands alone here: start the app again with --adapter {adapter}.")
+        name = Path(adapter).name
+        if name in self._by_name:
+            raise InputError(f"There is an adapter {name!r} already.")
+        self._by_name[name] = self._studio(Encoder(first.pair.with_adapter(adapter)))
+        return name
 
     @property
     def names(self) -> list[str]:

@@ -173,6 +173,30 @@ class TuneRun:
         return Outcome(output, self.score_name, self.before, best["score"], facts)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Hold an example as the model will see it: a prompt and its answers, best first, or prompts that are read."""
+
+    prompt: str
+    answers: tuple[str, ...]
+    read: tuple[str, ...]
+
+
+def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Shown]]:
+    """Return what was read of the triplets, in words, and the first examples as the model will see them.
+
+    Raises: any SempaError of the parts.
+    """
+    triplets, read = _triplets(data)
+    examples = []
+    for preference in preferences(triplets[:count], config):
+        prompt = preference.request
+        if prompt and preference.chat:
+            prompt = request_text(tokenizer, prompt)
+        examples.append(Shown(prompt, preference.responses, preference.sentences))
+    return str(read), examples
+
+
 def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
     """Write the preferences a run would train on in the form of another trainer; return the data file.
 

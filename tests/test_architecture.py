@@ -55,6 +55,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
         {"numpy"},
     ),
+    "sempa.desk": ({"errors"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.outcomes": ({"config", "evidence", "machine"}, {"numpy"}),
@@ -67,6 +68,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.__main__": ({"cli"}, set()),
     "sempa.ui": (
         {
+            "desk",
             "errors",
             "evidence",
             "limits",
@@ -82,6 +84,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"gradio"},
     ),
     "sempa.ui.openai_routes": ({"config", "errors", "limits", "studios", "ui"}, {"numpy", "starlette"}),
+    "sempa.ui.train": ({"config", "desk", "errors", "studios", "tune", "ui"}, {"gradio"}),
     "sempa.ui.events": ({"errors"}, {"gradio", "spaces"}),
     "sempa.ui.own_index": ({"errors", "limits", "reading.texts", "studio", "studios", "ui"}, {"gradio"}),
     "sempa.ui.plots": (set(), set()),
@@ -91,7 +94,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.ui.style": (set(), set()),
     "sempa.ui.downloads": (set(), set()),
     "sempa.ui.streaming": ({"ui", "writing"}, set()),
-    "app": ({"cli", "errors", "models.adapters", "studios", "ui"}, {"spaces"}),
+    "app": ({"cli", "desk", "errors", "models.adapters", "studios", "ui"}, {"spaces"}),
     "train": ({"config", "errors", "models.publish", "tune"}, {"tqdm"}),
 }
 WITHOUT_TORCH = [

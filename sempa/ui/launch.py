@@ -5,19 +5,21 @@ import socket
 
 import gradio as gr
 
+from sempa.desk import TrainingDesk
 from sempa.errors import SempaError
 from sempa.studios import Studios
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS
 
-MAX_UPLOAD = "5mb"
+MAX_UPLOAD, MAX_UPLOAD_TO_TRAIN = "5mb", "100mb"
 MAX_QUEUE = 64
 
 
 def launch(
     studios: Studios,
     *,
+    desk: TrainingDesk | None = None,
     server_name: str | None = None,
     server_port: int | None = None,
     share: bool = False,
@@ -27,12 +29,13 @@ def launch(
 ) -> gr.Blocks:
     """Build and serve the page; return when it is stopped, or at once when `block` is false.
 
+    With a desk, visitors may train.
     Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
     """
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is no port: choose one from 1024 to 65535 with --server-port.")
-    page = build_page(studios).queue(max_size=MAX_QUEUE)
+    page = build_page(studios, desk).queue(max_size=MAX_QUEUE)
     try:
         page.launch(
             server_name=server_name,
@@ -45,7 +48,7 @@ def launch(
             theme=_theme(),
             css=CSS,
             footer_links=["api", "settings"],
-            max_file_size=MAX_UPLOAD,
+            max_file_size=MAX_UPLOAD_TO_TRAIN if desk else MAX_UPLOAD,
             enable_monitoring=False,
             show_error=True,
         )

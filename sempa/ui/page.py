@@ -1,7 +1,8 @@
-"""The page: a head, four tabs, four endpoints."""
+"""The page: a head, four tabs and if allowed a fifth to train, four endpoints."""
 
 import gradio as gr
 
+from sempa.desk import TrainingDesk
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.compare import build_compare_tab
@@ -12,14 +13,15 @@ from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
 from sempa.ui.search import build_search_tab
 from sempa.ui.similarity import build_similarity_tab
+from sempa.ui.train import build_train_tab
 
 TITLE = "SemPA Studio"
 
 
-def build_page(studios: Studios) -> gr.Blocks:
-    """Return the whole page, not yet launched."""
+def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
+    """Return the whole page, not yet launched; with a desk, visitors may train."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        several = len(studios.names) > 1
+        several = len(studios.names) > 1 or (desk is not None and bool(studios.choose().adapter))
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 head = gr.HTML(header(_chips(studios.choose())))
@@ -27,6 +29,7 @@ def build_page(studios: Studios) -> gr.Blocks:
                 adapter = gr.Dropdown(
                     studios.names, value=studios.names[0], label="Adapter of the aligned model", elem_id="adapter"
                 )
+        page.load(lambda: gr.update(choices=studios.names), None, adapter, **PRIVATE)
         adapter.change(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
         links = Links()
         links.add(EVERYWHERE, adapter=adapter)
@@ -39,6 +42,9 @@ def build_page(studios: Studios) -> gr.Blocks:
                 build_paraphrase_tab(studios, adapter, Stops(), page, links, compare)
             with gr.Tab("Compare", id="compare"):
                 build_compare_tab(studios, adapter, Stops(), page, links)
+            if desk:
+                with gr.Tab("Train", id="train"):
+                    build_train_tab(studios, desk, adapter, page)
         links.build(page, tabs)
         add_endpoints(studios)
     return page

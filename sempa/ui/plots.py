@@ -32,6 +32,29 @@ def scatter(points: Mapping[str, Sequence[Point]], told: str) -> str:
     )
 
 
+def curve(points: Sequence[Point], told: str, *, dots: bool = False) -> str:
+    """Return points joined to a line (or as dots on it), lowest and highest value written at the left edge.
+
+    `told` says in words what is seen.
+    """
+    if not points:
+        return ""
+    (left, right), (low, high) = (_range([point[axis] for point in points]) for axis in (0, 1))
+    places = []
+    for x, y in points:
+        across = EDGE + (WIDTH - 2 * EDGE) * (x - left) / (right - left)
+        down = HEIGHT / 2 - EDGE - (HEIGHT / 2 - 2 * EDGE) * (y - low) / (high - low)
+        places.append((across, down))
+    line = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+    marks = "".join(f'<circle class="sp-g0" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places) if dots else ""
+    values = [y for _, y in points]
+    return (
+        f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT // 2}" role="img" aria-label="{escape(told)}">'
+        f'<polyline class="sp-line" points="{line}"/>{marks}<text x="3" y="10">{max(values):.4g}</text>'
+        f'<text x="3" y="{HEIGHT // 2 - 3}">{min(values):.4g}</text></svg>'
+    )
+
+
 def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -59,6 +59,13 @@ img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
 .sp-g2 {fill: #c2410c; background: #c2410c}
 .dark .sp-g0 {fill: #3fd0bd; background: #3fd0bd} .dark .sp-g1 {fill: #7aa7ff; background: #7aa7ff}
 .dark .sp-g2 {fill: #fb9660; background: #fb9660}
+.sp-line {fill: none; stroke: var(--sp-sempa); stroke-width: 1.6}
+.sp-plot text {font-size: 9px; fill: var(--body-text-color-subdued)}
+.sp-words {font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto;
+  margin: .6rem 0 0; color: var(--body-text-color-subdued)}
+.sp-long {max-height: 24rem; overflow-y: auto}
+.sp-pair td, .sp-pair th {text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere;
+  min-width: 9rem}
 .html-container {padding: 0 !important}
 .main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}
 .tab-container button.selected {color: var(--sp-sempa) !important}

@@ -1,0 +1,68 @@
+"""The Train tab's views: what is previewed is what is trained on, and a run is told in words and curves."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from sempa.config import RECIPES
+from sempa.desk import RunState
+from sempa.errors import InputError
+from sempa.studio import Studio
+from sempa.tune import preview
+from sempa.ui.train import FILE, SAMPLES, Asked, run_view
+
+
+@pytest.fixture
+def asked() -> Asked:
+    with gr.Blocks():
+        return Asked([], {"lr": gr.Number(), "seed": gr.Number()})
+
+
+def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("anchor,positive,negative\n" + "A cat sat.,A cat.,A dog.\n" * 30 + "x,,y\n", encoding="utf-8")
+    tokenizer = studio.pair.tokenizer
+    read, examples = preview(str(path), replace(RECIPES["small"], tokenised_share=0.0), tokenizer)
+    assert read.startswith("30 triplets")
+    assert len(examples) == 20
+    assert "Keep the same meaning of this sentence" in examples[0].prompt
+    assert "A cat sat." in examples[0].prompt
+    assert tokenizer(examples[0].prompt, add_special_tokens=False).input_ids
+    assert examples[0].answers == ("A cat.", "A dog.")
+    _, read_ones = preview(
+        str(path), replace(RECIPES["small"], objective="contrastive", tokenised_share=0.0), tokenizer
+    )
+    assert (read_ones[0].prompt, len(read_ones[0].read)) == ("", 3)
+
+
+def test_empty_settings_are_the_recipe_s(asked: Asked) -> None:
+    assert asked.request(SAMPLES, "", "", "", "sempa", " mine ", None, None).settings == {"objective": "sempa"}
+    settings = asked.request(SAMPLES, "", "", "", "joint", "mine", 1e-3, 7.0).settings
+    assert settings == {"objective": "joint", "lr": 1e-3, "seed": 7}
+    assert isinstance(settings["seed"], int)
+
+
+def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
+    with pytest.raises(InputError, match="no triplets yet"):
+        asked.request(FILE, "", "", "", "sempa", "mine", None, None)
+    with pytest.raises(InputError, match="lr is -1"):
+        asked.request(SAMPLES, "", "", "", "sempa", "mine", -1, None)
+
+
+def test_a_run_is_told_in_words_and_curves() -> None:
+    lines = [
+        {"samples": 64, "seconds": 2.0, "loss": 0.69, "rewards/margins": 0.0},
+        {"samples": 128, "seconds": 1.5, "loss": 0.5, "rewards/margins": 0.25, "score": 71.5},
+    ]
+    seen = run_view(RunState("<mine>", True, lines, "step 2\n<b>", None))
+    assert "&lt;mine&gt; is running; 128 pairs seen, 1.5 s for the last step" in seen
+    assert "Loss: 0.5 after 128 pairs" in seen
+    assert "Score on the development pairs: 71.5 after 128 pairs" in seen
+    assert "Divergence" not in seen
+    assert "<b>" not in seen
+    assert seen.count("<polyline") == 3
+    assert "can be resumed" in run_view(RunState("mine", False, lines, "", None))
+    assert "can be resumed" not in run_view(RunState("mine", False, [], "", None))
+    assert "its adapter is in runs/mine" in run_view(RunState("mine", False, lines, "", Path("runs/mine")))
