@@ -5,6 +5,7 @@ import gradio as gr
 from sempa.desk import TrainingDesk
 from sempa.studio import Studio
 from sempa.studios import Studios
+from sempa.ui.about import build_about
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Stops
@@ -32,7 +33,7 @@ def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
         page.load(lambda: gr.update(choices=studios.names), None, adapter, **PRIVATE)
         adapter.change(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
         links = Links()
-        links.add(EVERYWHERE, adapter=adapter)
+        links.add(EVERYWHERE, names={"adapter": lambda: studios.names}, adapter=adapter)
         with gr.Tabs() as tabs:
             with gr.Tab("Similarity", id="similarity"):
                 compare = build_similarity_tab(studios, adapter, tabs, links)
@@ -46,6 +47,7 @@ def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
                 with gr.Tab("Train", id="train"):
                     build_train_tab(studios, desk, adapter, page)
         links.build(page, tabs)
+        build_about(studios.choose())
         add_endpoints(studios)
     return page
 

@@ -54,16 +54,18 @@ class Asked:
         """Return them in the order `request` takes their values."""
         return [*self.fixed, *self.numbers.values()]
 
-    def request(self, kind: str, file: str, hub: str, dev: str, objective: str, name: str, *given: Any) -> RunRequest:
+    def request(
+        self, kind: str, file: str, hub: str | None, dev: str, objective: str, name: str | None, *given: Any
+    ) -> RunRequest:
         """Return what the values ask for.
 
         Raises: InputError without data, or for a setting that cannot be.
         """
-        data = {SAMPLES: None, FILE: Path(file) if file else None, HUB: hub.strip()}[kind]
+        data = {SAMPLES: None, FILE: Path(file) if file else None, HUB: (hub or "").strip()}[kind]
         if kind != SAMPLES and not data:
             raise InputError("There are no triplets yet: choose a file or name a hub data set.")
         settings = _settings(objective, dict(zip(self.numbers, given, strict=True)))
-        return RunRequest(name.strip(), data, Path(dev) if dev else None, settings)
+        return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
 def build_train_tab(studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, page: gr.Blocks) -> None:
@@ -81,8 +83,7 @@ def build_train_tab(studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, 
     @for_people
     def shows(*values: Any) -> str:
         request = asked.request(*values)
-        start = SAMPLE_SETTINGS if request.data is None else RECIPES["small"]
-        config = replace(start, **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
+        config = replace(_start(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
         command = desk.command(request)  # refuses what may not be read
         data = None if request.data is None else str(request.data)
         read, examples = preview(data, config, studios.choose().pair.tokenizer)
@@ -103,7 +104,7 @@ def _build_question() -> Asked:
         label="Columns sent0, sent1, hard_neg or anchor, positive, negative",
         visible=False,
         elem_id="train-file",
-        height=120,
+        height=150,
     )
     hub = gr.Textbox(label="owner/name, with :subset or :file.csv if need be", visible=False, elem_id="train-hub")
     dev = gr.File(
@@ -111,17 +112,21 @@ def _build_question() -> Asked:
         type="filepath",
         label="Scored pairs to choose the checkpoint by (score, sentence1, sentence2); without: held-out triplets",
         elem_id="train-dev",
-        height=120,
+        height=150,
     )
-    with gr.Accordion("Settings (empty: the recipe's own)", open=False), gr.Row():
+    with gr.Accordion("Settings of the run", open=False), gr.Row():
         numbers = {
-            name: gr.Number(None, label=label, min_width=120, elem_id=f"train-{name}")
+            name: gr.Number(getattr(SAMPLE_SETTINGS, name), label=label, min_width=120, elem_id=f"train-{name}")
             for name, label in NUMBERS.items()
         }
     name = gr.Textbox("mine", label="Name of the run", elem_id="train-name")
-    kind.change(
-        lambda kind: (gr.update(visible=kind == FILE), gr.update(visible=kind == HUB)), kind, [file, hub], **PRIVATE
-    )
+
+    def turned(kind: str) -> list[Any]:
+        start = _start(kind)
+        shown = [gr.update(visible=kind == FILE), gr.update(visible=kind == HUB)]
+        return [*shown, *(getattr(start, name) for name in numbers)]
+
+    kind.change(turned, kind, [file, hub, *numbers.values()], **PRIVATE)
     return Asked([kind, file, hub, dev, objective, name], numbers)
 
 
@@ -172,6 +177,11 @@ def _build_runs(
     page.load(known, None, runs, **PRIVATE)
 
 
+def _start(kind: str) -> TrainConfig:
+    """Return the settings that train.py starts from."""
+    return SAMPLE_SETTINGS if kind == SAMPLES else RECIPES["small"]
+
+
 def _named(name: str | None) -> str:
     if not name:
         raise InputError("Choose a run first.")
@@ -181,8 +191,9 @@ def _named(name: str | None) -> str:
 def _settings(objective: str, given: Mapping[str, float | None]) -> dict[str, object]:
     settings: dict[str, object] = {"objective": objective}
     for name, value in given.items():
-        if value is not None:
-            settings[name] = int(value) if name in WHOLE else value
+        if value is None:
+            raise InputError(f"{NUMBERS[name]} is empty: give a number.")
+        settings[name] = int(value) if name in WHOLE else value
     replace(TrainConfig(), **settings)  # type: ignore[arg-type]  # a bad value is refused here, by name
     return settings
 

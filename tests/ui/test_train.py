@@ -37,8 +37,7 @@ def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio,
     assert (read_ones[0].prompt, len(read_ones[0].read)) == ("", 3)
 
 
-def test_empty_settings_are_the_recipe_s(asked: Asked) -> None:
-    assert asked.request(SAMPLES, "", "", "", "sempa", " mine ", None, None).settings == {"objective": "sempa"}
+def test_settings_are_numbers_of_their_kind(asked: Asked) -> None:
     settings = asked.request(SAMPLES, "", "", "", "joint", "mine", 1e-3, 7.0).settings
     assert settings == {"objective": "joint", "lr": 1e-3, "seed": 7}
     assert isinstance(settings["seed"], int)
@@ -46,9 +45,11 @@ def test_empty_settings_are_the_recipe_s(asked: Asked) -> None:
 
 def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
     with pytest.raises(InputError, match="no triplets yet"):
-        asked.request(FILE, "", "", "", "sempa", "mine", None, None)
+        asked.request(FILE, "", "", "", "sempa", "mine", 1e-3, 1)
+    with pytest.raises(InputError, match="Seed is empty"):
+        asked.request(SAMPLES, "", "", "", "sempa", "mine", 1e-3, None)
     with pytest.raises(InputError, match="lr is -1"):
-        asked.request(SAMPLES, "", "", "", "sempa", "mine", -1, None)
+        asked.request(SAMPLES, "", "", "", "sempa", "mine", -1, 1)
 
 
 def test_a_run_is_told_in_words_and_curves() -> None:

@@ -1,0 +1,75 @@
+"""The Train tab from preview to the adapter in the other tabs, on the real model and the sample triplets."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300_000
+NAME = "browser-test"
+
+
+@pytest.fixture(scope="module")
+def address(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the app with --allow-training; its runs go to a folder of the test's own."""
+    where = tmp_path_factory.mktemp("trains")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "app.py"), "--allow-training", "--server-port", str(port)]
+    process = subprocess.Popen(command, cwd=where)
+    try:
+        until = time.monotonic() + 240
+        while process.poll() is None and time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(where / "runs", ignore_errors=True)
+
+
+def test_preview_start_stop_resume_and_use(chromium: Any, address: str, width: int) -> None:
+    name = f"{NAME}-{width}"
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    page.goto(address)
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("button", name="Settings of the run").click()
+    page.fill("#train-max_samples input", "48")
+    page.fill("#train-batch_size input", "4")
+    page.fill("#train-evaluate_every input", "48")
+    page.fill("#train-name textarea, #train-name input", name)
+    page.click("#train-look")
+    expect(page.locator("#train-preview tbody tr")).to_have_count(20)
+    expect(page.locator("#train-preview pre")).to_contain_text("--max-samples 48")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    page.click("#train-run")
+    expect(page.locator("#train-out")).to_contain_text("pairs seen")
+    page.click("#train-stop")
+    expect(page.locator("#train-out")).to_contain_text("can be resumed")
+    page.click("#train-load")
+    expect(page.get_by_text("The run is not finished").first).to_be_visible()
+    page.click("#train-resume")
+    expect(page.locator("#train-out")).to_contain_text("is finished")
+    expect(page.locator("#train-out svg").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    page.click("#train-load")
+    expect(page.locator("#adapter input")).to_have_value(name)
+    page.get_by_role("tab", name="Similarity").click()
+    page.click("#similarity-run")
+    expect(page.locator("#similarity-out .sempa .sp-name")).to_contain_text(name)
+    context.close()
