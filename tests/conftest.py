@@ -5,8 +5,13 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,9 @@ from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.tuning import TuningModel
 
+ROOT = Path(__file__).parents[1]
+STARTS = 240
+"""Seconds an app may take to start; on two free cores it takes ten."""
 CORES = torch.get_num_threads()
 torch.set_num_threads(1)  # 30 steps of a tiny model take 0.14 s on one thread and 28 s on two
 
@@ -89,6 +97,47 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
+
+
+@dataclass(frozen=True)
+class Served:
+    """Hold a started app: its address, its process, and the file of what it said."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    said: Path
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Served]]:
+    """Return a block in which app.py runs with the options given; it must not have said a traceback."""
+
+    @contextmanager
+    def served(*options: str, cwd: Path = ROOT) -> Iterator[Served]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, str(ROOT / "app.py"), "--server-port", str(port), *options]
+        said = tmp_path_factory.mktemp("app") / "said"
+        with said.open("w") as stream:
+            process = subprocess.Popen(command, cwd=cwd, stdout=stream, stderr=stream)
+            try:
+                until = time.monotonic() + STARTS
+                while not _answers(port):
+                    assert process.poll() is None, said.read_text()[-2000:]
+                    assert time.monotonic() < until, said.read_text()[-2000:]
+                    time.sleep(0.2)
+                yield Served(f"http://127.0.0.1:{port}/", process, said)
+            finally:
+                process.terminate()
+                process.wait(60)
+        assert "Traceback" not in said.read_text()
+
+    return served
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="session")

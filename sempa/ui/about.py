@@ -50,4 +50,4 @@ def build_about(studio: Studio) -> None:
         gr.Markdown(METHOD)
         gr.Markdown(runs_here(studio))
         gr.Markdown(KEPT)
-        gr.Code(CITE, language=None, label="BibTeX", interactive=False, elem_id="about-cite")
+        gr.Textbox(CITE, label="BibTeX", lines=8, interactive=False, buttons=["copy"], elem_id="about-cite")

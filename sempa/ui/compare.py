@@ -94,6 +94,6 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
     gr.Examples([[text] for text in EXAMPLES], [prompt], label="Try", **PRIVATE)
     build_tokens(studios, adapter)
     build_own_pairs(studios, adapter)
-    gr.Markdown("### What is known of each")
+    gr.Markdown("## What is known of each")
     told = gr.HTML(known(studios.choose()), elem_id="compare-known", label="What is known of each model")
     adapter.change(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)

@@ -39,7 +39,7 @@ def matrix_view(matrix: PairMatrix, adapter: str) -> str:
 
 def _map(name: str, kind: str, values: Square, colours: str, low: int) -> str:
     body = _cells(values, colours, low) if len(values) <= READABLE else _picture(values, colours, low)
-    return f'<section class="sp-card {kind}"><div class="sp-name">{name}</div>{body}</section>'
+    return f'<div role="group" class="sp-card {kind}"><div class="sp-name">{name}</div>{body}</div>'
 
 
 def _cells(values: Square, colours: str, low: int) -> str:

@@ -46,7 +46,7 @@ def build_own_pairs(studios: Studios, adapter: gr.Dropdown) -> None:
             yield view, gr.update(value=table, visible=table is not None)
 
     gr.Markdown(
-        f"### Measure your own pairs\nA CSV or TSV with the columns `score`, `sentence1`, `sentence2`, up to "
+        f"## Measure your own pairs\nA CSV or TSV with the columns `score`, `sentence1`, `sentence2`, up to "
         f"{MAX_PAIRS:,} rows. The file is read once and not kept; the table is deleted after an hour."
     )
     file = gr.File(file_types=[".csv", ".tsv"], type="filepath", label="Scored pairs", height=120, elem_id="pairs-file")

@@ -24,8 +24,8 @@ def grid(cards: Mapping[str, str], adapter: str) -> str:
     """Return a card a model, side by side where there is room; the aligned one's names its adapter."""
     notes = {"base": "adapter off", "sempa": f"adapter {escape(adapter)}"}
     made = "".join(
-        f'<section class="sp-card {variant}" aria-label="{MODEL_NAMES[variant]} model">'
-        f'<div class="sp-name">{MODEL_NAMES[variant]} <small>{notes[variant]}</small></div>{body}</section>'
+        f'<div role="group" class="sp-card {variant}" aria-label="{MODEL_NAMES[variant]} model">'
+        f'<div class="sp-name">{MODEL_NAMES[variant]} <small>{notes[variant]}</small></div>{body}</div>'
         for variant, body in cards.items()
     )
     return f'<div class="sp-grid">{made}</div>'

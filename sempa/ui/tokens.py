@@ -23,7 +23,7 @@ def build_tokens(studios: Studios, adapter: gr.Dropdown) -> None:
         return tokens_of(studios.choose(adapter), sentence)
 
     gr.Markdown(
-        "### Key tokens\nThe vocabulary's ten likeliest next words at the very state the embedding is read from: what "
+        "## Key tokens\nThe vocabulary's ten likeliest next words at the very state the embedding is read from: what "
         "the model would say the sentence means *in one word*."
     )
     sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")

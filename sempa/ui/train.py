@@ -133,7 +133,7 @@ def _build_question() -> Asked:
 def _build_runs(
     studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, page: gr.Blocks, start: tuple[gr.Button, Asked]
 ) -> None:
-    gr.Markdown("### Runs")
+    gr.Markdown("## Runs")
     runs = gr.Dropdown(desk.names, label="Run", elem_id="train-runs")
     with gr.Row():
         stop = gr.Button("Stop", elem_id="train-stop")
@@ -233,6 +233,8 @@ def run_view(state: RunState) -> str:
         if points:
             told = f"{label}: {points[-1][1]:.4g} after {points[-1][0]:,} pairs"
             picture = curve(points, told, dots=name == "score")
-            drawn.append(f'<section class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</section>')
+            drawn.append(
+                f'<div role="group" class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</div>'
+            )
     words = f'<pre class="sp-words">{escape(state.said)}</pre>' if state.said else ""
     return f'{say(status)}<div class="sp-grid">{"".join(drawn)}</div>{words}'

@@ -1,10 +1,6 @@
 """The started app on the real model, a browser, and pages that notice errors and requests to elsewhere."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,6 @@ import pytest
 
 from sempa.models.adapters import SHIPPED, shipped_adapters
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 240
 """Seconds; on two free cores nothing takes a tenth of it."""
@@ -32,40 +27,13 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def app(serve: Callable[..., Any]) -> Iterator[str]:
     """Start app.py and yield its address."""
     named = os.environ.get("SEMPA_TEST_ADAPTER")
     if not (adapters := [named] if named else shipped_adapters()):
         pytest.skip(f"{SHIPPED} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "app.py",
-        "--server-port",
-        str(port),
-        *(part for adapter in adapters for part in ("--adapter", adapter)),
-    ]
-    said = tmp_path_factory.mktemp("app") / "said"
-    with said.open("w") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream)
-        try:
-            _wait_for(port, process, said)
-            yield f"http://127.0.0.1:{port}/"
-        finally:
-            process.terminate()
-            process.wait(60)
-    assert "Traceback" not in said.read_text()
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"app.py did not start: {said.read_text()[-2000:]}")
+    with serve(*(part for adapter in adapters for part in ("--adapter", adapter))) as served:
+        yield served.url
 
 
 @pytest.fixture(scope="session")

@@ -1,43 +1,21 @@
 """The Train tab from preview to the adapter in the other tabs, on the real model and the sample triplets."""
 
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-ROOT = Path(__file__).parents[2]
 PATIENCE = 300_000
 NAME = "browser-test"
 
 
 @pytest.fixture(scope="module")
-def address(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(chromium: Any, serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the app with --allow-training; its runs go to a folder of the test's own."""
-    where = tmp_path_factory.mktemp("trains")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "app.py"), "--allow-training", "--server-port", str(port)]
-    process = subprocess.Popen(command, cwd=where)
-    try:
-        until = time.monotonic() + 240
-        while process.poll() is None and time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(60)
-        shutil.rmtree(where / "runs", ignore_errors=True)
+    with serve("--allow-training", cwd=tmp_path_factory.mktemp("trains")) as served:
+        yield served.url
 
 
 def test_preview_start_stop_resume_and_use(chromium: Any, address: str, width: int) -> None:
