@@ -192,6 +192,9 @@ def _index(args: argparse.Namespace) -> None:
         index.add(encoder.recipe(variant), encoder.encode(index.corpus.texts, variant, progress=_progress_line()))
     index.save(folder)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
+    for variant in encoder.variants:
+        if how := index.approximation(encoder.recipe(variant)):
+            print(f"{variant}: searched approximately, {how.recall:.1%} of the exact ten nearest are found.")
 
 
 def _fit(args: argparse.Namespace) -> None:

@@ -40,7 +40,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RankedHit:
-    """Hold a hit and the rank the same text has under the other model (None where there is one model)."""
+    """Hold a hit and the rank the same text has under the other model.
+
+    None where there is one model, or where the search is approximate and the rank beyond what it looks at.
+    """
 
     hit: Hit
     other_rank: int | None
@@ -213,6 +216,16 @@ class Studio:
         rows = {variant: self.embed([query], variant) for variant in self.variants}
         hits = {v: opened.search(self.encoder.recipe(v), rows[v], k)[0] for v in self.variants}
         return {variant: self._with_other_ranks(opened, variant, hits[variant], rows) for variant in self.variants}
+
+    def how_searched(self, name: str) -> str:
+        """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""
+        index = self.index(name)
+        told = [index.approximation(self.encoder.recipe(variant)) for variant in self.variants]
+        found = " and ".join(f"{how.recall:.0%}".replace("%", " %") for how in told if how)
+        named = " and ".join(variant for variant, how in zip(self.variants, told, strict=True) if how)
+        if not found:
+            return ""
+        return f"{len(index):,} texts are searched approximately: {found} of the exact ten nearest are found ({named})."
 
     def _with_other_ranks(
         self, index: SentenceIndex, variant: str, hits: list[Hit], rows: dict[str, Row]

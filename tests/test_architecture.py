@@ -29,6 +29,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "sentence_transformers", "torch", "transformers"},
     ),
     "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "faiss"}),
+    "sempa.reading.vectors": ({"errors"}, {"numpy", "faiss"}),
     "sempa.reading.texts": ({"errors"}, set()),
     "sempa.writing": ({"errors", "models"}, {"torch"}),
     "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),

@@ -16,6 +16,7 @@ from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import TEXTS, SentenceIndex
 from sempa.reading.texts import Corpus
+from sempa.reading.vectors import Approximation
 from sempa.shelf import Shelf
 from sempa.studio import Studio, hits_payload
 from sempa.studios import Studios
@@ -324,3 +325,10 @@ def test_a_base_alone_has_one_nameless_studio(tiny_pair: ModelPair, roots: tuple
     studios = Studios([Encoder(tiny_pair)], *roots)
     assert studios.names == [""]
     assert studios.choose().variants == ("base",)
+
+
+def test_an_approximate_search_says_how_far_it_can_be_trusted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio.read_index("demo")
+    assert studio.how_searched("demo") == ""
+    monkeypatch.setattr(SentenceIndex, "approximation", lambda *_: Approximation(64, 8, 0.963))
+    assert "96 % and 96 % of the exact ten nearest are found (base and sempa)" in studio.how_searched("demo")

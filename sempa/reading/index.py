@@ -1,4 +1,4 @@
-"""Search a corpus by meaning: exact inner product over unit rows, for several models over the same ids."""
+"""Search a corpus by meaning: inner product over unit rows, for several models over the same ids."""
 
 import json
 import os
@@ -18,10 +18,13 @@ from sempa.config import RECIPE_FILE, SCHEMA_VERSION, EncoderConfig, Recipe
 from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.models.source import COMPLETE
 from sempa.reading.texts import Corpus, read_corpus, write_corpus
+from sempa.reading.vectors import Approximation, Vectors
 
 Rows = NDArray[np.float32]
 INDEX_ROOT = Path(__file__).parents[2] / "index"
 TEXTS = "texts.csv"
+RANKED = 1_000
+"""How far down an approximate search looks for a text's rank."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -43,7 +46,7 @@ class SentenceIndex:
         if not corpus.texts:
             raise InputError("An index needs at least one text.")
         self.corpus = corpus
-        self._engines: list[tuple[EncoderConfig, faiss.Index]] = []
+        self._vectors: list[tuple[EncoderConfig, Vectors]] = []
 
     def __len__(self) -> int:
         return len(self.corpus.texts)
@@ -51,20 +54,29 @@ class SentenceIndex:
     @property
     def recipes(self) -> list[EncoderConfig]:
         """Return the recipes there are vectors for."""
-        return [recipe for recipe, _ in self._engines]
+        return [recipe for recipe, _ in self._vectors]
 
     def add(self, recipe: EncoderConfig, rows: Rows) -> None:
         """Add the vectors of one model: (N, D) unit float32 rows in the order of the texts.
 
+        More than EXACT_UP_TO are searched approximately from then on: see `approximation`.
         Raises: InputError if the number of rows is wrong or they are not of unit length.
         """
         if len(rows) != len(self):
             raise InputError(f"The index holds {len(self)} texts, but {len(rows)} vectors were given.")
-        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
-            raise InputError("The vectors are not of unit length, so inner products would not be cosines.")
-        engine = faiss.IndexFlatIP(rows.shape[1])
-        engine.add(np.ascontiguousarray(rows, dtype=np.float32))
-        self._engines = [(known, held) for known, held in self._engines if known != recipe] + [(recipe, engine)]
+        self._hold(recipe, Vectors.of(rows))
+
+    def _hold(self, recipe: EncoderConfig, vectors: Vectors) -> None:
+        self._vectors = [(known, held) for known, held in self._vectors if known != recipe] + [(recipe, vectors)]
+
+    def _hold_read(self, recipe: EncoderConfig, vectors: Vectors) -> None:
+        if len(vectors) != len(self):
+            raise ValueError(f"{len(self)} texts, {len(vectors)} vectors")
+        self._hold(recipe, vectors)
+
+    def approximation(self, recipe: EncoderConfig) -> Approximation | None:
+        """Return how a model's vectors are searched approximately, None where the search is exact."""
+        return self._of(recipe).approximation
 
     def search(self, recipe: EncoderConfig, queries: Rows, k: int) -> list[list[Hit]]:
         """Return, for each of (Q, D) unit query rows, its min(k, N) nearest texts, best first; ties by id.
@@ -73,35 +85,44 @@ class SentenceIndex:
         """
         if k < 1:
             raise InputError(f"k is {k}: ask for at least 1 hit.")
-        cosines, ids = self._engine(recipe).search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
+        cosines, ids = self._of(recipe).nearest(queries, k)
         return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
 
-    def ranks(self, recipe: EncoderConfig, query: Rows, ids: Sequence[int]) -> list[int]:
-        """Return the rank (from 1) that each of `ids` has for one (D,) query row under a recipe."""
-        hits = self.search(recipe, query[np.newaxis], len(self))[0]
-        place = {hit.id: hit.rank for hit in hits}
-        return [place[i] for i in ids]
+    def ranks(self, recipe: EncoderConfig, query: Rows, ids: Sequence[int]) -> list[int | None]:
+        """Return the rank (from 1) that each of `ids` has for one (D,) query row under a recipe.
+
+        Where the search is approximate, None for a text that is not among the first RANKED.
+        """
+        if self.approximation(recipe):
+            place = {hit.id: hit.rank for hit in self.search(recipe, query[np.newaxis], RANKED)[0]}
+            return [place.get(i) for i in ids]
+        cosines = self._of(recipe).cosines(query)
+        return [
+            1 + int((cosines > cosines[i]).sum()) + int((cosines[:i] == cosines[i]).sum())  # ties by id
+            for i in ids
+        ]
 
     def pair_cosines(self, recipe: EncoderConfig, pairs: int = 20_000, seed: int = 0) -> Rows:
         """Return the cosines of random pairs of different texts, ascending: what is usual in this corpus."""
         generator = np.random.default_rng(seed)
-        rows = self._engine(recipe).reconstruct_n(0, len(self))
+        vectors = self._of(recipe)
         first = generator.integers(0, len(self), pairs)
         second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
-        return np.sort(np.einsum("nd,nd->n", rows[first], rows[second]))
+        return np.sort(np.einsum("nd,nd->n", vectors.rows(first), vectors.rows(second)))
 
     def _hits(self, found: NDArray[np.int64], cosines: Rows) -> list[Hit]:
         order = np.lexsort((found, -cosines))  # faiss leaves texts of equal cosine in any order
         return [
             Hit(i, self.corpus.texts[i], float(cosines[at]), rank, self.corpus.tags[i])
             for rank, (at, i) in enumerate(zip(order, map(int, found[order]), strict=True), start=1)
+            if i >= 0  # an approximate search may find fewer than asked for
         ]
 
-    def _engine(self, recipe: EncoderConfig) -> faiss.Index:
-        for known, engine in self._engines:
+    def _of(self, recipe: EncoderConfig) -> Vectors:
+        for known, vectors in self._vectors:
             if known == recipe:
-                return engine
-        if not self._engines:
+                return vectors
+        if not self._vectors:
             raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
         nearest = min(self.recipes, key=lambda known: len(known.differences(recipe)))
         nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
@@ -128,14 +149,15 @@ class SentenceIndex:
     def _write(self, folder: Path) -> None:
         folder.chmod(0o755)
         write_corpus(self.corpus, folder / TEXTS)
-        vectors: list[dict[str, object]] = []
-        for recipe, engine in self._engines:
+        parts: list[dict[str, object]] = []
+        for recipe, vectors in self._vectors:
             name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
-            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(vectors)}.faiss"
+            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}.faiss"
             # faiss's own writer goes on when the disk fills up with the last bytes.
-            (folder / file).write_bytes(faiss.serialize_index(engine).tobytes())
-            vectors.append({"file": file, "encoder": asdict(recipe)})
-        payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": vectors}
+            (folder / file).write_bytes(faiss.serialize_index(vectors.engine).tobytes())
+            how = {"approximation": asdict(vectors.approximation)} if vectors.approximation else {}
+            parts.append({"file": file, "encoder": asdict(recipe), **how})
+        payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": parts}
         (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
         (folder / COMPLETE).write_text("", encoding="utf-8")
 
@@ -156,7 +178,8 @@ class SentenceIndex:
                 part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
                 engine = faiss.read_index(str(folder / Path(entry["file"]).name))
-                index.add(recipe, engine.reconstruct_n(0, engine.ntotal))
+                how = entry.get("approximation")
+                index._hold_read(recipe, Vectors(engine, how and Approximation(**how)))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error

@@ -60,23 +60,24 @@ def _percent(share: float) -> str:
 
 def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
     """Return each model's hits with cosine, tags and the rank under the other model."""
-    return grid({variant: _hits_body(hits, _other(variant)) for variant, hits in found.items()}, adapter)
+    several = len(found) > 1
+    return grid({variant: _hits_body(hits, _other(variant), several) for variant, hits in found.items()}, adapter)
 
 
 def _other(variant: str) -> str:
     return MODEL_NAMES["sempa" if variant == "base" else "base"]
 
 
-def _hits_body(hits: Sequence[RankedHit], other: str) -> str:
+def _hits_body(hits: Sequence[RankedHit], other: str, several: bool) -> str:
     if not hits:
         return '<div class="sp-text"><em>no hit is that close</em></div>'
-    return f'<ol class="sp-list">{"".join(_hit_item(ranked, other) for ranked in hits)}</ol>'
+    return f'<ol class="sp-list">{"".join(_hit_item(ranked, other, several) for ranked in hits)}</ol>'
 
 
-def _hit_item(ranked: RankedHit, other: str) -> str:
+def _hit_item(ranked: RankedHit, other: str, several: bool) -> str:
     hit = ranked.hit
     meta = [f"<span>{hit.rank}.</span>", f"<span>cosine {min(hit.cosine, 1):.3f}</span>"]
-    if ranked.other_rank is not None:
+    if several or ranked.other_rank is not None:
         meta.append(f'<span class="sp-move">{_move(hit.rank, ranked.other_rank, other)}</span>')
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
@@ -84,7 +85,9 @@ def _hit_item(ranked: RankedHit, other: str) -> str:
     return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div></li>'
 
 
-def _move(rank: int, other_rank: int, other: str) -> str:
+def _move(rank: int, other_rank: int | None, other: str) -> str:
+    if other_rank is None:
+        return f"▲ far down in {other}"
     if other_rank == rank:
         return f"same rank in {other}"
     arrow = "▲" if rank < other_rank else "▼"

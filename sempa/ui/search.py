@@ -55,7 +55,9 @@ def find(studio: Studio, query: str, index: str, k: int, least: float = 0) -> It
         ]
         for variant, hits in found.items()
     }
-    yield Found(hit_cards(kept, studio.adapter), _table(kept, studio.adapter))
+    approximate = studio.how_searched(index)
+    view = hit_cards(kept, studio.adapter) + (say(approximate) if approximate else "")
+    yield Found(view, _table(kept, studio.adapter))
 
 
 def _table(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:

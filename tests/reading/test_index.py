@@ -15,6 +15,7 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.reading import index as index_module
 from sempa.reading.index import TEXTS, SentenceIndex, index_folder, index_names
 from sempa.reading.texts import Corpus
+from sempa.reading.vectors import Vectors
 
 BASE = EncoderConfig()
 TUNED = EncoderConfig(adapter="a1" * 32)
@@ -250,3 +251,24 @@ def test_index_names_lists_the_demo_first_and_nothing_hidden(tmp_path: Path) -> 
     assert index_names(tmp_path) == ["demo", "a-1_b", "zoo"]
     assert index_folder("zoo", tmp_path) == tmp_path / "zoo"
     assert index_names(tmp_path / "nowhere") == []
+
+
+def test_a_large_index_is_approximate_says_so_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vectors.of.__func__, "__kwdefaults__", {"exact_up_to": 100})
+    monkeypatch.setattr(index_module, "RANKED", 50)
+    count = 2_000
+    rows, query = _rows(count, 1), _rows(1, 9)[0]
+    index = SentenceIndex(_corpus(count))
+    index.add(BASE, rows)
+    told = index.approximation(BASE)
+    assert told
+    assert told.recall >= 0.9
+    index.save(tmp_path / "large")
+    opened = SentenceIndex.load(tmp_path / "large")
+    assert opened.approximation(BASE) == told
+    assert opened.search(BASE, query[np.newaxis], 10) == index.search(BASE, query[np.newaxis], 10)
+    best = _best(rows, query)
+    found = [hit.id for hit in opened.search(BASE, query[np.newaxis], 10)[0]]
+    assert len(set(found) & set(best[:10])) >= 8
+    assert opened.ranks(BASE, query, [found[0], best[-1]]) == [1, None]
+    assert (np.diff(opened.pair_cosines(BASE, 100)) >= 0).all()

@@ -1,0 +1,113 @@
+"""Vectors of one model to be searched by inner product: exactly, or above a number of them approximately."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.errors import InputError
+
+Rows = NDArray[np.float32]
+Ids = NDArray[np.int64]
+EXACT_UP_TO = 50_000
+"""Vectors that are searched exactly: two cores compare a query with so many in a few milliseconds."""
+LEAST_RECALL = 0.95
+"""Share of the exact ten nearest that an approximate search must find, on vectors set aside to measure it."""
+NEAREST, MEASURED = 10, 256
+_DIRECT = faiss.DirectMap  # type: ignore[attr-defined]  # its stubs leave it out
+PER_LIST = 64
+"""Vectors a list that its centre is learned from."""
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """Say how an approximate search is done and what it finds.
+
+    The vectors lie in `lists` lists, one byte a number; a query looks into `probes` of them and finds `recall` (0..1)
+    of the exact ten nearest, measured when it was built.
+    """
+
+    lists: int
+    probes: int
+    recall: float
+
+
+class Vectors:
+    """Hold N unit rows; ids are their places."""
+
+    def __init__(self, engine: Any, approximation: Approximation | None = None) -> None:
+        """Take a faiss index of unit rows, made here or read from disk.
+
+        Raises: ValueError if it is not of the kind that `approximation` says, or its rows are not of unit length.
+        """
+        self.engine, self.approximation = engine, approximation
+        kind: Any = faiss.IndexIVFScalarQuantizer if approximation else faiss.IndexFlatIP
+        if not isinstance(engine, kind):
+            raise ValueError(f"a {type(engine).__name__} where a {kind.__name__} is expected")
+        if approximation:
+            engine.nprobe = approximation.probes
+        elif not np.allclose(np.linalg.norm(self._all(), axis=1), 1, atol=1e-3):
+            raise ValueError("vectors that are not of unit length")
+
+    @classmethod
+    def of(cls, rows: Rows, *, exact_up_to: int = EXACT_UP_TO) -> Self:
+        """Take (N, D) unit float32 rows; more than `exact_up_to` are searched approximately.
+
+        Raises: InputError if they are not of unit length.
+        """
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+            raise InputError("The vectors are not of unit length, so inner products would not be cosines.")
+        if len(rows) > exact_up_to:
+            return cls(*_approximate(rows))
+        engine = faiss.IndexFlatIP(rows.shape[1])
+        engine.add(rows)
+        return cls(engine)
+
+    def __len__(self) -> int:
+        return int(self.engine.ntotal)
+
+    def nearest(self, queries: Rows, k: int) -> tuple[Rows, Ids]:
+        """Return cosines and ids, (Q, k), of the k nearest of (Q, D) rows, best first; -1 where none was found."""
+        cosines, ids = self.engine.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
+        return cosines, ids
+
+    def cosines(self, query: Rows) -> Rows:
+        """Return a (D,) row's cosine with every vector, (N,); for exact vectors alone."""
+        return np.asarray(self._all() @ query)
+
+    def rows(self, ids: Ids) -> Rows:
+        """Return the vectors of some ids as they are held: to within a byte a number where they are approximate."""
+        if self.approximation is None:
+            return np.asarray(self._all()[ids])
+        self.engine.set_direct_map_type(_DIRECT.Array)
+        try:
+            return np.asarray(self.engine.reconstruct_batch(ids))
+        finally:
+            self.engine.set_direct_map_type(_DIRECT.NoMap)
+
+    def _all(self) -> Rows:
+        values: Rows = faiss.rev_swig_ptr(self.engine.get_xb(), len(self) * self.engine.d)
+        return values.reshape(len(self), self.engine.d)
+
+
+def _approximate(rows: Rows) -> tuple[Any, Approximation]:
+    count, width = rows.shape
+    lists = 2 ** round(math.log2(4 * math.sqrt(count)))
+    engine: Any = faiss.index_factory(width, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    drawn = np.random.default_rng(0)
+    engine.train(rows[np.sort(drawn.choice(count, min(count, lists * PER_LIST), replace=False))])
+    engine.add(rows)
+    asked = rows[np.sort(drawn.choice(count, min(count, MEASURED), replace=False))]
+    exact = faiss.knn(asked, rows, NEAREST, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    probes, recall = 1, 0.0
+    while True:
+        engine.nprobe = probes
+        found = engine.search(asked, NEAREST)[1]
+        recall = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in zip(exact, found, strict=True)]))
+        if recall >= LEAST_RECALL or probes >= lists:
+            return engine, Approximation(lists, probes, recall)
+        probes = min(2 * probes, lists)
