@@ -1,0 +1,117 @@
+"""Search at a million vectors: exact against approximate, in one run: recall, p50 and p95, memory, time to build.
+
+`python benchmarks/search.py --texts COCO/corpus.jsonl --json results/search.json` reads the texts with the default
+model and measures recall on them as they are; then it spreads copies of their vectors (each a text's vector plus
+noise as wide as the distance to its nearest neighbour) until there are `--count`, so that the large index lies as
+real sentences do. Queries are held out: texts, and spread copies that are not in the index. One query at a time, as
+visitors ask.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import faiss
+
+from sempa.evidence.results import write_result
+from sempa.machine import hardware, versions
+from sempa.reading.encoder import Encoder
+from sempa.reading.texts import read_corpus
+from sempa.reading.vectors import Rows, Vectors
+
+QUERIES, K = 500, 10
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--texts", type=Path, required=True, help="TXT, CSV or JSONL")
+    made.add_argument("--count", type=int, default=1_000_000, help="vectors of the large index (default: %(default)s)")
+    made.add_argument("--json", type=Path)
+    return made
+
+
+def measured(rows: Rows, queries: Rows) -> dict[str, Any]:
+    """Return what exact and approximate search of the same rows cost, and what the approximate one finds."""
+    started = time.perf_counter()
+    exact = Vectors.of(rows, exact_up_to=len(rows))
+    built = {"exact": time.perf_counter() - started}
+    started = time.perf_counter()
+    approximate = Vectors.of(rows, exact_up_to=0)
+    built["approximate"] = time.perf_counter() - started
+    found: dict[str, Any] = {}
+    nearest: dict[str, list[set[int]]] = {}
+    for name, vectors in (("exact", exact), ("approximate", approximate)):
+        seconds, ids = [], []
+        for query in queries:
+            started = time.perf_counter()
+            ids.append(set(vectors.nearest(query[np.newaxis], K)[1][0].tolist()))
+            seconds.append(time.perf_counter() - started)
+        nearest[name] = ids
+        found[name] = {
+            "p50_ms": round(1e3 * float(np.percentile(seconds, 50)), 3),
+            "p95_ms": round(1e3 * float(np.percentile(seconds, 95)), 3),
+            "bytes": rows.nbytes if name == "exact" else int(faiss.serialize_index(vectors.engine).nbytes),
+            "build_seconds": round(built[name], 1),
+        }
+    told = approximate.approximation
+    assert told
+    recall = float(np.mean([len(a & b) / K for a, b in zip(nearest["exact"], nearest["approximate"], strict=True)]))
+    found["approximate"] |= {"recall_at_10": round(recall, 4), "recall_told": round(told.recall, 4)}
+    found["approximate"] |= {"lists": told.lists, "probes": told.probes}
+    found["memory_share"] = round(found["approximate"]["bytes"] / found["exact"]["bytes"], 3)
+    return {"vectors": len(rows), "queries": len(queries), **found}
+
+
+def spread(rows: Rows, count: int, seed: int) -> Rows:
+    """Return `count` unit rows around `rows`, each as far from one of them as that is from its nearest neighbour."""
+    drawn = np.random.default_rng(seed)
+    width = rows.shape[1]
+    cosines = faiss.knn(rows, rows, 2, metric=faiss.METRIC_INNER_PRODUCT)[0][:, 1]
+    reach = np.sqrt(np.maximum(0, 2 - 2 * cosines))
+    out = np.empty((count, width), dtype=np.float32)
+    for start in range(0, count, 50_000):
+        at = drawn.integers(0, len(rows), min(50_000, count - start))
+        noise = drawn.standard_normal((len(at), width), dtype=np.float32) / np.sqrt(width)
+        made = rows[at] + reach[at, np.newaxis].astype(np.float32) * noise
+        out[start : start + len(at)] = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return out
+
+
+def main() -> int:
+    """Measure, print and write."""
+    args = parser().parse_args()
+    encoder = Encoder.default()
+    texts = list(dict.fromkeys(read_corpus(args.texts).texts))
+    rows = encoder.encode(texts)
+    order = np.random.default_rng(0).permutation(len(rows))
+    held, kept = rows[order[:QUERIES]], rows[order[QUERIES:]]
+    parts = {"texts": measured(kept, held)}
+    print(parts["texts"], flush=True)
+    parts["spread"] = measured(spread(kept, args.count, 1), spread(kept, QUERIES, 2))
+    print(parts["spread"], flush=True)
+    result = {
+        "kind": "search",
+        "parts": parts,
+        "data": args.texts.parent.name,
+        "threads": faiss.omp_get_max_threads(),
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": "0 for held-out texts and centres, 1 and 2 for the spread",
+        "command": "python benchmarks/search.py " + " ".join(sys.argv[1:]),
+    }
+    if args.json:
+        write_result(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
