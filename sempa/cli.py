@@ -100,8 +100,9 @@ def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
         "--data",
         type=Path,
         required=True,
-        help="sts and peers: scored pairs, a file or a folder; generation: a folder of task files; paraphrase: TSV "
-        "files with sentence1; retrieval: a BEIR folder; geometry: triplets; tokens: sentences, one a line",
+        help="sts and peers: scored pairs, a file or a folder, for sts also `hub` (seven sets there); generation: a "
+        "folder of task files; paraphrase: TSV files with sentence1; retrieval: a BEIR folder; geometry: triplets; "
+        "tokens: sentences, one a line",
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
     evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")

@@ -29,6 +29,14 @@ Figures = dict[str, Any]
 Part = tuple[str, Callable[[], Figures]]
 """A name, and what computes its figures."""
 
+HUB = Path("hub")
+"""Stands for the seven STS sets of the paper as the hub holds them."""
+HUB_SETS = {
+    **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
+    "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
+    "stsb-test": ("mteb/stsbenchmark-sts", "test"),
+    "sickr": ("mteb/sickr-sts", "test"),
+}
 DRAWN = 100
 """Triplets whose place in the plane is kept for a picture."""
 
@@ -37,8 +45,8 @@ DRAWN = 100
 class Measurement:
     """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
 
-    `limit` measures about so many items of each part (sts is always whole); `judge` names the encoder that judges
-    paraphrases, None for all-MiniLM-L6-v2.
+    For sts, `data` may be HUB. `limit` measures about so many items of each part (sts is always whole); `judge` names
+    the encoder that judges paraphrases, None for all-MiniLM-L6-v2.
     """
 
     what: str
@@ -109,12 +117,31 @@ def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) ->
     from sempa.evidence.sts import read_scored_pairs, sts_figures
     from sempa.models.source import sha256_of
 
+    if asked.data == HUB:
+        yield from _hub_sts(encoder, report)
+        return
     for path in _files_of(asked.data, (".tsv", ".csv")):
 
         def compute(path: Path = path) -> Figures:
             return sts_figures(_readers(encoder, report), read_scored_pairs(path)) | {"sha256": sha256_of(path)}
 
         yield path.stem, compute
+
+
+def _hub_sts(encoder: Encoder, report: Callable[[str], None]) -> Iterator[Part]:
+    from sempa.evidence.sts import scored_pairs_from_rows, sts_figures
+    from sempa.models.hub_rows import hub_rows
+
+    for name, (repository, split) in HUB_SETS.items():
+
+        def compute(repository: str = repository, split: str = split) -> Figures:
+            pairs = scored_pairs_from_rows(hub_rows(repository, split), f"{repository}, {split}")
+            content = json.dumps([pairs.first, pairs.second, pairs.scores])
+            return sts_figures(_readers(encoder, report), pairs) | {
+                "sha256": hashlib.sha256(content.encode()).hexdigest()
+            }
+
+        yield name, compute
 
 
 def _peers(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
@@ -258,7 +285,9 @@ def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
 
 
 def _fingerprint(data: Path) -> str:
-    """Return a SHA-256 over the data's files: their names in order and their bytes."""
+    """Return a SHA-256 over the data's files, their names in order and their bytes; of the hub's, over the names."""
+    if data == HUB:
+        return hashlib.sha256(json.dumps(HUB_SETS).encode()).hexdigest()
     if not data.exists():
         raise InputError(f"{data} does not exist: check --data.")
     digest = hashlib.sha256()

@@ -1,0 +1,130 @@
+"""Data sets of the hub through the unpatched clients, against a stub server on the loopback interface."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sempa.measure import HUB_SETS
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+SHA = "0" * 40
+PAIRS = [
+    {"sentence1": "A cat sat.", "sentence2": "A cat was sitting.", "score": 4.5},
+    {"sentence1": "None", "sentence2": "Größe, 漢字", "score": 0.5},
+    {"sentence1": "It rains.", "sentence2": "The sun shines.", "score": 1},
+    {"sentence1": "It rains.", "sentence2": "Rain falls.", "score": 5},
+]
+TRIPLETS = 'anchor,positive,negative\n"A cat, black.",None,A dog.\n'
+
+
+def _card(splits: set[str]) -> bytes:
+    files = "".join(f"  - split: {split}\n    path: {split}.jsonl\n" for split in sorted(splits))
+    return f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n".encode()
+
+
+def _repositories() -> dict[str, dict[str, bytes]]:
+    lines = "".join(json.dumps(pair) + "\n" for pair in PAIRS).encode()
+    made: dict[str, dict[str, bytes]] = {"owner/nli": {"train.csv": TRIPLETS.encode()}}
+    for repository in {name for name, _ in HUB_SETS.values()}:
+        splits = {split for name, split in HUB_SETS.values() if name == repository}
+        made[repository] = {"README.md": _card(splits), **{f"{split}.jsonl": lines for split in splits}}
+    return made
+
+
+class _Stub(BaseHTTPRequestHandler):
+    """Answer for data set repositories as the hub does: their commit, their files, each file."""
+
+    repositories = _repositories()
+
+    def do_GET(self) -> None:
+        parts = self.path.split("?")[0].strip("/").split("/")
+        if parts[:2] == ["api", "datasets"] and (files := self.repositories.get("/".join(parts[2:4]))) is not None:
+            if "tree" in parts:
+                told: object = [
+                    {"type": "file", "path": name, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
+                    for name, body in files.items()
+                ]
+            else:
+                told = {"id": "/".join(parts[2:4]), "sha": SHA, "siblings": [{"rfilename": name} for name in files]}
+            self._answer(200, json.dumps(told).encode(), **{"Content-Type": "application/json"})
+        elif parts[0] == "datasets" and "resolve" in parts:
+            body = self.repositories.get("/".join(parts[1:3]), {}).get("/".join(parts[5:]))
+            if body is None:
+                self._answer(404, b"", **{"X-Error-Code": "EntryNotFound"})
+            else:
+                self._answer(200, body, ETag=f'"{hashlib.sha256(body).hexdigest()}"')
+        else:
+            self._answer(404, b"", **{"X-Error-Code": "RepoNotFound"})
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"X-Repo-Commit": SHA, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Serve the stub; yield the environment of a client that knows no other hub."""
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    env |= {"HF_HOME": str(tmp_path_factory.mktemp("hf")), "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield env | {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
+
+
+def _run(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
+
+
+def test_rows_come_as_the_hub_has_them(environment: dict[str, str]) -> None:
+    code = """
+import json
+from sempa.models.hub_rows import hub_rows
+print(json.dumps([
+    [dict(row) for row in hub_rows("mteb/sts12-sts", "test")],
+    [dict(row) for row in hub_rows("owner/nli:train.csv", "train")],
+]))
+"""
+    done = _run(environment, "-c", code)
+    assert done.returncode == 0, done.stderr[-2000:]
+    pairs, triplets = json.loads(done.stdout.splitlines()[-1])
+    assert pairs == PAIRS
+    assert triplets == [{"anchor": "A cat, black.", "positive": "None", "negative": "A dog."}]
+
+
+def test_a_data_set_that_is_not_there_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
+    done = _run(environment, "train.py", "--data", "owner/none", "--base", str(model_folder))
+    assert done.returncode == 2
+    assert "train.py: The data set owner/none is no file here and the hub did not give it" in done.stderr
+
+
+def test_the_seven_sets_are_measured_from_the_hub(
+    environment: dict[str, str], model_folder: Path, adapter_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "hub.json"
+    model = ["--base", str(model_folder), "--adapter", str(adapter_folder), "--precision", "float32", "--device", "cpu"]
+    done = _run(environment, "-m", "sempa", "evaluate", "sts", "--data", "hub", "--json", str(out), *model)
+    assert done.returncode == 0, done.stderr[-2000:]
+    sets = json.loads(out.read_text())["sets"]
+    assert list(sets) == ["sts12", "sts13", "sts14", "sts15", "sts16", "stsb-dev", "stsb-test", "sickr"]
+    assert {figures["pairs"] for figures in sets.values()} == {len(PAIRS)}
+    assert {json.dumps(figures["sempa"]) for figures in sets.values()} == {json.dumps(sets["sts12"]["sempa"])}
