@@ -105,6 +105,7 @@ def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
         "tokens: sentences, one a line",
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
+    evaluate.add_argument("--task", action="append", default=[], help="generation: only this task; several allowed")
     evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here; if broken off, the same command goes on")
@@ -232,7 +233,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         shown = {key: value for key, value in figures.items() if key != "plane"}
         print(f"{name:15} {json.dumps(shown)}", flush=True)
 
-    asked = Measurement(args.what, args.data, args.text, args.limit, args.judge)
+    asked = Measurement(args.what, args.data, args.text, args.limit, args.judge, tuple(args.task))
     measure(open_encoder(args), asked, args.json, _report, said)
 
 

@@ -46,7 +46,7 @@ class Measurement:
     """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
 
     For sts, `data` may be HUB. `limit` measures about so many items of each part (sts is always whole); `judge` names
-    the encoder that judges paraphrases, None for all-MiniLM-L6-v2.
+    the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those of generation, none for the usual.
     """
 
     what: str
@@ -54,6 +54,7 @@ class Measurement:
     text: str = "as the files give it"
     limit: int | None = None
     judge: str | None = None
+    tasks: tuple[str, ...] = ()
 
 
 def measure(
@@ -161,7 +162,7 @@ def _peers(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) 
 def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
     from sempa.evidence.generation import TASKS, generation_figures
 
-    for task in TASKS:
+    for task in asked.tasks or TASKS:
 
         def compute(task: str = task) -> Figures:
             remember = functools.partial(remembered, str(encoder.pair.info.precision))

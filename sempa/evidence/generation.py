@@ -26,6 +26,8 @@ TASKS = {
     "wikitext": "wikitext2_valid.txt",
 }
 """The harness's task names and the files of a local folder they are fed from."""
+WRITTEN = {"gsm8k_cot": "gsm8k_test.jsonl"}
+"""Tasks for which the model must write; they take hours on a processor, so they are measured when asked for."""
 
 PERPLEXITY = "wikitext"
 
@@ -43,9 +45,9 @@ def generation_figures(
 ) -> dict[str, dict[str, Any]]:
     """Return each task's figures by variant, and for two variants the change with its interval and paired test.
 
-    `limit` takes every n-th item so that about so many are left; `tasks` restricts to some of TASKS, `variants` to one
-    of the two. `remember` is given what was asked of which model and what computes the outcomes, so that the base is
-    not asked the same again.
+    `limit` takes every n-th item so that about so many are left; `tasks` are some of TASKS and WRITTEN (default: all of
+    TASKS), `variants` restricts to one of the two. `remember` is given what was asked of which model and what computes
+    the outcomes, so that the base is not asked the same again.
     Accuracies are in per cent; for the text it is the word perplexity. Changes are positive where the aligned model
     is better, whatever the measure.
     Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
@@ -83,7 +85,10 @@ def _asked(pair: ModelPair, variant: str, task: str, config: str, manager: Any) 
 
 
 def _items(task: str, data: Path) -> list[dict[str, Any]]:
-    path = data / TASKS[task]
+    files = TASKS | WRITTEN
+    if task not in files:
+        raise InputError(f"There is no task {task!r} here: choose {', '.join(files)}.")
+    path = data / files[task]
     if not path.is_file():
         raise InputError(f"{path} is not there: --data needs a folder with {', '.join(TASKS.values())}.")
     text = path.read_text(encoding="utf-8")
@@ -121,7 +126,10 @@ def _task(packaged: Path, items: Sequence[Mapping[str, Any]], folder: Path) -> s
 
 
 def _outcomes(task: str, samples: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    ordered = sorted(samples, key=lambda sample: sample["doc_id"])
+    found = [sample for sample in samples if sample.get("filter") in (None, "none", "flexible-extract")]
+    ordered = sorted(found, key=lambda sample: sample["doc_id"])
+    if task in WRITTEN:
+        return np.array([sample["exact_match"] for sample in ordered], dtype=float)
     if task == PERPLEXITY:
         return np.array([sample["word_perplexity"] for sample in ordered], dtype=float)
     return np.array([sample["acc"] for sample in ordered], dtype=float)

@@ -1,5 +1,7 @@
 """A ModelPair inside EleutherAI's lm-evaluation-harness; needs the optional package `lm_eval`."""
 
+import itertools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,12 +9,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from sempa.models.completing import complete_ids
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import first_id
 from sempa.models.scoring import Request, continuation_scores
 
 LONGEST = 1024
 """Tokens of one window when a whole document is scored."""
+ANSWER = 256
+"""Tokens of an answer where a task does not say, as in the harness's own models."""
 
 
 class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
@@ -66,8 +71,25 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         return totals
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Not offered: the tasks measured here score given texts.
+        """Return each context's likeliest continuation up to the first of the task's stop texts.
 
-        Raises: NotImplementedError.
+        Of a context that leaves no room for the answer, the beginning is dropped, as the harness does.
         """
-        raise NotImplementedError("These tasks score given texts; none asks the model to write.")
+        answers: dict[int, str] = {}
+        for key, group in itertools.groupby(sorted(enumerate(requests), key=_asked_how), key=_asked_how):
+            options = json.loads(key)
+            most, stops = options.get("max_gen_toks", ANSWER), options.get("until") or []
+            stops = [stops] if isinstance(stops, str) else stops
+            room = max(1, (self._pair.context_length or LONGEST) - most)
+            numbers, held = zip(*group, strict=True)
+            prompts = [self.tok_encode(request.args[0])[-room:] for request in held]
+            for number, done in zip(
+                numbers, complete_ids(self._pair, self._variant, prompts, most, stops), strict=True
+            ):
+                cuts = [done.text.find(stop) for stop in stops if stop and stop in done.text]
+                answers[number] = done.text[: min(cuts)] if cuts else done.text
+        return [answers[number] for number in range(len(requests))]
+
+
+def _asked_how(numbered: tuple[int, Instance]) -> str:
+    return json.dumps(numbered[1].args[1], sort_keys=True)

@@ -1,7 +1,7 @@
 """Greedy answers to many requests, several at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,19 +22,28 @@ class Completion:
 
 
 def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tokens: int) -> list[Completion]:
-    """Return one variant's likeliest answer to each request, in order, by transformers' own generation.
+    """Return one variant's likeliest answer to each request, in order, edges stripped: see `complete_ids`."""
+    prompts = [request_ids(pair.tokenizer, request) for request in requests]
+    return [replace(c, text=c.text.strip()) for c in complete_ids(pair, variant, prompts, max_new_tokens)]
 
+
+def complete_ids(
+    pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], max_new_tokens: int, stops: Sequence[str] = ()
+) -> list[Completion]:
+    """Return one variant's likeliest continuation of each prompt, in order, by transformers' own generation.
+
+    Writing ends at the model's own end, and soon after one of the texts `stops`, which is left in.
     In bfloat16 an answer may hang on its neighbours in the batch where two tokens are almost equally likely.
     Raises: InputError for a variant that is not there.
     """
-    prompts = [request_ids(pair.tokenizer, request) for request in requests]
+    until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
     done: list[Completion | None] = [None] * len(prompts)
     order = [i for group in pack([len(ids) for ids in prompts], 0) for i in group]  # rows of like length together
     pad = padding_id(pair.tokenizer)
     for rows in (order[i : i + ROWS] for i in range(0, len(order), ROWS)):
         longest = max(len(prompts[row]) for row in rows)
         # Padding stands on the left, where generation needs it; it also counts positions from the mask.
-        ids = torch.tensor([[pad] * (longest - len(prompts[row])) + prompts[row] for row in rows])
+        ids = torch.tensor([[*[pad] * (longest - len(prompts[row])), *prompts[row]] for row in rows])
         mask = torch.tensor([[0] * (longest - len(prompts[row])) + [1] * len(prompts[row]) for row in rows])
         with pair.using(variant) as model, torch.inference_mode():
             written = model.generate(
@@ -44,6 +53,7 @@ def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tok
                 do_sample=False,
                 eos_token_id=sorted(pair.stop_ids),
                 pad_token_id=pad,
+                **until,
             )[:, longest:]
         for row, answer in zip(rows, written.tolist(), strict=True):
             done[row] = _completion(pair, answer)
@@ -52,5 +62,4 @@ def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tok
 
 def _completion(pair: ModelPair, ids: list[int]) -> Completion:
     end = next((place for place, token in enumerate(ids) if token in pair.stop_ids), None)
-    text = pair.tokenizer.decode(ids[:end], skip_special_tokens=True).strip()
-    return Completion(text, end is not None)
+    return Completion(pair.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None)

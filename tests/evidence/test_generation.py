@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sempa.errors import InputError
-from sempa.evidence.generation import TASKS, generation_figures
+from sempa.evidence.generation import TASKS, WRITTEN, generation_figures
 from sempa.models.pair import ModelPair
 
 
@@ -33,8 +33,11 @@ def folder(tmp_path: Path) -> Path:
     truthful = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
     truthful += 'A,B,"Why, then?",Because,Because; So,No; Never; No,x\nA,B,Who?,Me,Me,You,x\n'
     wiki = " \n = One = \n \n Some text , here . \n = = Part = = \n More . \n = Two = \n \n Other text . \n"
-    for name, rows in (("arc_easy", arc), ("sciq", sciq), ("lambada_openai", lambada)):
-        (tmp_path / TASKS[name]).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    gsm8k = [{"question": f"What is {i} and 1?", "answer": f"It is.\n#### {i + 1}"} for i in range(5)]
+    for name, rows in (("arc_easy", arc), ("sciq", sciq), ("lambada_openai", lambada), ("gsm8k_cot", gsm8k)):
+        (tmp_path / (TASKS | WRITTEN)[name]).write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     (tmp_path / TASKS["truthfulqa_mc1"]).write_text(truthful, encoding="utf-8")
     (tmp_path / TASKS["wikitext"]).write_text(wiki, encoding="utf-8")
     return tmp_path
@@ -86,12 +89,16 @@ def test_figures_are_the_harness_s_own(folder: Path, model_folder: Path, make_pa
     pair = ModelPair.open(str(model_folder), precision="float32", device="cpu")
     theirs = HFLM(pretrained=str(model_folder), device="cpu", dtype="float32", batch_size=1, max_length=1024)
     manager = TaskManager()
-    for task in TASKS:
+    for task in TASKS | WRITTEN:
         room = folder / task
         room.mkdir()
         config = _task(manager.task_index[task].yaml_path, _items(task, folder), room)
-        found = [
-            _outcomes(task, lm_eval.simple_evaluate(m, tasks=[config], task_manager=manager)["samples"][task])
+        said = [
+            lm_eval.simple_evaluate(m, tasks=[config], task_manager=manager)["samples"][task]
             for m in (HarnessModel(pair, "base"), theirs)
         ]
+        if task in WRITTEN:
+            written = [[sample["resps"] for sample in sorted(one, key=lambda s: s["doc_id"])] for one in said]
+            assert written[0] == written[1]
+        found = [_outcomes(task, samples) for samples in said]
         np.testing.assert_allclose(found[0], found[1], rtol=1e-4, err_msg=task)
