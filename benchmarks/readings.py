@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.results import write_result
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs, sts_spearman
+from sempa.evidence.sts import ScoredPairs, read_scored_pairs, set_scores, sts_spearman
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
 from sempa.machine import hardware, versions
@@ -115,8 +115,9 @@ def main() -> int:
             encoder = Encoder(pair, encoder.config, Postprocess.fit(best["postprocess"], rows, fitted_on))
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
-            "paper": _scores(Encoder(pair, PAPER), variant, tests) | {"dev": tried.scores[0]["dev"]},
-            "best": _scores(encoder, variant, tests) | best,
+            "paper": set_scores(partial(Encoder(pair, PAPER).encode, variant=variant), tests)
+            | {"dev": tried.scores[0]["dev"]},
+            "best": set_scores(partial(encoder.encode, variant=variant), tests) | best,
             "tried": tried.scores,
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)
@@ -137,11 +138,6 @@ def main() -> int:
     }
     write_result(result, args.json)
     return 0
-
-
-def _scores(encoder: Encoder, variant: str, tests: dict[str, ScoredPairs]) -> dict[str, Any]:
-    found = {name: sts_spearman(lambda t: encoder.encode(t, variant), pairs) for name, pairs in tests.items()}
-    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 if __name__ == "__main__":

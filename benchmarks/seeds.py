@@ -9,8 +9,8 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.results import write_result
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs, sts_spearman
+from sempa.evidence.sts import read_scored_pairs, set_scores
 from sempa.machine import hardware, versions
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
@@ -52,9 +52,10 @@ def main() -> int:
             assert pair.adapter
             assert pair.adapter.recipe
             assert pair.adapter.recipe.training, f"{folder} was not trained here"
-            base = base or _scores(pair, BASE, sets)
+            encoder = Encoder(pair, EncoderConfig())
+            base = base or set_scores(partial(encoder.encode, variant=BASE), sets)
             facts = {"seed": pair.adapter.recipe.training.seed, "sha256": pair.adapter.sha256}
-            run = known.get(pair.adapter.sha256) or facts | _scores(pair, SEMPA, sets)
+            run = known.get(pair.adapter.sha256) or facts | set_scores(partial(encoder.encode, variant=SEMPA), sets)
             print(name, json.dumps(run), flush=True)
             found.setdefault(name, []).append(run)
             result = {
@@ -70,12 +71,6 @@ def main() -> int:
             }
             write_result(result, args.json)
     return 0
-
-
-def _scores(pair: ModelPair, variant: str, sets: dict[str, ScoredPairs]) -> dict[str, Any]:
-    encoder = Encoder(pair, EncoderConfig())
-    found = {name: sts_spearman(lambda t: encoder.encode(t, variant), pairs) for name, pairs in sets.items()}
-    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 if __name__ == "__main__":

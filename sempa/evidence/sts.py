@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,12 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
     Source: Gao et al. 2021, appendix B.
     """
     return spearman(sts_cosines(encode, pairs), np.asarray(pairs.scores, dtype=np.float32))
+
+
+def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
+    """Return the Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
+    found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}
+    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from sempa.errors import InputError
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_figures, sts_spearman
+from sempa.evidence.sts import (
+    ScoredPairs,
+    read_scored_pairs,
+    scored_pairs_from_rows,
+    set_scores,
+    sts_figures,
+    sts_spearman,
+)
 
 GOOD = "score\tsentence1\tsentence2\n"
 
@@ -97,6 +104,14 @@ def test_score_agrees_with_scipy_over_all_pairs() -> None:
     pairs = ScoredPairs("test", tuple(first), tuple(second), tuple(scores))
     cosines = [float(encode([a])[0] @ encode([b])[0]) for a, b in zip(first, second, strict=True)]
     assert sts_spearman(encode, pairs) == pytest.approx(spearmanr(cosines, scores).statistic * 100, abs=0.05)
+
+
+def test_several_sets_have_a_score_each_and_their_mean() -> None:
+    sets = {
+        "up": ScoredPairs("up", ("a", "a", "a"), ("a", "b", "q"), (3.0, 2.0, 1.0)),
+        "down": ScoredPairs("down", ("a", "a", "a"), ("a", "b", "q"), (1.0, 2.0, 3.0)),
+    }
+    assert set_scores(_Encoder(), sets) == {"sets": {"up": 100.0, "down": -100.0}, "mean": 0.0}
 
 
 def test_every_sentence_is_encoded_once() -> None:

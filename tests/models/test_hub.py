@@ -8,14 +8,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from sempa.models.source import GGUF_NAME, HUB_REPOSITORY
+from tests.hub_stub import HubStub, Reply, serving
 
 pytestmark = pytest.mark.slow
 
@@ -48,38 +47,22 @@ print(json.dumps(out))
 """
 
 
-class _Stub(BaseHTTPRequestHandler):
-    """Serve one file of one model with the headers the hub sends, and refuse the rest as the hub does."""
+class _Stub(HubStub):
+    """Serve one file of one model, and refuse the rest as the hub does."""
 
-    def do_GET(self) -> None:
+    def reply(self) -> Reply:
         name = self.path.split("/resolve/")[0].rsplit("/", 1)[-1]
         if self.path == f"/{HUB_REPOSITORY}/resolve/main/{GGUF_NAME}":
-            self._answer(200, FAKE, ETag=f'"{hashlib.sha256(FAKE).hexdigest()}"')
-        else:
-            status, code = REFUSALS.get(name, (404, "RepoNotFound"))
-            self._answer(status, b"", **({"X-Error-Code": code} if code else {}))
-
-    do_HEAD = do_GET
-
-    def _answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"X-Repo-Commit": "0" * 40, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+            return 200, FAKE, {"ETag": f'"{hashlib.sha256(FAKE).hexdigest()}"'}
+        status, code = REFUSALS.get(name, (404, "RepoNotFound"))
+        return status, b"", {"X-Error-Code": code} if code else {}
 
 
 @pytest.fixture(scope="module")
 def stub_hub() -> Iterator[str]:
     """Serve the stub and return its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Stub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(_Stub) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

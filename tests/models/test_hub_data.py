@@ -5,19 +5,17 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from sempa.measure import HUB_SETS
+from tests.hub_stub import COMMIT, HubStub, Reply, serving
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-SHA = "0" * 40
 PAIRS = [
     {"sentence1": "A cat sat.", "sentence2": "A cat was sitting.", "score": 4.5},
     {"sentence1": "None", "sentence2": "Größe, 漢字", "score": 0.5},
@@ -41,43 +39,27 @@ def _repositories() -> dict[str, dict[str, bytes]]:
     return made
 
 
-class _Stub(BaseHTTPRequestHandler):
+class _Stub(HubStub):
     """Answer for data set repositories as the hub does: their commit, their files, each file."""
 
     repositories = _repositories()
 
-    def do_GET(self) -> None:
+    def reply(self) -> Reply:
         parts = self.path.split("?")[0].strip("/").split("/")
         if parts[:2] == ["api", "datasets"] and (files := self.repositories.get("/".join(parts[2:4]))) is not None:
+            told: object = {"id": "/".join(parts[2:4]), "sha": COMMIT, "siblings": [{"rfilename": f} for f in files]}
             if "tree" in parts:
-                told: object = [
+                told = [
                     {"type": "file", "path": name, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
                     for name, body in files.items()
                 ]
-            else:
-                told = {"id": "/".join(parts[2:4]), "sha": SHA, "siblings": [{"rfilename": name} for name in files]}
-            self._answer(200, json.dumps(told).encode(), **{"Content-Type": "application/json"})
-        elif parts[0] == "datasets" and "resolve" in parts:
+            return 200, json.dumps(told).encode(), {"Content-Type": "application/json"}
+        if parts[0] == "datasets" and "resolve" in parts:
             body = self.repositories.get("/".join(parts[1:3]), {}).get("/".join(parts[5:]))
             if body is None:
-                self._answer(404, b"", **{"X-Error-Code": "EntryNotFound"})
-            else:
-                self._answer(200, body, ETag=f'"{hashlib.sha256(body).hexdigest()}"')
-        else:
-            self._answer(404, b"", **{"X-Error-Code": "RepoNotFound"})
-
-    do_HEAD = do_GET
-
-    def _answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"X-Repo-Commit": SHA, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+                return 404, b"", {"X-Error-Code": "EntryNotFound"}
+            return 200, body, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"'}
+        return super().reply()
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +67,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     """Serve the stub; yield the environment of a client that knows no other hub."""
     env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     env |= {"HF_HOME": str(tmp_path_factory.mktemp("hf")), "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Stub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield env | {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
-        server.shutdown()
+    with serving(_Stub) as address:
+        yield env | {"HF_ENDPOINT": address}
 
 
 def _run(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
