@@ -106,7 +106,7 @@ def main() -> int:
         for template in TEMPLATES:
             tried.reading(template, -1)
         template = tried.best["template"]
-        for layer in LAYERS:
+        for layer in (layer for layer in LAYERS if -layer <= pair.layers):
             tried.reading(template, layer)
         best = tried.best
         encoder = Encoder(pair, replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"]))
