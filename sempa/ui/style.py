@@ -66,6 +66,7 @@ img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
 .sp-long {max-height: 24rem; overflow-y: auto}
 .sp-pair td, .sp-pair th {text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere;
   min-width: 9rem}
+.sp-pair td:first-child, .sp-pair th:first-child {min-width: 1.6rem}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
 .main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}
