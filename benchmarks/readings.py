@@ -34,7 +34,7 @@ from sempa.models.source import sha256_of
 from sempa.peers import ONE_EXAMPLE
 from sempa.reading.encoder import Encoder
 from sempa.reading.postprocess import KINDS, Postprocess, Rows
-from sempa.reading.readings import save_reading
+from sempa.reading.readings import fit_reading, save_reading
 from sempa.templates import SentenceTemplate
 
 TEMPLATES = {"prompteol": "prompteol", "one example": ONE_EXAMPLE, "cot": "cot", "knowledge": "knowledge"}
@@ -109,10 +109,9 @@ def main() -> int:
         for layer in (layer for layer in LAYERS if -layer <= pair.layers):
             tried.reading(template, layer)
         best = tried.best
-        encoder = Encoder(pair, replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"]))
-        if best["postprocess"]:
-            rows = {name: encoder.states(texts, name) for name in pair.variants}
-            encoder = Encoder(pair, encoder.config, Postprocess.fit(best["postprocess"], rows, fitted_on))
+        config = replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"])
+        kind = best["postprocess"]
+        encoder = fit_reading(pair, config, kind, texts, fitted_on) if kind else Encoder(pair, config)
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
             "paper": set_scores(partial(Encoder(pair, PAPER).encode, variant=variant), tests)

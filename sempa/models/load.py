@@ -107,9 +107,9 @@ def read_weights(
     """Load a causal language model and its tokenizer, in evaluation mode.
 
     `sharded` weights are shared out over the processes launched together. Weights come from safetensors or GGUF alone,
-    never from a pickle. Raises: ModelUnavailable, naming the model and
-    the cure, when it is missing, gated, unreachable, damaged or not a causal language model; InputError for a GGUF
-    file in four bits, or for four bits shared out.
+    never from a pickle.
+    Raises: ModelUnavailable, naming the model and the cure, when it is missing, gated, unreachable, damaged or not a
+    causal language model; InputError for a GGUF file in four bits, or for four bits shared out.
     """
     if sharded and precision.four_bit:
         raise InputError(
