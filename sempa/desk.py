@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sempa.errors import InputError, StorageError
+from sempa.learning.runs import FACTS, METRICS, RunFolder
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")
@@ -42,11 +43,13 @@ class RunState:
     lines: Sequence[dict[str, Any]]
     said: str
     adapter: Path | None
+    begun: bool = False
+    """Whether there is a run on disk, which --resume goes on with."""
 
     @property
     def resumable(self) -> bool:
         """Whether it was broken off after it had begun."""
-        return not self.running and self.adapter is None and bool(self.lines)
+        return not self.running and self.adapter is None and self.begun
 
 
 class TrainingDesk:
@@ -99,17 +102,24 @@ class TrainingDesk:
     def _papers(self, name: str) -> Path:
         return self._root / f"{name}.desk"
 
+    def _partial(self, name: str) -> Path:
+        return RunFolder(self._root / name).partial
+
+    def _begun(self, name: str) -> bool:
+        return (self._partial(name) / FACTS).is_file()
+
     def start(self, asked: RunRequest) -> None:
-        """Start a run of a new name.
+        """Start a run of a new name, or of one that ended before it had begun.
 
         Raises: InputError if one is under way, the name is taken, or what `command` raises; StorageError.
         """
         command = self.command(asked)
         with self._lock:
             self._require_idle()
-            if self._papers(asked.name).exists() or (self._root / asked.name).exists():
+            if (self._root / asked.name).exists() or self._begun(asked.name):
                 raise InputError(f"There is a run {asked.name!r} already: resume it, or choose another name.")
             try:
+                shutil.rmtree(self._papers(asked.name), ignore_errors=True)
                 self._papers(asked.name).mkdir(parents=True)
                 for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
                     if isinstance(given, Path):
@@ -167,12 +177,14 @@ class TrainingDesk:
             raise InputError(f"There is no run {name!r} here.")
         adapter = self._root / name
         whole = adapter.is_dir()
-        metrics = (adapter if whole else adapter.with_name(f"{name}.partial")) / "metrics.jsonl"
+        metrics = (adapter if whole else self._partial(name)) / METRICS
         lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
         said = self._papers(name) / "said.txt"
         words = said.read_text(encoding="utf-8").splitlines()[-SAID:] if said.is_file() else []
         steps = [step for line in lines if (step := _step(line))]
-        return RunState(name, self.running == name, steps, "\n".join(words), adapter if whole else None)
+        return RunState(
+            name, self.running == name, steps, "\n".join(words), adapter if whole else None, self._begun(name)
+        )
 
 
 def _step(line: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
         {"numpy"},
     ),
-    "sempa.desk": ({"errors"}, set()),
+    "sempa.desk": ({"errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.outcomes": ({"config", "evidence", "machine"}, {"numpy"}),

@@ -99,14 +99,24 @@ def test_data_is_an_upload_or_a_hub_name(desk: TrainingDesk, data: str) -> None:
     assert desk.names == []
 
 
-def test_a_run_that_fails_says_why(desk: TrainingDesk, tmp_path: Path) -> None:
+def test_a_run_that_fails_says_why_and_its_name_is_free(desk: TrainingDesk, triplets: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("a,b\n1,2\n", encoding="utf-8")
-    desk.start(RunRequest("bad", bad))
-    until = time.monotonic() + 120
-    while desk.running and time.monotonic() < until:
-        time.sleep(0.1)
-    state = desk.state("bad")
+    desk.start(RunRequest("mine", bad))
+    state = _until(desk, "mine", lambda state: not state.running)
     assert "has the columns a, b" in state.said
     assert not state.resumable
     assert json.dumps(state.lines) == "[]"
+    with pytest.raises(InputError, match="nothing to resume"):
+        desk.resume("mine")
+    desk.start(RunRequest("mine", triplets, settings=SETTINGS))  # nothing had begun: the name is free
+    assert _until(desk, "mine", lambda state: bool(state.lines)).begun
+
+
+def test_a_run_stopped_before_its_first_step_is_resumed(desk: TrainingDesk, triplets: Path) -> None:
+    desk.start(RunRequest("mine", triplets, settings=SETTINGS))
+    _until(desk, "mine", lambda state: state.begun)
+    desk.stop()
+    assert desk.state("mine").resumable
+    desk.resume("mine")
+    assert _until(desk, "mine", lambda state: len(state.lines) > 2).running

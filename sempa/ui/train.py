@@ -169,7 +169,7 @@ def _build_runs(
         names = desk.names
         return gr.update(choices=names, value=next(iter(names), None))
 
-    run.click(starts, asked.inputs, [runs, out], **PRIVATE)
+    run.click(starts, asked.inputs, [runs, out], **PRIVATE).success(watched, runs, out, **PRIVATE)
     stop.click(desk.stop, None, None, **PRIVATE).then(watched, runs, out, **PRIVATE)
     resume.click(resumes, runs, out, **PRIVATE)
     load.click(loads, runs, adapter, **LANE, **PRIVATE)

@@ -1,5 +1,6 @@
 """The Train tab from preview to the adapter in the other tabs, on the real model and the sample triplets."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,13 +37,13 @@ def test_preview_start_stop_resume_and_use(chromium: Any, address: str, width: i
     expect(page.locator("#train-preview pre")).to_contain_text("--max-samples 48")
     assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
     page.click("#train-run")
-    expect(page.locator("#train-out")).to_contain_text("pairs seen")
+    expect(page.locator("#train-out")).to_contain_text(re.compile(f"{name} is running; .* pairs seen"))
     page.click("#train-stop")
     expect(page.locator("#train-out")).to_contain_text("can be resumed")
     page.click("#train-load")
     expect(page.get_by_text("The run is not finished").first).to_be_visible()
     page.click("#train-resume")
-    expect(page.locator("#train-out")).to_contain_text("is finished")
+    expect(page.locator("#train-out")).to_contain_text(f"{name} is finished")
     expect(page.locator("#train-out svg").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
     page.click("#train-load")

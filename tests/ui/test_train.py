@@ -64,6 +64,6 @@ def test_a_run_is_told_in_words_and_curves() -> None:
     assert "Divergence" not in seen
     assert "<b>" not in seen
     assert seen.count("<polyline") == 3
-    assert "can be resumed" in run_view(RunState("mine", False, lines, "", None))
-    assert "can be resumed" not in run_view(RunState("mine", False, [], "", None))
+    assert "can be resumed" in run_view(RunState("mine", False, [], "", None, begun=True))
+    assert "can be resumed" not in run_view(RunState("mine", False, [], "", None, begun=False))
     assert "its adapter is in runs/mine" in run_view(RunState("mine", False, lines, "", Path("runs/mine")))
