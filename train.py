@@ -62,7 +62,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--dev",
         nargs="+",
-        default=(),
+        action="extend",
+        default=[],
         help="STS pairs to choose the checkpoint on: TSV or CSV (score,sentence1,sentence2) or a hub data set, e.g. "
         "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
     )

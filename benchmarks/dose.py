@@ -9,7 +9,6 @@ is not measured again. All adapters share one base in memory.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
 from sempa.evidence.generation import PERPLEXITY, generation_figures
 from sempa.evidence.results import write_result
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
 
@@ -86,9 +85,7 @@ def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
         "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
         "items": args.limit,
         "pages": args.pages,
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **circumstances(),
     }
     write_result(result, args.json)
 

@@ -11,7 +11,6 @@ pair over a stated share of a stated GPU's rate: computed too, not measured.
 import argparse
 import json
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from sempa.config import TrainConfig
 from sempa.learning.passes import PreferencePass
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.rows import PairIds
@@ -143,9 +142,7 @@ def main() -> int:
         "tokens": {"prompt": PROMPT, "answer": ANSWER},
         "bases": rows,
         "config": asdict(config),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **circumstances(),
     }
     for row in rows:
         print(json.dumps(row))

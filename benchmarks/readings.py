@@ -9,7 +9,6 @@ Post-processing is fitted on `--texts`, never on the pairs. `--save` keeps each 
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.results import write_result
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs, set_scores, sts_spearman
+from sempa.evidence.sts import ScoredPairs, is_test, read_scored_pairs, set_scores, sts_spearman
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
@@ -93,7 +92,7 @@ def main() -> int:
     args = parser().parse_args()
     sets = {path.stem: read_scored_pairs(path) for path in sorted(args.data.glob("*.tsv"))}
     dev = [pairs for name, pairs in sets.items() if name.endswith("dev")]
-    tests = {name: pairs for name, pairs in sets.items() if not name.endswith(("dev", "train"))}
+    tests = {name: pairs for name, pairs in sets.items() if is_test(name)}
     anchors = [triplet.anchor for triplet in read_triplets(args.texts)[0]]
     texts = list(dict.fromkeys(thinned(anchors, args.limit)))
     fitted_on = f"{len(texts):,} anchors of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
@@ -130,9 +129,7 @@ def main() -> int:
         "fitted_on": fitted_on,
         "recipes": {name: pair.adapter.sha256 for name, pair in zip(list(models)[1:], pairs, strict=True)},
         "precision": str(first.info.precision),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **circumstances(),
         "command": "python benchmarks/readings.py " + " ".join(sys.argv[1:]),
     }
     write_result(result, args.json)

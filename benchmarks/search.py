@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 import faiss
 
 from sempa.evidence.results import write_result
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.reading.encoder import Encoder
 from sempa.reading.texts import read_corpus
 from sempa.reading.vectors import Rows, Vectors
@@ -102,9 +102,7 @@ def main() -> int:
         "parts": parts,
         "data": args.texts.parent.name,
         "threads": faiss.omp_get_max_threads(),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **circumstances(),
         "seed": "0 for held-out texts and centres, 1 and 2 for the spread",
         "command": "python benchmarks/search.py " + " ".join(sys.argv[1:]),
     }

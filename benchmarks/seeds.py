@@ -8,7 +8,6 @@ whose figures the JSON holds already is not read again.
 import argparse
 import json
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ sys.path.insert(0, str(ROOT))
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.results import write_result
-from sempa.evidence.sts import read_scored_pairs, set_scores
-from sempa.machine import hardware, versions
+from sempa.evidence.sts import is_test, read_scored_pairs, set_scores
+from sempa.machine import circumstances
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
 
@@ -39,8 +38,8 @@ def main() -> int:
     """Read what is not read yet, and write."""
     args = parser().parse_args()
     groups = {name: folders.split(",") for name, _, folders in (group.partition("=") for group in args.groups)}
-    sets = {path.stem: read_scored_pairs(path) for path in sorted(args.data.glob("*.tsv"))}
-    sets = {name: pairs for name, pairs in sets.items() if not name.endswith(("dev", "train"))}
+    paths = sorted(args.data.glob("*.tsv"))
+    sets = {path.stem: read_scored_pairs(path) for path in paths if is_test(path.stem)}
     before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.is_file() else {"adapters": {}}
     known = {run["sha256"]: run for runs in before["adapters"].values() for run in runs}
     base = before.get("base")
@@ -64,9 +63,7 @@ def main() -> int:
                 "base": base,
                 "adapters": before["adapters"] | found,
                 "precision": str(pair.info.precision),
-                "hardware": hardware(),
-                "versions": versions(),
-                "date": time.strftime("%Y-%m-%d"),
+                **circumstances(),
                 "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),
             }
             write_result(result, args.json)

@@ -29,7 +29,7 @@ import torch
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
 from sempa.learning.training import Objective, tokenize
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.rows import common_head
@@ -317,10 +317,8 @@ def main() -> int:
         "matrix_rate": rate,
         "share_of_matrix_rate": speed["ours"] * needed / rate,
         "config": asdict(TrainConfig()),
-        "hardware": hardware(),
-        "versions": versions(),
+        **circumstances(),
         "versions_trl": version("trl"),
-        "date": time.strftime("%Y-%m-%d"),
         "command": "python benchmarks/train_speed.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps({key: result[key] for key in ("pairs_a_second", "ratio", "peak_bytes", "share_of_matrix_rate")}))

@@ -2,8 +2,10 @@
 
 import os
 import platform
+import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("torch", "transformers", "peft", "faiss-cpu", "gradio")
 
@@ -20,6 +22,11 @@ def hardware() -> str:
 def versions() -> dict[str, str]:
     """Return the versions of the packages that move numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def circumstances() -> dict[str, Any]:
+    """Return what every written figure says of where and when it was measured: hardware, versions, date."""
+    return {"hardware": hardware(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
 
 
 def _processor() -> str:

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from sempa.evidence.results import (
 )
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
-from sempa.machine import hardware, versions
+from sempa.machine import circumstances
 from sempa.outcomes import remembered
 from sempa.reading.encoder import Encoder
 
@@ -92,9 +91,7 @@ def measure(
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": str(encoder.pair.info.precision),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **circumstances(),
         "seed": "0 for the bootstrap; nothing else is drawn",
     }
     if output is not None:

@@ -121,8 +121,7 @@ class TuneRun:
         self._encoder = Encoder(self._model.pair, EncoderConfig())
         self.score_name, self._score = _scorer(self._encoder, dev, held)
         report(f"Choosing the checkpoint by {self.score_name}.")
-        reads = self.processes.first or self._model.sharded
-        self.before = self.processes.from_first(self._score(BASE) if reads else 0.0)
+        self.before = self.processes.from_first(lambda: self._score(BASE), together=self._model.sharded)
         report(f"Base model: {self.before:.2f}.")
         if self.processes.first:
             self._run.begin(facts)

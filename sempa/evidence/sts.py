@@ -85,6 +85,11 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
     return spearman(sts_cosines(encode, pairs), np.asarray(pairs.scores, dtype=np.float32))
 
 
+def is_test(name: str) -> bool:
+    """Whether a set's name says that it is for testing: others end in dev or train."""
+    return not name.endswith(("dev", "train"))
+
+
 def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
     """Return the Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
     found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_results
+from sempa.evidence.sts import is_test
 
 MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the results of the kinds named."""
@@ -37,7 +38,7 @@ def result_table(result: Mapping[str, Any]) -> ResultTable:
 
 def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
     """Return a model's mean Spearman over the test sets (development sets left out unless there is nothing else)."""
-    tests = [figures for name, figures in sets.items() if not name.endswith(("dev", "train"))]
+    tests = [figures for name, figures in sets.items() if is_test(name)]
     return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
 
 
@@ -59,7 +60,7 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
 
 def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     sets = list(next(iter(result["ways"].values())))
-    tests = [name for name in sets if not name.endswith(("dev", "train"))] or sets
+    tests = [name for name in sets if is_test(name)] or sets
     means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
     rows = [
         [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()

@@ -1,7 +1,7 @@
 """Several processes sharing each step of a run, as `accelerate launch` or `torchrun` start them; alone, nothing."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
 
 import torch
@@ -87,8 +87,9 @@ class Processes:
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
-    def from_first(self, value: float) -> float:
-        """Return the first process's value to all of them."""
+    def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
+        """Return to all processes what the first computes; `together` all compute, as weights shared out need."""
+        value = compute() if self.first or together else 0.0
         if self.count == 1:
             return value
         held = torch.tensor([value], dtype=torch.float64, device=self._device)

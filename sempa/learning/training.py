@@ -245,8 +245,7 @@ class _State:
 
     def judge(self, samples: int, score: Score) -> tuple[float, bool]:
         """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
-        reads = self._processes.first or self._model.sharded
-        figure = self._processes.from_first(score() if reads else 0.0)
+        figure = self._processes.from_first(score, together=self._model.sharded)
         is_best = self.best is None or figure > self.best["score"]
         if self._processes.first and (is_best or self._run.keep_scored):
             self._model.save(self._run.scored_folder(samples))

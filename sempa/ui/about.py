@@ -3,7 +3,8 @@
 import gradio as gr
 
 from sempa.machine import hardware
-from sempa.studio import Studio
+from sempa.models.adapters import AdapterInfo
+from sempa.studios import Studios
 
 METHOD = """
 **The method.** A language model is asked to paraphrase a sentence; of two answers taken from natural language
@@ -28,26 +29,30 @@ CITE = """@inproceedings{chen2026sempa,
 }"""
 
 
-def runs_here(studio: Studio) -> str:
-    """Return in words which model, adapter and machine answer."""
-    pair = studio.pair
-    adapter = f"adapter {studio.adapter}" if studio.adapter else "no adapter"
-    if pair.adapter and pair.adapter.recipe and pair.adapter.recipe.training:
-        training = pair.adapter.recipe.training
-        adapter += f" ({training.objective}: {training.summary()}; its card is `README.md` in the adapter's folder)"
+def runs_here(studios: Studios) -> str:
+    """Return in words which model, adapters and machine answer."""
+    adapters = {name: studios.choose(name).pair.adapter for name in studios.names}
+    trained = [f"`{name}` ({_trained(adapter)})" for name, adapter in adapters.items() if adapter]
+    told = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
     licences = "Code Apache-2.0"
-    if pair.adapter and (pair.adapter.folder / "README.md").is_file():
-        licences += "; model and adapter have licences of their own, named on their cards"
+    if any(adapter and (adapter.folder / "README.md").is_file() for adapter in adapters.values()):
+        licences += "; model and adapters have licences of their own, named on their cards (`README.md` beside each)"
+    info = studios.choose().pair.info
     return (
-        f"**What runs here.** {pair.info.name} ({pair.info.parameters:,} parameters) in {pair.info.precision}, "
-        f"{adapter}, on {hardware()}. {licences}."
+        f"**What runs here.** {info.name} ({info.parameters:,} parameters) in {info.precision}, "
+        f"{told}, on {hardware()}. {licences}."
     )
 
 
-def build_about(studio: Studio) -> None:
+def _trained(adapter: AdapterInfo) -> str:
+    training = adapter.recipe and adapter.recipe.training
+    return f"{training.objective}: {training.summary()}" if training else "its training is not recorded"
+
+
+def build_about(studios: Studios) -> None:
     """Put the panel into the page under construction."""
     with gr.Accordion("About: method, model, licences, what is kept, how to cite", open=False, elem_id="about"):
         gr.Markdown(METHOD)
-        gr.Markdown(runs_here(studio))
+        gr.Markdown(runs_here(studios))
         gr.Markdown(KEPT)
         gr.Textbox(CITE, label="BibTeX", lines=8, interactive=False, buttons=["copy"], elem_id="about-cite")

@@ -47,7 +47,7 @@ def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
                 with gr.Tab("Train", id="train"):
                     build_train_tab(studios, desk, adapter, page)
         links.build(page, tabs)
-        build_about(studios.choose())
+        build_about(studios)
         add_endpoints(studios)
     return page
 

@@ -76,6 +76,6 @@ def test_alone_nothing_is_sent() -> None:
     alone = Processes.join()
     assert (alone.first, alone.count) == (True, 1)
     assert alone.sum({"loss": 2.0}) == {"loss": 2.0}
-    assert alone.from_first(3.0) == 3.0
+    assert alone.from_first(lambda: 3.0, together=False) == 3.0
     rows = torch.ones(2, 3)
     assert alone.gather(rows, 2) is rows
