@@ -29,7 +29,7 @@ Part = tuple[str, Callable[[], Figures]]
 """A name, and what computes its figures."""
 
 HUB = Path("hub")
-"""Stands for the seven STS sets of the paper as the hub holds them."""
+"""Stands for the paper's seven STS sets and five generation tasks as the hub holds them."""
 HUB_SETS = {
     **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
     "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
@@ -44,8 +44,9 @@ DRAWN = 100
 class Measurement:
     """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
 
-    For sts, `data` may be HUB. `limit` measures about so many items of each part (sts is always whole); `judge` names
-    the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those of generation, none for the usual.
+    For sts and generation, `data` may be HUB. `limit` measures about so many items of each part (sts is always whole);
+    `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those of generation, none
+    for the usual.
     """
 
     what: str
@@ -157,13 +158,14 @@ def _peers(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) 
 
 
 def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
-    from sempa.evidence.generation import TASKS, generation_figures
+    from sempa.evidence.generation import PAPER, USUAL, generation_figures
 
-    for task in asked.tasks or TASKS:
+    data = None if asked.data == HUB else asked.data
+    for task in asked.tasks or (USUAL if data else PAPER):
 
         def compute(task: str = task) -> Figures:
             remember = functools.partial(remembered, str(encoder.pair.info.precision))
-            return generation_figures(encoder.pair, asked.data, report, asked.limit, [task], remember=remember)
+            return generation_figures(encoder.pair, data, report, asked.limit, [task], remember=remember)
 
         yield task, compute
 

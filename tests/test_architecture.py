@@ -39,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.learning.losses": (set(), {"torch"}),
     "sempa.learning.card": ({"config"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence"}, {"numpy"}),
-    "sempa.evidence.generation": ({"config", "errors", "evidence", "models"}, {"lm_eval", "numpy"}),
+    "sempa.evidence.generation": ({"config", "errors", "evidence", "models"}, {"datasets", "lm_eval", "numpy"}),
     "sempa.evidence.harness": ({"models"}, {"lm_eval"}),
     "sempa.evidence.judge": ({"errors", "evidence"}, {"numpy", "sentence_transformers"}),
     "sempa.evidence.paired": (set(), {"numpy", "scipy"}),

@@ -14,8 +14,10 @@ from sempa.models.pair import ModelPair
 from sempa.models.prompts import first_id
 from sempa.models.scoring import Request, continuation_scores
 
-LONGEST = 1024
+WINDOW = 1024
 """Tokens of one window when a whole document is scored."""
+LONGEST = 2048
+"""Tokens of a model that does not say how many it can take, as in the harness's own models."""
 ANSWER = 256
 """Tokens of an answer where a task does not say, as in the harness's own models."""
 
@@ -26,7 +28,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
     def __init__(self, pair: ModelPair, variant: str) -> None:
         super().__init__()
         self._pair, self._variant = pair, variant
-        self._longest = min(LONGEST, pair.context_length or LONGEST)
+        self._longest = pair.context_length or LONGEST
         self.tokenizer = pair.tokenizer
 
     @property
@@ -60,7 +62,10 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         for number, request in enumerate(requests):
             ids = self.tok_encode(request.args[0], add_special_tokens=False)
             for window in get_rolling_token_windows(
-                token_list=ids, prefix_token=self.prefix_token_id, max_seq_len=self._longest - 1, context_len=1
+                token_list=ids,
+                prefix_token=self.prefix_token_id,
+                max_seq_len=min(WINDOW, self._longest) - 1,
+                context_len=1,
             ):
                 context, continuation = make_disjoint_window(window)
                 windows.append((tuple(context), tuple(continuation)))
@@ -80,7 +85,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
             options = json.loads(key)
             most, stops = options.get("max_gen_toks", ANSWER), options.get("until") or []
             stops = [stops] if isinstance(stops, str) else stops
-            room = max(1, (self._pair.context_length or LONGEST) - most)
+            room = max(1, self._longest - most)
             numbers, held = zip(*group, strict=True)
             prompts = [self.tok_encode(request.args[0])[-room:] for request in held]
             for number, done in zip(

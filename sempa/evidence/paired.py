@@ -76,5 +76,6 @@ def _by_word(before: Outcomes, after: Outcomes) -> float:
     return paired_t(before[:, 0] / before[:, 1], after[:, 0] / after[:, 1])
 
 
+F1 = Measure("F1 (%)", percent, paired_t)
 ACCURACY = Measure("accuracy (%)", percent, mcnemar)
 WORD_PERPLEXITY = Measure("word perplexity", _word_perplexity, _by_word, better=-1)

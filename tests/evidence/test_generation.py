@@ -1,15 +1,17 @@
 """Tasks of the harness on local files: counted by hand, against the harness's own model, and paired tests."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from sempa.errors import InputError
-from sempa.evidence.generation import TASKS, WRITTEN, generation_figures
+from sempa.evidence.generation import TASKS, USUAL, generation_figures
 from sempa.models.pair import ModelPair
 
 
@@ -34,12 +36,20 @@ def folder(tmp_path: Path) -> Path:
     truthful += 'A,B,"Why, then?",Because,Because; So,No; Never; No,x\nA,B,Who?,Me,Me,You,x\n'
     wiki = " \n = One = \n \n Some text , here . \n = = Part = = \n More . \n = Two = \n \n Other text . \n"
     gsm8k = [{"question": f"What is {i} and 1?", "answer": f"It is.\n#### {i + 1}"} for i in range(5)]
-    for name, rows in (("arc_easy", arc), ("sciq", sciq), ("lambada_openai", lambada), ("gsm8k_cot", gsm8k)):
-        (tmp_path / (TASKS | WRITTEN)[name]).write_text(
-            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
-        )
-    (tmp_path / TASKS["truthfulqa_mc1"]).write_text(truthful, encoding="utf-8")
-    (tmp_path / TASKS["wikitext"]).write_text(wiki, encoding="utf-8")
+    drop = [
+        {
+            "query_id": str(i),
+            "passage": f"There are {i} bees.",
+            "question": "How many?",
+            "answers": [[str(i)], ["bees"]],
+        }
+        for i in range(6)
+    ]
+    lines = {"arc_easy": arc, "sciq": sciq, "lambada_openai": lambada, "gsm8k_cot": gsm8k, "drop": drop}
+    for name, rows in lines.items():
+        (tmp_path / TASKS[name].file).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / TASKS["truthfulqa_mc1"].file).write_text(truthful, encoding="utf-8")
+    (tmp_path / TASKS["wikitext"].file).write_text(wiki, encoding="utf-8")
     return tmp_path
 
 
@@ -47,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_task_runs_on_local_files_and_counts_right(tuned_pair: ModelPair, folder: Path) -> None:
     pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
     figures = generation_figures(tuned_pair, folder, lambda _: None)
-    assert list(figures) == list(TASKS)
+    assert tuple(figures) == USUAL
     assert {task: figure["items"] for task, figure in figures.items()} == {
         "arc_easy": 6,
         "sciq": 4,
@@ -83,22 +93,55 @@ def test_figures_are_the_harness_s_own(folder: Path, model_folder: Path, make_pa
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    from sempa.evidence.generation import _items, _outcomes, _task
+    from sempa.evidence.generation import _config, _items, _outcomes
     from sempa.evidence.harness import HarnessModel
 
     pair = ModelPair.open(str(model_folder), precision="float32", device="cpu")
-    theirs = HFLM(pretrained=str(model_folder), device="cpu", dtype="float32", batch_size=1, max_length=1024)
+    theirs = HFLM(pretrained=str(model_folder), device="cpu", dtype="float32", batch_size=1)
     manager = TaskManager()
-    for task in TASKS | WRITTEN:
-        room = folder / task
+    for name, task in TASKS.items():
+        if not task.file:
+            continue
+        room = folder / name
         room.mkdir()
-        config = _task(manager.task_index[task].yaml_path, _items(task, folder), room)
+        config = _config(manager.task_index[name].yaml_path, task, _items(task, folder), room)
         said = [
-            lm_eval.simple_evaluate(m, tasks=[config], task_manager=manager)["samples"][task]
+            lm_eval.simple_evaluate(m, tasks=[config], num_fewshot=task.shots, task_manager=manager)["samples"]
             for m in (HarnessModel(pair, "base"), theirs)
         ]
-        if task in WRITTEN:
-            written = [[sample["resps"] for sample in sorted(one, key=lambda s: s["doc_id"])] for one in said]
+        if name in ("gsm8k_cot", "drop"):
+            written = [[(s["arguments"], s["resps"]) for s in sorted(one[name], key=_number)] for one in said]
             assert written[0] == written[1]
         found = [_outcomes(task, samples) for samples in said]
-        np.testing.assert_allclose(found[0], found[1], rtol=1e-4, err_msg=task)
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-4, err_msg=name)
+
+
+def _number(sample: dict[str, Any]) -> int:
+    return int(sample["doc_id"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_drop_shows_three_examples_with_one_answer_each(folder: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    from lm_eval.tasks import TaskManager
+
+    from sempa.evidence.generation import _config, _items
+
+    manager = TaskManager()
+    config = _config(manager.task_index["drop"].yaml_path, TASKS["drop"], _items(TASKS["drop"], folder), folder)
+    task = manager.load([config])["tasks"]["drop"]
+    doc = next(iter(task.test_docs()))
+    shown = task.fewshot_context(doc, num_fewshot=3)
+    assert shown.endswith("There are 0 bees. How many?")
+    examples = [text for text in shown.split("\n\n") if text][:-1]
+    assert len(examples) == 3
+    assert all(re.fullmatch(r"There are (\d) bees. How many\?\1", text) for text in examples)
+    assert task.process_results(doc, ["0 bees"])["f1"] > task.process_results(doc, ["none"])["f1"]
+
+
+def test_what_a_folder_cannot_give_is_said(tiny_pair: ModelPair, folder: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    with pytest.raises(InputError, match="no local file: measure it with --data hub"):
+        generation_figures(tiny_pair, folder, lambda _: None, tasks=["mmlu"])
+    with pytest.raises(InputError, match="no task 'poetry' here: choose arc_easy, "):
+        generation_figures(tiny_pair, folder, lambda _: None, tasks=["poetry"])

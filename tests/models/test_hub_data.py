@@ -22,6 +22,14 @@ PAIRS = [
     {"sentence1": "It rains.", "sentence2": "The sun shines.", "score": 1},
     {"sentence1": "It rains.", "sentence2": "Rain falls.", "score": 5},
 ]
+ENDINGS = {
+    "ind": 1,
+    "activity_label": "Baking",
+    "ctx_a": "A man stirs.",
+    "ctx_b": "he",
+    "endings": ["bakes.", "flies [title] off.", "is a spoon.", "rains."],
+    "label": "0",
+}
 TRIPLETS = 'anchor,positive,negative\n"A cat, black.",None,A dog.\n'
 
 
@@ -33,6 +41,9 @@ def _card(splits: set[str]) -> bytes:
 def _repositories() -> dict[str, dict[str, bytes]]:
     lines = "".join(json.dumps(pair) + "\n" for pair in PAIRS).encode()
     made: dict[str, dict[str, bytes]] = {"owner/nli": {"train.csv": TRIPLETS.encode()}}
+    ends = "".join(json.dumps(ENDINGS | {"ind": i, "label": str(i % 4)}) + "\n" for i in range(7)).encode()
+    splits = ("train", "validation")
+    made["Rowan/hellaswag"] = {"README.md": _card({*splits}), **{f"{split}.jsonl": ends for split in splits}}
     for repository in {name for name, _ in HUB_SETS.values()}:
         splits = {split for name, split in HUB_SETS.values() if name == repository}
         made[repository] = {"README.md": _card(splits), **{f"{split}.jsonl": lines for split in splits}}
@@ -108,3 +119,26 @@ def test_the_seven_sets_are_measured_from_the_hub(
     assert list(sets) == ["sts12", "sts13", "sts14", "sts15", "sts16", "stsb-dev", "stsb-test", "sickr"]
     assert {figures["pairs"] for figures in sets.values()} == {len(PAIRS)}
     assert {json.dumps(figures["sempa"]) for figures in sets.values()} == {json.dumps(sets["sts12"]["sempa"])}
+
+
+@pytest.mark.timeout(600)
+def test_a_task_of_the_harness_is_measured_from_the_hub(
+    environment: dict[str, str], model_folder: Path, adapter_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    out = tmp_path / "hub.json"
+    model = ["--base", str(model_folder), "--adapter", str(adapter_folder), "--precision", "float32", "--device", "cpu"]
+    asked = ["-m", "sempa", "evaluate", "generation", "--data", "hub", "--json", str(out), *model]
+    done = _run(environment, *asked, "--task", "hellaswag")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(out.read_text())["tasks"]["hellaswag"]
+    # The same four endings every time, each right in turn (seven items: once or twice).
+    assert found["items"] == 7
+    assert round(found["base"]["figure"] * 7 / 100, 3) in (1, 2)
+    limited = _run(environment, *asked[: -len(model)], "--limit", "4", *model, "--task", "hellaswag")
+    assert limited.returncode == 0, limited.stderr[-2000:]
+    found = json.loads(out.read_text())["tasks"]["hellaswag"]
+    assert (found["items"], found["base"]["figure"], found["sempa"]["figure"]) == (4, 25, 25)
+    missing = _run(environment, *asked, "--task", "drop")
+    assert missing.returncode == 2
+    assert "sempa: The hub did not give the data of drop: " in missing.stderr
