@@ -59,39 +59,48 @@ def _percent(share: float) -> str:
 
 
 def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
-    """Return each model's hits with cosine, tags and the rank under the other model."""
-    several = len(found) > 1
-    return grid({variant: _hits_body(hits, _other(variant), several) for variant, hits in found.items()}, adapter)
+    """Return each model's hits with cosine, tags and how each moves from the base's ranking to the aligned one's."""
+    lengths = {variant: len(hits) for variant, hits in found.items()}
+    cards = {}
+    for variant, hits in found.items():
+        shown = [length for other, length in lengths.items() if other != variant]
+        cards[variant] = _hits_body(hits, variant, shown[0] if shown else None)
+    return grid(cards, adapter)
 
 
-def _other(variant: str) -> str:
-    return MODEL_NAMES["sempa" if variant == "base" else "base"]
-
-
-def _hits_body(hits: Sequence[RankedHit], other: str, several: bool) -> str:
+def _hits_body(hits: Sequence[RankedHit], variant: str, others: int | None) -> str:
     if not hits:
         return '<div class="sp-text"><em>no hit is that close</em></div>'
-    return f'<ol class="sp-list">{"".join(_hit_item(ranked, other, several) for ranked in hits)}</ol>'
+    return f'<ol class="sp-list">{"".join(_hit_item(ranked, variant, others) for ranked in hits)}</ol>'
 
 
-def _hit_item(ranked: RankedHit, other: str, several: bool) -> str:
+def _hit_item(ranked: RankedHit, variant: str, others: int | None) -> str:
     hit = ranked.hit
     meta = [f"<span>{hit.rank}.</span>", f"<span>cosine {min(hit.cosine, 1):.3f}</span>"]
-    if several or ranked.other_rank is not None:
-        meta.append(f'<span class="sp-move">{_move(hit.rank, ranked.other_rank, other)}</span>')
+    if others is not None:
+        kind, words = _move(variant, hit.rank, ranked.other_rank, others)
+        meta.append(f'<span class="sp-move {kind}">{words}</span>')
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
     meta.append(f'<button type="button" class="sp-send" data-text="{escape(hit.text)}">more like this</button>')
     return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div></li>'
 
 
-def _move(rank: int, other_rank: int | None, other: str) -> str:
-    if other_rank is None:
-        return f"▲ far down in {other}"
+def _move(variant: str, rank: int, other_rank: int | None, others: int) -> tuple[str, str]:
+    """Return the kind of a text's move from the base's ranking to the aligned one's, and its words in this column.
+
+    `others` is the number of hits the other column shows: what it does not show is new here, or gone there.
+    """
+    aligned = variant == "sempa"
+    other = MODEL_NAMES["base" if aligned else "sempa"]
+    if other_rank is None or other_rank > others:
+        there = f"far down in {other}" if other_rank is None else f"rank {other_rank:,} in {other}"
+        return ("new", f"✦ new, {there}") if aligned else ("gone", f"gone, {there}")
     if other_rank == rank:
-        return f"same rank in {other}"
-    arrow = "▲" if rank < other_rank else "▼"
-    return f"{arrow} rank {other_rank:,} in {other}"
+        return "same", f"= same rank in {other}"
+    before, after = (other_rank, rank) if aligned else (rank, other_rank)
+    kind, arrow = ("up", "▲") if after < before else ("down", "▼")
+    return kind, f"{arrow} {kind} {abs(after - before)}, rank {other_rank:,} in {other}"
 
 
 def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool) -> str:

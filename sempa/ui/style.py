@@ -27,7 +27,8 @@ CSS = """
 .sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px;
   padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
-.sp-move {color: var(--sp-c); font-weight: 600}
+.sp-move {font-weight: 600} .sp-move.up, .sp-move.new {color: var(--sp-c)}
+.sp-move.new {background: var(--sp-soft); border-radius: 6px; padding: 0 .4rem} .sp-move.gone {font-style: italic}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
 .sp-table th, .sp-table td {padding: .3rem .5rem; text-align: right;

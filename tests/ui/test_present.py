@@ -64,16 +64,25 @@ def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine:
 
 
 @pytest.mark.parametrize(
-    ("rank", "other", "expected"),
+    ("variant", "rank", "other", "expected"),
     [
-        (1, 1, "same rank in SemPA"),
-        (2, 1_234, "▲ rank 1,234 in SemPA"),
-        (9, 3, "▼ rank 3 in SemPA"),
+        ("base", 1, 1, "= same rank in SemPA"),
+        ("base", 2, 1_234, "gone, rank 1,234 in SemPA"),
+        ("base", 2, 6, "gone, rank 6 in SemPA"),
+        ("base", 2, 5, "▼ down 3, rank 5 in SemPA"),
+        ("base", 4, 3, "▲ up 1, rank 3 in SemPA"),
+        ("base", 4, None, "gone, far down in SemPA"),
+        ("sempa", 1, 1, "= same rank in Base"),
+        ("sempa", 2, 5, "▲ up 3, rank 5 in Base"),
+        ("sempa", 5, 4, "▼ down 1, rank 4 in Base"),
+        ("sempa", 3, 6, "✦ new, rank 6 in Base"),
+        ("sempa", 3, None, "✦ new, far down in Base"),
     ],
 )
-def test_a_hit_says_where_the_other_model_ranks_it(rank: int, other: int, expected: str) -> None:
-    html = present.hit_cards({"base": [_hit(rank, other, topic="sea", cosine=1.0000002)]}, "mine")
-    assert _plain(html)[2:] == ["text", f"{rank}.", "cosine 1.000", expected, "sea", "more like this"]
+def test_a_hit_says_how_it_moves(variant: str, rank: int, other: int | None, expected: str) -> None:
+    found = {"base": [_hit(i, i) for i in range(1, 6)], "sempa": [_hit(i, i) for i in range(1, 6)]}
+    html = present.hit_cards(found | {variant: [_hit(rank, other, topic="sea", cosine=1.0000002)]}, "mine")
+    assert f"{rank}. cosine 1.000 {expected} sea more like this" in " ".join(_plain(html))
 
 
 def test_a_hit_of_a_model_alone_names_no_other() -> None:
@@ -83,8 +92,13 @@ def test_a_hit_of_a_model_alone_names_no_other() -> None:
 
 
 def test_each_side_names_the_other_model() -> None:
-    html = present.hit_cards({"base": [_hit(1, 2)], "sempa": [_hit(1, 2)]}, "mine")
-    assert [text for text in _plain(html) if "rank" in text] == ["▲ rank 2 in SemPA", "▲ rank 2 in Base"]
+    html = present.hit_cards({"base": [_hit(1, 2), _hit(2, 1)], "sempa": [_hit(1, 2), _hit(2, 1)]}, "mine")
+    assert [text for text in _plain(html) if "rank" in text] == [
+        "▼ down 1, rank 2 in SemPA",
+        "▲ up 1, rank 1 in SemPA",
+        "▲ up 1, rank 2 in Base",
+        "▼ down 1, rank 1 in Base",
+    ]
 
 
 @pytest.mark.parametrize(
