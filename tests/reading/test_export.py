@@ -10,6 +10,7 @@ import pytest
 
 from sempa.config import EncoderConfig
 from sempa.errors import InputError
+from sempa.evidence.sts import ScoredPairs, sts_spearman
 from sempa.models.pair import ModelPair
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
@@ -109,3 +110,29 @@ def test_what_cannot_be_exported_is_one_sentence(tuned_pair: ModelPair, tmp_path
         export_sentence_transformers(Encoder(tuned_pair), tmp_path)
     with pytest.raises(InputError, match="reads layer -2"):
         export_sentence_transformers(Encoder(tuned_pair, replace(EncoderConfig(), layer=-2)), tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_mteb_scores_the_folder_as_we_score_the_encoder(
+    tuned_pair: ModelPair, tmp_path: Path, library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MTEB's own STS benchmark on local pairs, without the hub."""
+    mteb = pytest.importorskip("mteb", reason="mteb is not installed")
+    from datasets import Dataset, DatasetDict
+
+    rng = np.random.default_rng(0)
+    first = [f"{words} {i}" for i, words in enumerate(rng.choice(["A cat", "Two dogs ran", "Rain fell"], 40))]
+    second = [f"{words} {i}" for i, words in enumerate(rng.choice(["A cat sat", "Dogs", "It rained"], 40))]
+    scores = rng.uniform(0, 5, 40)
+    encoder = Encoder(tuned_pair)
+    export_sentence_transformers(encoder, tmp_path / "out", "sempa")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    task = mteb.get_task("STSBenchmark")
+    rows = {"sentence1": first, "sentence2": second, "score": scores.tolist()}
+    task.dataset, task.data_loaded = DatasetDict({"test": Dataset.from_dict(rows)}), True
+    model = library.SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    found = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results[0].scores["test"][0]
+    ours = sts_spearman(encoder.encode, ScoredPairs("local", tuple(first), tuple(second), tuple(scores)))
+    assert 100 * found["cosine_spearman"] == pytest.approx(ours, abs=1e-3)
