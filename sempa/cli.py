@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         help="TXT (one a line), CSV or JSONL to build from anew; without it, the index's own texts",
     )
     index.add_argument("--column", help="the column that holds the text")
+    index.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
     index.set_defaults(run=_index)
 
     fit, evaluate = _add_fit(commands), _add_evaluate(commands)
@@ -184,14 +185,18 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _index(args: argparse.Namespace) -> None:
+    from sempa.models.processes import Processes
+    from sempa.reading.build import read_into
     from sempa.reading.index import SentenceIndex, index_folder
     from sempa.reading.texts import read_corpus
 
     folder = index_folder(args.name)
     index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
+    processes = Processes.join()
     encoder = open_encoder(args)
-    for variant in encoder.variants:
-        index.add(encoder.recipe(variant), encoder.encode(index.corpus.texts, variant, progress=_progress_line()))
+    read_into(index, encoder, processes, args.parquet, _progress_line() if processes.first else None)
+    if not processes.first:
+        return
     index.save(folder)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:

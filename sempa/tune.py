@@ -27,7 +27,6 @@ from sempa.learning.preferences import (
     triplets_from_rows,
     with_neutrals,
 )
-from sempa.learning.processes import Processes
 from sempa.learning.runs import RunFolder
 from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
@@ -35,6 +34,7 @@ from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.hub_rows import hub_rows
 from sempa.models.load import choose_training_precision, read_tokenizer
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.processes import Processes
 from sempa.models.prompts import request_text
 from sempa.models.source import Report, locate, log, sha256_of
 from sempa.models.tuning import TuningModel

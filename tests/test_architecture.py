@@ -30,6 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "faiss"}),
     "sempa.reading.vectors": ({"errors"}, {"numpy", "faiss"}),
+    "sempa.reading.parquet": ({"config", "errors"}, {"numpy", "pyarrow"}),
     "sempa.reading.texts": ({"errors"}, set()),
     "sempa.writing": ({"errors", "models"}, {"torch"}),
     "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),

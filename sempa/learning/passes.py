@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sempa.config import TrainConfig
 from sempa.learning.losses import completion_logps, contrastive_scores, implicit_rewards, plackett_luce_nll
-from sempa.learning.processes import Processes
+from sempa.models.processes import Processes
 from sempa.models.row_reader import Head, RowReader
 from sempa.models.rows import PairIds, RowBatch
 from sempa.models.tuning import POLICY, REFERENCE, TuningModel

@@ -7,7 +7,7 @@ from torch import Tensor
 from sempa.config import TrainConfig
 from sempa.learning.losses import kept_text_loss
 from sempa.learning.passes import Even, as_policy, row_reader
-from sempa.learning.processes import Processes
+from sempa.models.processes import Processes
 from sempa.models.prompts import first_id
 from sempa.models.rows import PairIds, RowBatch
 from sempa.models.tuning import REFERENCE, TuningModel

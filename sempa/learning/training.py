@@ -14,9 +14,9 @@ from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError
 from sempa.learning.passes import ContrastivePass, PreferencePass
 from sempa.learning.preferences import Preference
-from sempa.learning.processes import Processes
 from sempa.learning.retention import RetentionPass
 from sempa.learning.runs import Checkpoint, RunFolder
+from sempa.models.processes import Processes
 from sempa.models.prompts import padding_id, request_ids, response_ids, text_ids
 from sempa.models.rows import PairIds
 from sempa.models.tuning import TuningModel

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sempa.learning.processes import Processes
+from sempa.models.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-4

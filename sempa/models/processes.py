@@ -1,4 +1,4 @@
-"""Several processes sharing each step of a run, as `accelerate launch` or `torchrun` start them; alone, nothing."""
+"""Several processes sharing one piece of work, as `accelerate launch` or `torchrun` start them; alone, nothing."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -86,6 +86,17 @@ class Processes:
         parts = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def collect(self, rows: Tensor, items: int) -> Tensor | None:
+        """Return all processes' rows, (items, ...), in the order of the items to the first; None to the others."""
+        if self.count == 1:
+            return rows
+        counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
+        padded = rows.new_zeros(max(counts), *rows.shape[1:], device=self._device)
+        padded[: len(rows)] = rows.to(self._device)
+        parts = [torch.empty_like(padded) for _ in counts] if self.first else None
+        dist.gather(padded, parts)
+        return torch.cat([part[:n].cpu() for part, n in zip(parts, counts, strict=True)]) if parts else None
 
     def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
         """Return to all processes what the first computes; `together` all compute, as weights shared out need."""
