@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -83,6 +85,25 @@ def test_a_process_without_a_part_writes_nothing(tuned_pair: ModelPair, tmp_path
     read_into(index, Encoder(tuned_pair), Alone(0, 2), tmp_path / "vectors")
     assert not (tmp_path / "vectors").exists()
     assert not index.recipes
+
+
+def test_readme_s_database_finds_what_the_index_finds(
+    tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lancedb", reason="lancedb is not installed")
+    index, encoder = _index(), Encoder(tuned_pair)
+    monkeypatch.chdir(tmp_path)
+    read_into(index, encoder, Processes(), Path("vectors"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "lancedb" in block)
+    monkeypatch.setattr(Encoder, "default", lambda: encoder)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    found = index.search(encoder.recipe("sempa"), encoder.encode(["what did we decide about the roof"]), 5)[0]
+    assert [hit["text"] for hit in names["hits"]] == [hit.text for hit in found]
+    np.testing.assert_allclose(
+        [1 - hit["_distance"] for hit in names["hits"]], [hit.cosine for hit in found], atol=1e-5
+    )
 
 
 def test_a_disk_that_refuses_is_said(tuned_pair: ModelPair, tmp_path: Path) -> None:
