@@ -10,9 +10,7 @@ with its time counted in), then both run alternately. The losses of both are com
 import argparse
 import json
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from sides import Side, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
@@ -36,7 +35,6 @@ from sempa.models.rows import common_head
 from sempa.models.source import locate
 from sempa.models.tuning import TuningModel
 
-MARK = "said: "
 TRL_SWEEP = [
     {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
     for size in (2, 4, 8, 16)
@@ -60,54 +58,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-class Side:
-    """A child process that takes one optimiser step each time it is told to."""
-
-    def __init__(self, side: str, args: argparse.Namespace, **job: Any) -> None:
-        command = [sys.executable, __file__, "--side", side, "--job", json.dumps({**_common(args), **job})]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.ready = self._said()
-
-    def step(self) -> dict[str, Any]:
-        """Let it take a step and return what it says of it."""
-        return self._ask("go")
-
-    def stop(self) -> dict[str, Any]:
-        """End it and return its peak memory."""
-        said = self._ask("stop")
-        self._process.wait(60)
-        return said
-
-    def _ask(self, word: str) -> dict[str, Any]:
-        assert self._process.stdin
-        self._process.stdin.write(word + "\n")
-        self._process.stdin.flush()
-        return self._said()
-
-    def _said(self) -> dict[str, Any]:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if line.startswith(MARK):  # the trainer prints too
-                return dict(json.loads(line.removeprefix(MARK)))
-        raise RuntimeError(f"The {self._process.args} ended early.")
-
-
 def _common(args: argparse.Namespace) -> dict[str, Any]:
     return {"data": str(args.data), "base": args.base, "precision": args.precision, "device": args.device}
-
-
-def _say(**said: Any) -> None:
-    print(MARK + json.dumps(said), flush=True)
-
-
-def _told_to_go() -> bool:
-    return sys.stdin.readline().strip() == "go"
-
-
-def _peak() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def ours(job: dict[str, Any]) -> None:
@@ -124,7 +76,7 @@ def ours(job: dict[str, Any]) -> None:
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
     pairs = [example.pair for example in examples if example.pair]
     head = len(common_head(pairs))
-    _say(
+    say(
         layout=objective.layouts[0],
         tokens=sum(p.row_length(head) for p in pairs) / len(pairs),
         answer_tokens=sum(len(r) for p in pairs for r in p.responses) / len(pairs),
@@ -132,7 +84,7 @@ def ours(job: dict[str, Any]) -> None:
         vocabulary=model.peft.get_base_model().get_output_embeddings().weight.numel(),
     )
     step = 0
-    while _told_to_go():
+    while told_to_go():
         rows = examples[step * config.batch_size : (step + 1) * config.batch_size]
         started = time.perf_counter()
         metrics = objective.backward(rows)
@@ -141,9 +93,9 @@ def ours(job: dict[str, Any]) -> None:
         optimizer.zero_grad(set_to_none=True)
         if pair.device.type == "cuda":
             torch.cuda.synchronize()
-        _say(seconds=time.perf_counter() - started, loss=metrics["loss"])
+        say(seconds=time.perf_counter() - started, loss=metrics["loss"])
         step += 1
-    _say(peak_bytes=_peak())
+    say(peak_bytes=peak_bytes())
 
 
 def trl(job: dict[str, Any]) -> None:
@@ -181,14 +133,14 @@ def trl(job: dict[str, Any]) -> None:
         started = 0.0
 
         def on_step_begin(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-            if not _told_to_go():
-                _say(peak_bytes=_peak())
+            if not told_to_go():
+                say(peak_bytes=peak_bytes())
                 os._exit(0)
             self.started = time.perf_counter()
 
         def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
             if "loss" in logs:
-                _say(seconds=time.perf_counter() - self.started, loss=float(logs["loss"]))
+                say(seconds=time.perf_counter() - self.started, loss=float(logs["loss"]))
 
     size = min(job["setting"].get("per_device_train_batch_size", 8), job["batch_size"])
     settings = {**job["setting"], "per_device_train_batch_size": size}
@@ -219,21 +171,8 @@ def trl(job: dict[str, Any]) -> None:
             processing_class=plain,
             callbacks=[InTurn()],
         )
-        _say(before_a_pair=spent["before"] / len(rows))
+        say(before_a_pair=spent["before"] / len(rows))
         trainer.train()
-
-
-def matrix_rate(precision: str, device: str) -> float:
-    """Return the machine's best matrix-product rate in multiply-adds times 2 a second, of ten products of 2,048."""
-    a = torch.randn(2048, 2048, dtype=getattr(torch, precision), device=device)
-    best = float("inf")
-    for _ in range(10):
-        started = time.perf_counter()
-        a @ a
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * 2048**3 / best
 
 
 def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
@@ -242,8 +181,10 @@ def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
         size = args.sweep_pairs
         run: dict[str, Any] = {"setting": setting}
         try:
-            side = Side("trl", args, setting=setting, batch_size=size, steps=1, lr=1e-4, adapter=adapter)
-            seconds = side.step()["seconds"] / size + side.ready["before_a_pair"]
+            side = Side(
+                __file__, "trl", **_common(args), setting=setting, batch_size=size, steps=1, lr=1e-4, adapter=adapter
+            )
+            seconds = side.turn()["seconds"] / size + side.ready["before_a_pair"]
             run |= {"pairs_a_second": 1 / seconds, **side.stop()}
         except (RuntimeError, KeyError) as error:
             run["error"] = str(error)[:200]
@@ -254,11 +195,18 @@ def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
 
 def _losses(args: argparse.Namespace, adapter: str) -> list[dict[str, float]]:
     exact = argparse.Namespace(**{**vars(args), "precision": "float32"})
-    mine = Side("ours", exact, batch_size=8, steps=3, lr=1e-3, adapter=adapter)
+    mine = Side(__file__, "ours", **_common(exact), batch_size=8, steps=3, lr=1e-3, adapter=adapter)
     theirs = Side(
-        "trl", exact, setting={"train_sampling_strategy": "sequential"}, batch_size=8, steps=3, lr=1e-3, adapter=adapter
+        __file__,
+        "trl",
+        **_common(exact),
+        setting={"train_sampling_strategy": "sequential"},
+        batch_size=8,
+        steps=3,
+        lr=1e-3,
+        adapter=adapter,
     )
-    losses = [{"ours": mine.step()["loss"], "trl": theirs.step()["loss"]} for _ in range(3)]
+    losses = [{"ours": mine.turn()["loss"], "trl": theirs.turn()["loss"]} for _ in range(3)]
     mine.stop()
     theirs.stop()
     return losses
@@ -279,13 +227,22 @@ def main() -> int:
         best = max((run for run in sweep if "error" not in run), key=lambda run: run["pairs_a_second"])
         size = args.batch_size
         steps = args.rounds + 1
-        mine = Side("ours", args, batch_size=size, steps=steps, lr=1e-4, adapter=None)
-        theirs = Side("trl", args, setting=best["setting"], batch_size=size, steps=steps, lr=1e-4, adapter=adapter)
-        mine.step()  # a first step each to warm up, not counted
-        theirs.step()
+        mine = Side(__file__, "ours", **_common(args), batch_size=size, steps=steps, lr=1e-4, adapter=None)
+        theirs = Side(
+            __file__,
+            "trl",
+            **_common(args),
+            setting=best["setting"],
+            batch_size=size,
+            steps=steps,
+            lr=1e-4,
+            adapter=adapter,
+        )
+        mine.turn()  # a first step each to warm up, not counted
+        theirs.turn()
         rounds = []
         for _ in range(args.rounds):
-            seconds = {"ours": mine.step()["seconds"], "trl": theirs.step()["seconds"]}
+            seconds = {"ours": mine.turn()["seconds"], "trl": theirs.turn()["seconds"]}
             seconds["trl"] += size * theirs.ready["before_a_pair"]
             rounds.append({**seconds, "ratio": seconds["trl"] / seconds["ours"]})
             print(json.dumps(rounds[-1]), flush=True)

@@ -3,11 +3,16 @@
 import json
 import logging
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
@@ -88,6 +93,43 @@ def attach_adapter(
         )
     recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
     return tuned.eval(), AdapterInfo(adapter, slot, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
+
+
+class AdapterSwitch:
+    """Switch all adapters of a model off and on again.
+
+    PEFT's own `disable_adapter` looks at every weight each time: on the default model and two cores that takes 33 ms,
+    nearly as long as reading a sentence. Here plain LoRA layers are found once and told directly.
+    """
+
+    def __init__(self, tuned: PeftModel) -> None:
+        self._tuned = tuned
+        self.look()
+
+    def look(self) -> None:
+        """Find the layers; an adapter that was added may act on layers that the others leave alone."""
+        modules = list(self._tuned.modules())
+        self._layers = [module for module in modules if isinstance(module, BaseTunerLayer)]
+        told = not any(isinstance(module, AuxiliaryTrainingWrapper) for module in modules)
+        self._directly = told and bool(self._layers) and all(isinstance(layer, LoraLayer) for layer in self._layers)
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Leave the base model alone until the block ends."""
+        if not self._directly:
+            with self._tuned.disable_adapter():
+                yield
+            return
+        before = [layer.disable_adapters for layer in self._layers]
+        try:
+            self._set([True] * len(before))
+            yield
+        finally:
+            self._set(before)
+
+    def _set(self, disabled: Sequence[bool]) -> None:
+        for layer, value in zip(self._layers, disabled, strict=True):
+            layer._disable_adapters = value
 
 
 def _adapter_folder(adapter: str) -> Path:

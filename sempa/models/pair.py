@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
-from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
+from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.prompts import stop_ids
 from sempa.models.sharding import held_here
@@ -55,6 +55,8 @@ class ModelPair:
         self.info = info
         self.adapter = adapter
         self._model = model
+        if isinstance(model, PeftModel):
+            self._switch = AdapterSwitch(model)
         self._slot = adapter.slot if adapter else ADAPTER_NAME
         self.workers = Workers(self.device, in_turn=info.sharded)
         self._lock = threading.RLock()
@@ -109,6 +111,8 @@ class ModelPair:
                 if slot in self._model.peft_config:
                     self._model.delete_adapter(slot)
                 raise
+            finally:
+                self._switch.look()
         other = copy.copy(self)
         other.adapter, other._slot = info, slot
         return other
@@ -185,7 +189,7 @@ class ModelPair:
             if not isinstance(self._model, PeftModel):
                 yield self._model
             elif variant == BASE:
-                with self._model.disable_adapter():
+                with self._switch.off():
                     yield self._model.get_base_model()
             else:
                 if self._model.active_adapter != self._slot:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
@@ -56,6 +56,39 @@ def test_order_of_asking_leaves_no_trace(tuned_pair: ModelPair) -> None:
     again = [_states(tuned_pair, variant) for variant in ("sempa", "base")]
     assert torch.equal(first[0], again[1])
     assert torch.equal(first[1], again[0])
+
+
+def test_the_base_within_the_base_stays_the_base(tuned_pair: ModelPair) -> None:
+    apart = {variant: _states(tuned_pair, variant) for variant in ("base", "sempa")}
+    with tuned_pair.using("base"):
+        assert torch.equal(_states(tuned_pair, "base"), apart["base"])
+        with pytest.raises(ZeroDivisionError), tuned_pair.using("base"):
+            raise ZeroDivisionError
+        assert torch.equal(_states(tuned_pair, "base"), apart["base"])
+    assert torch.equal(_states(tuned_pair, "sempa"), apart["sempa"])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [LoraConfig(modules_to_save=["norm"], target_modules=["q_proj"]), IA3Config(task_type="CAUSAL_LM")],
+    ids=str,
+)
+def test_adapters_of_other_kinds_are_off_in_the_base(
+    tuned_pair: ModelPair, model_folder: Path, tmp_path: Path, config: PeftConfig
+) -> None:
+    plain = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager")
+    torch.manual_seed(0)
+    tuned = get_peft_model(plain, config)
+    for name, weight in tuned.named_parameters():
+        if "lora_" in name or "ia3_" in name or "modules_to_save" in name:
+            torch.nn.init.normal_(weight)
+    tuned.save_pretrained(str(tmp_path / "adapter"))
+    pair = ModelPair.open(str(model_folder), str(tmp_path / "adapter"), precision="float32", device="cpu")
+    assert torch.equal(_states(pair, "base"), _states(tuned_pair, "base"))
+    with torch.no_grad():
+        expected = tuned.eval()(input_ids=IDS, output_hidden_states=True).hidden_states[-1]
+    torch.testing.assert_close(_states(pair, "sempa"), expected, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(_states(pair, "sempa"), _states(pair, "base"))
 
 
 def test_mixed_batch_equals_separate_variants(tuned_pair: ModelPair) -> None:

@@ -1,0 +1,204 @@
+"""Sentences a second of one model, PromptEOL: ours, the paper's procedure, sentence-transformers and llemb in turn.
+
+Each way runs in a process of its own and reads the same sentences in turn with the others, round after round. The
+paper's procedure is written anew from its description: float32, left padding, LM head and all hidden states computed,
+batches of 16. sentence-transformers has the same weights, last-token pooling and the rendered prompts, as it comes and
+set to bfloat16. In float32 ours must give the paper's procedure's vectors.
+
+`python benchmarks/encoding.py --data SENTENCES.txt --sts STSB-DEV.tsv --json results/encoding.json`; llemb is measured
+where it is installed.
+"""
+
+import argparse
+import importlib.util
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sides import Side, matrix_rate, peak_bytes, say, told_to_go
+
+from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.evidence.results import write_result
+from sempa.evidence.sts import read_scored_pairs, sts_spearman
+from sempa.evidence.thinned import thinned
+from sempa.machine import circumstances
+from sempa.models.pair import BASE, ModelPair
+from sempa.models.source import locate
+from sempa.reading.encoder import Encoder
+from sempa.templates import SentenceTemplate, tidy_sentence
+
+Encode = Callable[[Sequence[str]], np.ndarray]
+PAPER_BATCH = 16
+AGREE = 1e-5
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument("--limit", type=int, default=256, help="about so many of them (default: %(default)s)")
+    made.add_argument("--sts", type=Path, help="scored pairs that the fast precision must score alike")
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--json", type=Path)
+    made.add_argument("--side", choices=WAYS, help=argparse.SUPPRESS)
+    made.add_argument("--job", help=argparse.SUPPRESS)
+    return made
+
+
+def ours(precision: str, base: str) -> Encode:
+    """Return this project's encoder."""
+    encoder = Encoder(ModelPair.open(base, precision=precision))
+    return lambda sentences: encoder.encode(sentences, BASE)
+
+
+def _rendered(sentences: Sequence[str]) -> list[str]:
+    template = SentenceTemplate.embedding(EncoderConfig().template)
+    return [template.render(tidy_sentence(sentence)) for sentence in sentences]
+
+
+def paper(base: str) -> Encode:
+    """Return the paper's procedure."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = locate(base).location
+    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+
+    def encode(sentences: Sequence[str]) -> np.ndarray:
+        prompts, rows = _rendered(sentences), []
+        for start in range(0, len(prompts), PAPER_BATCH):
+            inputs = tokenizer(prompts[start : start + PAPER_BATCH], padding=True, return_tensors="pt")
+            with torch.no_grad():
+                states = model(**inputs, output_hidden_states=True, return_dict=True).hidden_states[-1][:, -1]
+            rows.append(torch.nn.functional.normalize(states, dim=-1).numpy())
+        return np.concatenate(rows)
+
+    return encode
+
+
+def sentence_transformers(dtype: str | None, base: str) -> Encode:
+    """Return the library's own modules on the same weights; its batch size is the default."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    options = {"model_kwargs": {"dtype": getattr(torch, dtype)}} if dtype else {}
+    transformer = modules.Transformer(str(locate(base).location), **options)
+    if transformer.tokenizer.pad_token is None:
+        transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
+    pooling = modules.Pooling(transformer.get_embedding_dimension(), pooling_mode="lasttoken")
+    library = SentenceTransformer(modules=[transformer, pooling, modules.Normalize()], device="cpu")
+    return lambda sentences: np.asarray(library.encode(_rendered(sentences), show_progress_bar=False))
+
+
+def llemb(base: str) -> Encode:
+    """Return llemb's encoder with its PromptEOL template, the paper's batch size, all else as it comes."""
+    from llemb import Encoder as Theirs
+
+    theirs = Theirs(str(locate(base).location), device="cpu")
+
+    def encode(sentences: Sequence[str]) -> np.ndarray:
+        rows = theirs.encode(list(sentences), prompt_template="prompteol", batch_size=PAPER_BATCH)
+        return torch.nn.functional.normalize(rows.float(), dim=-1).numpy()
+
+    return encode
+
+
+WAYS: dict[str, Callable[[str], Encode]] = {
+    "ours": lambda base: ours("auto", base),
+    "ours, float32": lambda base: ours("float32", base),
+    "the paper's procedure": paper,
+    "sentence-transformers": lambda base: sentence_transformers(None, base),
+    "sentence-transformers, bfloat16": lambda base: sentence_transformers("bfloat16", base),
+    "llemb": llemb,
+}
+
+
+def side(way: str, job: dict[str, Any]) -> None:
+    """Read the sentences at every turn; the first rows are left in a file to be compared."""
+    encode = WAYS[way](job["base"])
+    sentences = job["sentences"]
+    np.save(job["rows"], encode(sentences[:64]))  # warms up, too
+    say(sts=sts_spearman(encode, read_scored_pairs(Path(job["sts"]))) if job.get("sts") else None)
+    while told_to_go():
+        started = time.perf_counter()
+        encode(sentences)
+        say(seconds=time.perf_counter() - started)
+    say(peak_bytes=peak_bytes())
+
+
+def main() -> int:
+    """Measure, print and write; return 1 if the vectors disagree."""
+    args = parser().parse_args()
+    if args.side:
+        side(args.side, json.loads(args.job))
+        return 0
+    lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    sentences = list(thinned(lines, args.limit))
+    ways = [way for way in WAYS if way != "llemb" or importlib.util.find_spec("llemb")]
+    with tempfile.TemporaryDirectory() as folder:
+        kept = {way: str(Path(folder) / f"{number}.npy") for number, way in enumerate(ways)}
+        sides = {}
+        for way in ways:  # one after another, so that none is in the way of another's score
+            sts = {"sts": str(args.sts)} if args.sts and way.startswith("ours") else {}
+            sides[way] = Side(__file__, way, base=args.base, sentences=sentences, rows=kept[way], **sts)
+            print(way, sides[way].ready, flush=True)
+        rounds = []
+        for _ in range(args.rounds):
+            rounds.append({way: len(sentences) / one.turn()["seconds"] for way, one in sides.items()})
+            print({way: round(rate, 1) for way, rate in rounds[-1].items()}, flush=True)
+        peaks = {way: one.stop()["peak_bytes"] for way, one in sides.items()}
+        rows = {way: np.load(path) for way, path in kept.items()}
+    pair = ModelPair.open(args.base)
+    with pair.using(BASE) as model:
+        head = model.get_output_embeddings().weight.numel()
+    tokens = sum(len(pair.tokenizer(prompt).input_ids) for prompt in _rendered(sentences)) / len(sentences)
+    needed = 2 * tokens * (pair.info.parameters - head)
+    rate = matrix_rate(str(pair.dtype).removeprefix("torch."), "cpu")
+    speed = {way: statistics.median(one[way] for one in rounds) for way in ways}
+    off = float(np.abs(rows["ours, float32"] - rows["the paper's procedure"]).max())
+    result = {
+        "kind": "encoding",
+        "ways": {
+            way: {
+                "sentences_a_second": round(speed[way], 2),
+                "low": round(min(one[way] for one in rounds), 2),
+                "high": round(max(one[way] for one in rounds), 2),
+                "ratio": round(statistics.median(one["ours"] / one[way] for one in rounds), 2),
+                "peak_bytes": peaks[way],
+                "sts": sides[way].ready["sts"] and round(sides[way].ready["sts"], 2),
+            }
+            for way in ways
+        },
+        "sentences": len(sentences),
+        "tokens_a_sentence": round(tokens, 1),
+        "operations_a_sentence": needed,
+        "matrix_rate": rate,
+        "share_of_matrix_rate": round(speed["ours"] * needed / rate, 3),
+        "difference_float32": off,
+        "data": args.data.name,
+        "sts_data": args.sts and f"{args.sts.parent.name}/{args.sts.stem}",
+        "precision": str(pair.info.precision),
+        "base_model": args.base,
+        **circumstances(),
+        "command": "python benchmarks/encoding.py " + " ".join(sys.argv[1:]),
+    }
+    print(json.dumps({key: result[key] for key in ("ways", "share_of_matrix_rate", "difference_float32")}, indent=2))
+    if args.json:
+        write_result(result, args.json)
+    if off > AGREE:
+        print(f"The vectors differ by {off:.2g}, more than {AGREE:.0e}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""Ways to do one thing, each in a process of its own, taking turns when told: a busy moment hits all of them."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+MARK = "said: "
+
+
+class Side:
+    """A child process, `python SCRIPT --side NAME --job JSON`, that takes a turn each time it is told to."""
+
+    def __init__(self, script: str, name: str, **job: Any) -> None:
+        command = [sys.executable, script, "--side", name, "--job", json.dumps(job)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ready = self._said()
+
+    def turn(self) -> dict[str, Any]:
+        """Let it take its turn and return what it says of it."""
+        return self._ask("go")
+
+    def stop(self) -> dict[str, Any]:
+        """End it and return its peak memory."""
+        said = self._ask("stop")
+        self._process.wait(60)
+        return said
+
+    def _ask(self, word: str) -> dict[str, Any]:
+        assert self._process.stdin
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        return self._said()
+
+    def _said(self) -> dict[str, Any]:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith(MARK):  # libraries print too
+                return dict(json.loads(line.removeprefix(MARK)))
+        raise RuntimeError(f"The {self._process.args} ended early.")
+
+
+def say(**said: Any) -> None:
+    """Tell the parent: once when ready, then after every turn."""
+    print(MARK + json.dumps(said), flush=True)
+
+
+def told_to_go() -> bool:
+    """Wait for the parent; return whether there is another turn."""
+    return sys.stdin.readline().strip() == "go"
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has held."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def matrix_rate(precision: str, device: str) -> float:
+    """Return the machine's best matrix-product rate in multiply-adds times 2 a second, of ten products of 2,048."""
+    a = torch.randn(2048, 2048, dtype=getattr(torch, precision), device=device)
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 2048**3 / best
