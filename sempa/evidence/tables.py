@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_results
+from sempa.evidence.speed_tables import SPEED_TABLES
 from sempa.evidence.sts import is_test
 
 MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -80,33 +81,6 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     return ["task", "items", *_names(result), *compared], rows, result["measure"]
 
 
-def _memory_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    rows = []
-    for base in result["bases"]:
-        held = base["bytes"]
-        besides = held["adapter_gradients_adam"] + held["activations"]
-        sizes = [held["weights_bfloat16"], held["weights_four_bits"], besides]
-        totals = [held["weights_bfloat16"] + besides, held["weights_four_bits"] + besides]
-        minutes = 10_000 / base["pairs_a_second"] / 60
-        rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
-    head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
-    gpu = result["gpu"]
-    share = f"{gpu['share_assumed']:.0%}".replace("%", " %")
-    time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
-    return head, rows, f"Computed, not measured ({time}), for steps of {result['config']['token_cap']} tokens"
-
-
-def _speed_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    speed, peak, ratio = result["pairs_a_second"], result["peak_bytes"], result["ratio"]
-    rows = [
-        [name, f"{speed[side]:.2f}", f"{peak[side] / 2**30:.1f} GiB"]
-        for side, name in (("ours", "train.py"), ("trl", f"TRL {result['versions_trl']}, its best setting"))
-    ]
-    rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
-    best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
-    return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
-
-
 _GEOMETRY = {
     "uniformity": "uniformity (lower: more spread out)",
     "alignment": "distance to the entailment (squared)",
@@ -164,8 +138,7 @@ _TABLES = {
     TOKENS_KIND: _tokens_table,
     "readings": _readings_table,
     "seeds": _seeds_table,
-    "memory": _memory_table,
-    "train-speed": _speed_table,
+    **SPEED_TABLES,
 }
 
 

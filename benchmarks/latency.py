@@ -1,0 +1,136 @@
+"""How long one visitor waits: one sentence read by both models, and the app from its start to the first answer.
+
+`python benchmarks/latency.py --json results/latency.json`. One sentence by both models, warm, is set beside one plain
+forward of one model, transformers' own without an adapter, in turn with each other. The app is started as a user starts
+it, with everything fetched before, and asked for its first answer as soon as it listens.
+"""
+
+import argparse
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+from sempa.config import DEFAULT_BASE
+from sempa.evidence.results import write_result
+from sempa.machine import circumstances
+from sempa.models.adapters import shipped_adapters
+from sempa.models.pair import ModelPair
+from sempa.models.source import locate
+from sempa.reading.encoder import Encoder
+from sempa.templates import SentenceTemplate
+
+SENTENCE = "The lamp is on the table."
+STARTS = 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--rounds", type=int, default=30)
+    made.add_argument("--json", type=Path)
+    return made
+
+
+def plain_forward(base: str, dtype: torch.dtype) -> Callable[[], object]:
+    """Return a forward of the base model on the rendered sentence, without LM head."""
+    from transformers import AutoModel, AutoTokenizer
+
+    source = locate(base).location
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    model = AutoModel.from_pretrained(source, dtype=dtype).eval()
+    inputs = tokenizer(SentenceTemplate.embedding("prompteol").render(SENTENCE), return_tensors="pt")
+
+    def forward() -> object:
+        with torch.inference_mode():
+            return model(**inputs, use_cache=False).last_hidden_state
+
+    return forward
+
+
+def one_sentence(base: str, rounds: int) -> dict[str, Any]:
+    """Return the milliseconds of both ways, alternating."""
+    encoder = Encoder(ModelPair.open(base, shipped_adapters(base)[0]))
+    ways: dict[str, Callable[[], object]] = {
+        "both models": lambda: [encoder.encode([SENTENCE], variant, alone=True) for variant in encoder.variants],
+        "one plain forward": plain_forward(base, encoder.pair.dtype),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 3):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            if number >= 3:
+                spent[name].append(1000 * (time.perf_counter() - started))
+    ratios = [both / plain for both, plain in zip(*spent.values(), strict=True)]
+    return {
+        "milliseconds": {name: round(statistics.median(times), 1) for name, times in spent.items()},
+        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "precision": str(encoder.pair.info.precision),
+    }
+
+
+def from_start(base: str) -> dict[str, float]:
+    """Return the seconds from `python app.py` until it listens, and until the first answer has come."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    asked = json.dumps({"input": [SENTENCE], "model": "base"}).encode()
+    started = time.perf_counter()
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--base", base, "--server-port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    listens = time.perf_counter() - started
+                    break
+            except OSError:
+                assert app.poll() is None, "the app ended"
+                time.sleep(0.02)
+        question = urllib.request.Request(
+            f"{address}/v1/embeddings", data=asked, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(question, timeout=120) as answer:
+            json.load(answer)
+        return {"listens": round(listens, 2), "first_answer": round(time.perf_counter() - started, 2)}
+    finally:
+        app.terminate()
+        app.wait(30)
+
+
+def main() -> int:
+    """Measure, print and write."""
+    args = parser().parse_args()
+    starts = [from_start(args.base) for _ in range(STARTS)]
+    result = {
+        "kind": "latency",
+        **one_sentence(args.base, args.rounds),
+        "start_seconds": {name: statistics.median(start[name] for start in starts) for name in starts[0]},
+        "starts": starts,
+        "base_model": args.base,
+        **circumstances(),
+        "command": "python benchmarks/latency.py " + " ".join(sys.argv[1:]),
+    }
+    print(json.dumps(result, indent=2))
+    if args.json:
+        write_result(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""Tokens a second of both models writing at once from one batch, against two `generate` calls in turn; greedy.
+
+`python benchmarks/writing.py --json results/writing.json` asks both ways the same requests alternately. In float32 both
+must write the same tokens; in the fast precision a batch of two may round a near tie otherwise, which is counted.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+from sempa.config import DEFAULT_BASE
+from sempa.evidence.results import write_result
+from sempa.machine import circumstances
+from sempa.models.adapters import shipped_adapters
+from sempa.models.pair import ModelPair
+from sempa.models.prompts import request_ids
+from sempa.templates import SentenceTemplate
+from sempa.ui.compare import EXAMPLES as PROMPTS
+from sempa.ui.paraphrase import EXAMPLES as SENTENCES
+from sempa.writing import Sampling, write
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--adapter", help="PEFT folder (default: the first that is shipped)")
+    made.add_argument("--tokens", type=int, default=64, help="longest answer (default: %(default)s)")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--json", type=Path)
+    return made
+
+
+def at_once(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
+    """Return both answers, written from one batch as the app writes them."""
+    *_, last = write(pair, request, Sampling(n=1, temperature=0, max_new_tokens=tokens))
+    return {variant: texts[0] for variant, texts in last.items()}
+
+
+def in_turn(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
+    """Return both answers, by transformers' own `generate`, one model after the other."""
+    ids = torch.tensor([request_ids(pair.tokenizer, request)], device=pair.device)
+    answers = {}
+    for variant in pair.variants:
+        with pair.using(variant) as model, torch.inference_mode():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=tokens,
+                do_sample=False,
+                eos_token_id=list(pair.stop_ids),
+                pad_token_id=next(iter(pair.stop_ids)),
+            )
+        answers[variant] = pair.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+    return answers
+
+
+def differing(pair: ModelPair, requests: list[str], tokens: int) -> int:
+    """Return how many of all answers the two ways write differently."""
+    return sum(
+        at_once(pair, request, tokens)[variant] != text
+        for request in requests
+        for variant, text in in_turn(pair, request, tokens).items()
+    )
+
+
+def main() -> int:
+    """Measure, print and write; return 1 if the ways write differently in float32."""
+    args = parser().parse_args()
+    adapter = args.adapter or shipped_adapters(args.base)[0]
+    requests = [*PROMPTS, *(SentenceTemplate.paraphrase("P1").render(sentence) for sentence in SENTENCES)]
+    exact = differing(ModelPair.open(args.base, adapter, precision="float32"), requests, args.tokens)
+    pair = ModelPair.open(args.base, adapter)
+    rounded = differing(pair, requests, args.tokens)  # warms up, too
+    rounds = []
+    for _ in range(args.rounds):
+        rates = {}
+        for name, way in (("at once", at_once), ("in turn", in_turn)):
+            started, written = time.perf_counter(), 0
+            for request in requests:
+                answers = way(pair, request, args.tokens)
+                written += sum(len(pair.tokenizer(text).input_ids) for text in answers.values())
+            rates[name] = written / (time.perf_counter() - started)
+        rounds.append(rates)
+        print({name: round(rate, 1) for name, rate in rates.items()}, flush=True)
+    ratios = [rates["at once"] / rates["in turn"] for rates in rounds]
+    result = {
+        "kind": "writing",
+        "tokens_a_second": {name: round(statistics.median(r[name] for r in rounds), 1) for name in rounds[0]},
+        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "answers": 2 * len(requests),
+        "different_float32": exact,
+        "different": rounded,
+        "longest_answer": args.tokens,
+        "precision": str(pair.info.precision),
+        "base_model": args.base,
+        "adapter": pair.adapter and pair.adapter.name,
+        **circumstances(),
+        "command": "python benchmarks/writing.py " + " ".join(sys.argv[1:]),
+    }
+    print(json.dumps(result, indent=2))
+    if args.json:
+        write_result(result, args.json)
+    return int(exact > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,97 @@
+"""Results of `benchmarks/` about time and memory, as tables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Table = tuple[list[str], list[list[str]], str]
+"""A head, rows of as many cells, and how it was measured."""
+
+
+def _memory(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for base in result["bases"]:
+        held = base["bytes"]
+        besides = held["adapter_gradients_adam"] + held["activations"]
+        sizes = [held["weights_bfloat16"], held["weights_four_bits"], besides]
+        totals = [held["weights_bfloat16"] + besides, held["weights_four_bits"] + besides]
+        minutes = 10_000 / base["pairs_a_second"] / 60
+        rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
+    head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
+    gpu = result["gpu"]
+    share = f"{gpu['share_assumed']:.0%}".replace("%", " %")
+    time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
+    return head, rows, f"Computed, not measured ({time}), for steps of {result['config']['token_cap']} tokens"
+
+
+def _train(result: Mapping[str, Any]) -> Table:
+    speed, peak, ratio = result["pairs_a_second"], result["peak_bytes"], result["ratio"]
+    rows = [
+        [name, f"{speed[side]:.2f}", f"{peak[side] / 2**30:.1f} GiB"]
+        for side, name in (("ours", "train.py"), ("trl", f"TRL {result['versions_trl']}, its best setting"))
+    ]
+    rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
+    best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
+    return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
+
+
+def _encoding(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, way in result["ways"].items():
+        speed = f"{way['sentences_a_second']:.1f} ({way['low']:.1f} to {way['high']:.1f})"
+        ratio = "" if name == "ours" else f"{way['ratio']:.1f}"
+        sts = "" if way["sts"] is None else f"{way['sts']:.2f}"
+        rows.append([name, speed, ratio, f"{way['peak_bytes'] / 2**30:.1f} GiB", sts])
+    head = ["way to read", "sentences a second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
+    share = f"{result['share_of_matrix_rate']:.0%}".replace("%", " %")
+    about = (
+        f"{result['sentences']:,} sentences of {result['data']}, {result['tokens_a_sentence']:g} tokens each, prompt"
+    )
+    exact = f"in float32 ours differs from the paper's procedure by {result['difference_float32']:.0e} at most"
+    return head, rows, f"{about} included; ours computes at {share} of the machine's matrix-product rate; {exact}"
+
+
+def _latency(result: Mapping[str, Any]) -> Table:
+    spent, ratio, starts = result["milliseconds"], result["ratio"], result["start_seconds"]
+    rows = [[name, f"{milliseconds:.0f} ms"] for name, milliseconds in spent.items()]
+    rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})"])
+    rows.append(["`python app.py` to the page", f"{starts['listens']:.1f} s"])
+    rows.append(["`python app.py` to the first answer", f"{starts['first_answer']:.1f} s"])
+    return ["one sentence, warm", ""], rows, "Alternating; the app with everything fetched before"
+
+
+def _writing(result: Mapping[str, Any]) -> Table:
+    speed, ratio = result["tokens_a_second"], result["ratio"]
+    names = {
+        "at once": "both models at once, one batch",
+        "in turn": "transformers' generate, one model after the other",
+    }
+    rows = [[names[name], f"{rate:.1f}"] for name, rate in speed.items()]
+    rows.append(["ratio", f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"])
+    same = f"of {result['answers']} greedy answers {result['different_float32']} differ in float32"
+    about = f"{same}, {result['different']} in the precision named (near ties)"
+    return ["writing", "tokens a second"], rows, about[0].upper() + about[1:]
+
+
+def _search(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for part in result["parts"].values():
+        for how in ("exact", "approximate"):
+            found = part[how]
+            recall = f"{found['recall_at_10']:.3f}" if "recall_at_10" in found else "1"
+            times = [f"{found['p50_ms']:.1f} ms", f"{found['p95_ms']:.1f} ms"]
+            sizes = [f"{found['bytes'] / 2**20:,.0f} MiB", f"{found['build_seconds']:.0f} s"]
+            rows.append([f"{part['vectors']:,}", how, *times, recall, *sizes])
+    head = ["vectors", "search", "median", "95 % within", "recall at 10", "memory", "built in"]
+    about = f"Real vectors of {result['data']}, then as many drawn around them; one query at a time"
+    return head, rows, f"{about}, {result['threads']} threads"
+
+
+SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
+    "memory": _memory,
+    "train-speed": _train,
+    "encoding": _encoding,
+    "latency": _latency,
+    "writing": _writing,
+    "search": _search,
+}
+"""By a result's kind."""
