@@ -103,7 +103,7 @@ def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
         required=True,
         help="sts and peers: scored pairs, a file or a folder, for sts also `hub` (seven sets there); generation: a "
         "folder of task files, or `hub` (the paper's five tasks); paraphrase: TSV files with sentence1; retrieval: a "
-        "BEIR folder; geometry: triplets; tokens: sentences, one a line",
+        "BEIR folder, or train.csv and test.csv (text, category); geometry: triplets; tokens: sentences, one a line",
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
     evaluate.add_argument("--task", action="append", default=[], help="generation: only this task; several allowed")

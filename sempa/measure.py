@@ -185,10 +185,10 @@ def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], No
 
 
 def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
-    from sempa.evidence.retrieval import read_beir, retrieval_figures
+    from sempa.evidence.retrieval import read_retrieval, retrieval_figures
 
     def compute() -> Figures:
-        data = read_beir(asked.data, limit=asked.limit)
+        data = read_retrieval(asked.data, asked.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
         found = retrieval_figures(_readers(encoder, report), data)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}

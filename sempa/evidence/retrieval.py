@@ -1,4 +1,4 @@
-"""Finding relevant texts: BEIR folders, measured by trec_eval's own code."""
+"""Finding relevant texts: BEIR folders and labelled texts, measured by trec_eval's own code."""
 
 import csv
 import json
@@ -31,6 +31,46 @@ class RetrievalSet:
     texts: Mapping[str, str]
     queries: Mapping[str, str]
     relevant: Mapping[str, Mapping[str, int]]
+
+
+def read_retrieval(folder: Path, limit: int | None = None) -> RetrievalSet:
+    """Read a folder in BEIR's layout, or one of labelled texts: whichever it is.
+
+    Raises: what `read_beir` and `read_labelled` raise.
+    """
+    labelled = not (folder / "corpus.jsonl").is_file() and (folder / "train.csv").is_file()
+    return read_labelled(folder, limit) if labelled else read_beir(folder, limit=limit)
+
+
+def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
+    """Read train.csv and test.csv (text, category): relevant to a test text are the training texts of its category.
+
+    With a limit, every n-th test text and all training texts. Raises: InputError, naming the file, if one is missing or
+    not of that form, or a test text's category has no training text.
+    """
+    train, test = (_labelled(folder / f"{split}.csv") for split in ("train", "test"))
+    by_category: dict[str, dict[str, int]] = {}
+    for number, (_, category) in enumerate(train):
+        by_category.setdefault(category, {})[f"train-{number}"] = 1
+    kept = thinned(list(enumerate(test)), limit)
+    if unknown := next((category for _, (_, category) in kept if category not in by_category), None):
+        raise InputError(f"{folder / 'train.csv'} has no text of the category {unknown!r}, which test.csv has.")
+    return RetrievalSet(
+        folder.name,
+        {f"train-{number}": text for number, (text, _) in enumerate(train)},
+        {f"test-{number}": text for number, (text, _) in kept},
+        {f"test-{number}": by_category[category] for number, (_, category) in kept},
+    )
+
+
+def _labelled(path: Path) -> list[tuple[str, str]]:
+    try:
+        rows = [(row["text"], row["category"]) for row in csv.DictReader(_text(path).splitlines(keepends=True))]
+    except (KeyError, csv.Error) as error:
+        raise InputError(f"{path} is not a table of text and category ({error}).") from None
+    if not rows:
+        raise InputError(f"{path} holds no text.")
+    return rows
 
 
 def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> RetrievalSet:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sempa.errors import InputError
 from sempa.evidence import retrieval
-from sempa.evidence.retrieval import RetrievalSet, ranked, read_beir, retrieval_figures
+from sempa.evidence.retrieval import RetrievalSet, ranked, read_beir, read_retrieval, retrieval_figures
 
 ANGLES = {"a": 0, "b": 20, "c": 40, "d": 60, "e": 80, "to a": 1, "to d": 59}
 """Each text is a direction in the plane, in degrees."""
@@ -101,3 +101,33 @@ def test_a_faulty_folder_is_one_sentence(folder: Path, file: str, content: str |
         (folder / file).write_text(content)
     with pytest.raises(InputError, match=says):
         read_beir(folder)
+
+
+def _write_labelled(folder: Path, train: str, test: str) -> Path:
+    (folder / "train.csv").write_text(train, encoding="utf-8")
+    (folder / "test.csv").write_text(test, encoding="utf-8")
+    return folder
+
+
+def test_labelled_texts_are_relevant_within_their_category(tmp_path: Path) -> None:
+    train = 'text,category\n"Where, please?",card\nNone,card\n"Two\nlines",loan\n'
+    folder = _write_labelled(tmp_path, train, "text,category\na,loan\nb,card\nc,loan\nd,card\n")
+    data = read_retrieval(folder)
+    assert data.texts == {"train-0": "Where, please?", "train-1": "None", "train-2": "Two\nlines"}
+    assert data.queries == {"test-0": "a", "test-1": "b", "test-2": "c", "test-3": "d"}
+    assert data.relevant["test-1"] == {"train-0": 1, "train-1": 1}
+    assert data.relevant["test-2"] == {"train-2": 1}
+    assert read_retrieval(folder, 2).queries == {"test-0": "a", "test-2": "c"}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "says"),
+    [
+        ("text,category\na,x\n", "text,category\nb,y\n", "no text of the category 'y'"),
+        ("text,label\na,x\n", "text,category\nb,x\n", "train.csv is not a table of text and category"),
+        ("text,category\n", "text,category\nb,x\n", "train.csv holds no text"),
+    ],
+)
+def test_faults_of_labelled_texts_are_told(tmp_path: Path, train: str, test: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_retrieval(_write_labelled(tmp_path, train, test))
