@@ -7,9 +7,7 @@ it, with everything fetched before, and asked for its first answer as soon as it
 
 import argparse
 import json
-import socket
 import statistics
-import subprocess
 import sys
 import time
 import urllib.request
@@ -21,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from sides import started_app
 
 from sempa.config import DEFAULT_BASE
 from sempa.evidence.results import write_result
@@ -84,33 +83,15 @@ def one_sentence(base: str, rounds: int) -> dict[str, Any]:
 
 def from_start(base: str) -> dict[str, float]:
     """Return the seconds from `python app.py` until it listens, and until the first answer has come."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
     asked = json.dumps({"input": [SENTENCE], "model": "base"}).encode()
-    started = time.perf_counter()
-    app = subprocess.Popen(
-        [sys.executable, "app.py", "--base", base, "--server-port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    try:
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", port), timeout=1):
-                    listens = time.perf_counter() - started
-                    break
-            except OSError:
-                assert app.poll() is None, "the app ended"
-                time.sleep(0.02)
+    with started_app("--base", base) as (address, listens):
         question = urllib.request.Request(
             f"{address}/v1/embeddings", data=asked, headers={"Content-Type": "application/json"}
         )
+        started = time.perf_counter()
         with urllib.request.urlopen(question, timeout=120) as answer:
             json.load(answer)
-        return {"listens": round(listens, 2), "first_answer": round(time.perf_counter() - started, 2)}
-    finally:
-        app.terminate()
-        app.wait(30)
+        return {"listens": round(listens, 2), "first_answer": round(listens + time.perf_counter() - started, 2)}
 
 
 def main() -> int:

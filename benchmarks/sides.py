@@ -1,10 +1,13 @@
-"""Ways to do one thing, each in a process of its own, taking turns when told: a busy moment hits all of them."""
+"""What benchmarks share: sides in processes of their own that take turns, the started app, the machine's limits."""
 
 import json
 import resource
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,29 @@ def peak_bytes() -> int:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def started_app(*options: str) -> Iterator[tuple[str, float]]:
+    """Run app.py as a user starts it until the block ends; yields its address and the seconds until it listened."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    begun = time.perf_counter()
+    command = [sys.executable, "app.py", "--server-port", str(port), *options]
+    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert app.poll() is None, "the app ended"
+                time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}", time.perf_counter() - begun
+    finally:
+        app.terminate()
+        app.wait(30)
 
 
 def matrix_rate(precision: str, device: str) -> float:

@@ -86,6 +86,15 @@ def _search(result: Mapping[str, Any]) -> Table:
     return head, rows, f"{about}, {result['threads']} threads"
 
 
+def _visitor(result: Mapping[str, Any]) -> Table:
+    rows = [[step, f"{seconds:.1f} s"] for step, seconds in result["seconds"].items()]
+    return (
+        ["a first visitor's path", ""],
+        [*rows, ["all", f"{result['total']:.1f} s"]],
+        "In Chromium on the same machine",
+    )
+
+
 SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "memory": _memory,
     "train-speed": _train,
@@ -93,5 +102,6 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "latency": _latency,
     "writing": _writing,
     "search": _search,
+    "visitor": _visitor,
 }
 """By a result's kind."""
