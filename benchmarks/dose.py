@@ -15,11 +15,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from shared import keep
+
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
 from sempa.evidence.generation import PERPLEXITY, generation_figures
-from sempa.evidence.results import write_result
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
-from sempa.machine import circumstances
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
 
@@ -85,9 +85,8 @@ def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
         "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
         "items": args.limit,
         "pages": args.pages,
-        **circumstances(),
     }
-    write_result(result, args.json)
+    keep(result, args.json)
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:

@@ -22,13 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sides import Side, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.results import write_result
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
 from sempa.evidence.thinned import thinned
-from sempa.machine import circumstances
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.source import locate
 from sempa.reading.encoder import Encoder
@@ -188,12 +186,9 @@ def main() -> int:
         "sts_data": args.sts and f"{args.sts.parent.name}/{args.sts.stem}",
         "precision": str(pair.info.precision),
         "base_model": args.base,
-        **circumstances(),
-        "command": "python benchmarks/encoding.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps({key: result[key] for key in ("ways", "share_of_matrix_rate", "difference_float32")}, indent=2))
-    if args.json:
-        write_result(result, args.json)
+    keep(result, args.json)
     if off > AGREE:
         print(f"The vectors differ by {off:.2g}, more than {AGREE:.0e}.", file=sys.stderr)
         return 1

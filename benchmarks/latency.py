@@ -19,11 +19,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from sides import started_app
+from shared import keep, started_app
 
 from sempa.config import DEFAULT_BASE
-from sempa.evidence.results import write_result
-from sempa.machine import circumstances
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.models.source import locate
@@ -104,12 +102,9 @@ def main() -> int:
         "start_seconds": {name: statistics.median(start[name] for start in starts) for name in starts[0]},
         "starts": starts,
         "base_model": args.base,
-        **circumstances(),
-        "command": "python benchmarks/latency.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps(result, indent=2))
-    if args.json:
-        write_result(result, args.json)
+    keep(result, args.json)
     return 0
 
 

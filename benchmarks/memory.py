@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from shared import keep
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sempa.config import TrainConfig
 from sempa.learning.passes import PreferencePass
-from sempa.machine import circumstances
 from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.rows import PairIds
@@ -142,12 +142,10 @@ def main() -> int:
         "tokens": {"prompt": PROMPT, "answer": ANSWER},
         "bases": rows,
         "config": asdict(config),
-        **circumstances(),
     }
     for row in rows:
         print(json.dumps(row))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, args.json)
     return 0
 
 

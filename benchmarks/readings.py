@@ -21,12 +21,12 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from shared import keep
+
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.results import write_result
 from sempa.evidence.sts import ScoredPairs, is_test, read_scored_pairs, set_scores, sts_spearman
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
-from sempa.machine import circumstances
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
@@ -129,10 +129,8 @@ def main() -> int:
         "fitted_on": fitted_on,
         "recipes": {name: pair.adapter.sha256 for name, pair in zip(list(models)[1:], pairs, strict=True)},
         "precision": str(first.info.precision),
-        **circumstances(),
-        "command": "python benchmarks/readings.py " + " ".join(sys.argv[1:]),
     }
-    write_result(result, args.json)
+    keep(result, args.json)
     return 0
 
 

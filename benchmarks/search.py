@@ -19,9 +19,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import faiss
+from shared import keep
 
-from sempa.evidence.results import write_result
-from sempa.machine import circumstances
 from sempa.reading.encoder import Encoder
 from sempa.reading.texts import read_corpus
 from sempa.reading.vectors import Rows, Vectors
@@ -102,12 +101,9 @@ def main() -> int:
         "parts": parts,
         "data": args.texts.parent.name,
         "threads": faiss.omp_get_max_threads(),
-        **circumstances(),
         "seed": "0 for held-out texts and centres, 1 and 2 for the spread",
-        "command": "python benchmarks/search.py " + " ".join(sys.argv[1:]),
     }
-    if args.json:
-        write_result(result, args.json)
+    keep(result, args.json)
     return 0
 
 

@@ -15,10 +15,10 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from shared import keep
+
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.results import write_result
 from sempa.evidence.sts import is_test, read_scored_pairs, set_scores
-from sempa.machine import circumstances
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.reading.encoder import Encoder
 
@@ -63,10 +63,8 @@ def main() -> int:
                 "base": base,
                 "adapters": before["adapters"] | found,
                 "precision": str(pair.info.precision),
-                **circumstances(),
-                "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),
             }
-            write_result(result, args.json)
+            keep(result, args.json)
     return 0
 
 

@@ -23,12 +23,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from sides import Side, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
 from sempa.learning.training import Objective, tokenize
-from sempa.machine import circumstances
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.rows import common_head
@@ -274,14 +273,10 @@ def main() -> int:
         "matrix_rate": rate,
         "share_of_matrix_rate": speed["ours"] * needed / rate,
         "config": asdict(TrainConfig()),
-        **circumstances(),
         "versions_trl": version("trl"),
-        "command": "python benchmarks/train_speed.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps({key: result[key] for key in ("pairs_a_second", "ratio", "peak_bytes", "share_of_matrix_rate")}))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep(result, args.json)
     if off > 1e-4:
         print(f"The losses differ by {off:.2g}, more than 1e-4.", file=sys.stderr)
         return 1

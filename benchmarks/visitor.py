@@ -19,11 +19,9 @@ sys.path.insert(0, str(ROOT))
 
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
-from sides import started_app
+from shared import keep, started_app
 
-from sempa.evidence.results import write_result
 from sempa.evidence.thinned import thinned
-from sempa.machine import circumstances
 from sempa.reading.texts import read_corpus
 
 DEMO = ROOT / "index" / "demo" / "texts.csv"
@@ -137,12 +135,9 @@ def main() -> int:
         "kind": "visitor",
         "seconds": seconds,
         "total": round(sum(seconds.values()), 1),
-        **circumstances(),
-        "command": "python benchmarks/visitor.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps(result, indent=2))
-    if args.json:
-        write_result(result, args.json)
+    keep(result, args.json)
     return 0
 
 

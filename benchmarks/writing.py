@@ -15,10 +15,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from shared import keep
 
 from sempa.config import DEFAULT_BASE
-from sempa.evidence.results import write_result
-from sempa.machine import circumstances
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
@@ -103,12 +102,9 @@ def main() -> int:
         "precision": str(pair.info.precision),
         "base_model": args.base,
         "adapter": pair.adapter and pair.adapter.name,
-        **circumstances(),
-        "command": "python benchmarks/writing.py " + " ".join(sys.argv[1:]),
     }
     print(json.dumps(result, indent=2))
-    if args.json:
-        write_result(result, args.json)
+    keep(result, args.json)
     return int(exact > 0)
 
 

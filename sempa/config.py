@@ -178,7 +178,9 @@ RECIPES = {
     "small": TrainConfig(
         lr=1e-3,
         keep_weight=2.0,
-        keep_text_share=0.1,
+        keep_text_share=0.3,
+        lora_r=32,
+        lora_alpha=128,
         tokenised_share=0.5,
         max_samples=2048,
         evaluate_every=512,

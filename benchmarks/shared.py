@@ -2,11 +2,12 @@
 
 import json
 import resource
+import shlex
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+
+from sempa.evidence.results import write_result
+from sempa.machine import circumstances
 
 MARK = "said: "
 
@@ -89,6 +93,13 @@ def started_app(*options: str) -> Iterator[tuple[str, float]]:
     finally:
         app.terminate()
         app.wait(30)
+
+
+def keep(result: Mapping[str, Any], path: Path | None) -> None:
+    """Write a result with what it comes from (hardware, versions, date, command) to a path, if one is given."""
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    if path:
+        write_result({**result, **circumstances(), "command": command}, path)
 
 
 def matrix_rate(precision: str, device: str) -> float:
