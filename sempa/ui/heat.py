@@ -32,8 +32,8 @@ def matrix_view(matrix: PairMatrix, adapter: str) -> str:
         else "rank among these pairs: this model has no background to compare with"
     )
     return (
-        f'<div class="sp-grid">{"".join(maps)}</div><div class="sp-note">Cells: {scale}, in per cent, so that both '
-        f"models stand on one scale.</div>{_sentences(matrix.sentences)}{_pairs(matrix)}"
+        f'{_sentences(matrix.sentences)}<div class="sp-grid">{"".join(maps)}</div><div class="sp-note">Cells: {scale}, '
+        f"in per cent, so that both models stand on one scale.</div>{_pairs(matrix)}"
     )
 
 
@@ -78,7 +78,11 @@ def _paint(values: Square, colours: str, low: int) -> np.ndarray:
 
 
 def _sentences(sentences: Sequence[str]) -> str:
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    items = "".join(
+        f'<li>{escape(sentence)} <button type="button" class="sp-send" data-text="{escape(sentence)}">'
+        "key tokens</button></li>"
+        for sentence in sentences
+    )
     closed = "" if len(sentences) <= READABLE else f"<summary>The {len(sentences)} sentences</summary>"
     listed = f'<ol class="sp-numbered">{items}</ol>'
     return f"<details>{closed}{listed}</details>" if closed else listed

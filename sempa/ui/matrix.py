@@ -1,6 +1,7 @@
 """Many sentences at once: both models' matrices on one scale, their difference, and the pairs they disagree on."""
 
 from collections.abc import Iterator
+from html import escape
 
 import gradio as gr
 
@@ -8,10 +9,11 @@ from sempa.evidence.matrix import PairMatrix
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.downloads import csv_file
-from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.events import LANE, PRIVATE, SEND, for_people
 from sempa.ui.heat import matrix_view
 from sempa.ui.present import say
 from sempa.ui.streaming import worked
+from sempa.ui.tokens import tokens_of
 
 FIRST = """The ferry leaves at dawn.
 The boat departs early in the morning.
@@ -53,9 +55,15 @@ def build_matrix(studios: Studios, adapter: gr.Dropdown) -> None:
         for view, table in compared(studios.choose(adapter), text):
             yield view, gr.update(value=table, visible=table is not None)
 
+    @for_people
+    def explain(event: gr.SelectData, adapter: str) -> str:
+        return f'<div class="sp-note">{escape(str(event.value))}</div>{tokens_of(studios.choose(adapter), event.value)}'
+
     with gr.Accordion("Many sentences: every pair at once", open=False, elem_id="matrix"):
         text = gr.Textbox(FIRST, label="Sentences, one a line", lines=6, max_lines=14, elem_id="matrix-text")
         run = gr.Button("Compare all pairs", elem_id="matrix-run")
-        out = gr.HTML(elem_id="matrix-out", label="Matrices")
+        tokens = gr.HTML(elem_id="matrix-tokens", label="Key tokens of a sentence")
+        out = gr.HTML(elem_id="matrix-out", label="Matrices", js_on_load=SEND)
         table = gr.DownloadButton("Download every pair (CSV)", visible=False, elem_id="matrix-table")
         run.click(answer, [text, adapter], [out, table], **LANE, **PRIVATE)
+        out.select(explain, adapter, tokens, **LANE, **PRIVATE)

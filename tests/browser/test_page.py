@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sempa.ui import compare, paraphrase, search, similarity
+from sempa.ui import compare, matrix, paraphrase, search, similarity
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TABS = ("Similarity", "Search", "Paraphrase", "Compare")
@@ -124,6 +124,10 @@ def test_every_pair_of_many_sentences(open_page: OpenPage, client: Any, width: i
     cosines = client.predict(first, second, api_name="/similarity")
     shown = page.locator("#matrix-out .sp-table tbody tr").first.locator("td").all_inner_texts()[1:]
     assert [cell.split()[0] for cell in shown] == [f"{cosine:.3f}" for cosine in cosines.values()]
+    page.locator("#matrix-out .sp-send").nth(2).click()
+    _expect(page.locator("#matrix-tokens")).to_contain_text(matrix.FIRST.splitlines()[2])
+    _expect(page.locator("#matrix-tokens .sp-token")).to_have_count(20)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
 
 
 @pytest.mark.parametrize("tab", ["paraphrase", "compare"])

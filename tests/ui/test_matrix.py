@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -38,6 +39,8 @@ def test_few_sentences_show_every_figure() -> None:
     for shown, values in zip(figures, expected, strict=True):
         assert np.abs(np.array(shown) - 100 * np.asarray(values).ravel()).max() <= 0.5 + 1e-6
     assert "<script" not in html
+    offered = re.findall(r'data-text="([^"]*)">key tokens', html)
+    assert [unescape(text) for text in offered] == list(matrix.sentences)
 
 
 def test_many_sentences_are_a_picture_of_as_many_cells() -> None:
