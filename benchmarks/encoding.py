@@ -2,8 +2,9 @@
 
 Each way runs in a process of its own and reads the same sentences in turn with the others, round after round. The
 paper's procedure is written anew from its description: float32, left padding, LM head and all hidden states computed,
-batches of 16. sentence-transformers has the same weights, last-token pooling and the rendered prompts, as it comes and
-set to bfloat16. In float32 ours must give the paper's procedure's vectors.
+batches of 16. sentence-transformers has the same weights, last-token pooling, the rendered prompts and its own batches
+of 32, in float32 and in bfloat16 (which it takes by itself where the weights are stored so). In float32 ours must give
+the vectors of the paper's procedure.
 
 `python benchmarks/encoding.py --data SENTENCES.txt --sts STSB-DEV.tsv --json results/encoding.json`; llemb is measured
 where it is installed.
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from shared import Side, keep, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
@@ -46,8 +47,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--rounds", type=int, default=3)
     made.add_argument("--json", type=Path)
-    made.add_argument("--side", choices=WAYS, help=argparse.SUPPRESS)
-    made.add_argument("--job", help=argparse.SUPPRESS)
     return made
 
 
@@ -83,13 +82,12 @@ def paper(base: str) -> Encode:
     return encode
 
 
-def sentence_transformers(dtype: str | None, base: str) -> Encode:
+def sentence_transformers(dtype: str, base: str) -> Encode:
     """Return the library's own modules on the same weights; its batch size is the default."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
-    options = {"model_kwargs": {"dtype": getattr(torch, dtype)}} if dtype else {}
-    transformer = modules.Transformer(str(locate(base).location), **options)
+    transformer = modules.Transformer(str(locate(base).location), model_kwargs={"dtype": getattr(torch, dtype)})
     if transformer.tokenizer.pad_token is None:
         transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
     pooling = modules.Pooling(transformer.get_embedding_dimension(), pooling_mode="lasttoken")
@@ -114,16 +112,21 @@ WAYS: dict[str, Callable[[str], Encode]] = {
     "ours": lambda base: ours("auto", base),
     "ours, float32": lambda base: ours("float32", base),
     "the paper's procedure": paper,
-    "sentence-transformers": lambda base: sentence_transformers(None, base),
+    "sentence-transformers, float32": lambda base: sentence_transformers("float32", base),
     "sentence-transformers, bfloat16": lambda base: sentence_transformers("bfloat16", base),
     "llemb": llemb,
 }
 
 
+def _sentences(path: Path, limit: int) -> list[str]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return list(thinned(lines, limit))
+
+
 def side(way: str, job: dict[str, Any]) -> None:
     """Read the sentences at every turn; the first rows are left in a file to be compared."""
     encode = WAYS[way](job["base"])
-    sentences = job["sentences"]
+    sentences = _sentences(Path(job["data"]), job["limit"])
     np.save(job["rows"], encode(sentences[:64]))  # warms up, too
     say(sts=sts_spearman(encode, read_scored_pairs(Path(job["sts"]))) if job.get("sts") else None)
     while told_to_go():
@@ -135,19 +138,19 @@ def side(way: str, job: dict[str, Any]) -> None:
 
 def main() -> int:
     """Measure, print and write; return 1 if the vectors disagree."""
-    args = parser().parse_args()
-    if args.side:
-        side(args.side, json.loads(args.job))
+    if mine := as_side():
+        side(*mine)
         return 0
-    lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
-    sentences = list(thinned(lines, args.limit))
+    args = parser().parse_args()
+    sentences = _sentences(args.data, args.limit)
     ways = [way for way in WAYS if way != "llemb" or importlib.util.find_spec("llemb")]
     with tempfile.TemporaryDirectory() as folder:
         kept = {way: str(Path(folder) / f"{number}.npy") for number, way in enumerate(ways)}
         sides = {}
         for way in ways:  # one after another, so that none is in the way of another's score
             sts = {"sts": str(args.sts)} if args.sts and way.startswith("ours") else {}
-            sides[way] = Side(__file__, way, base=args.base, sentences=sentences, rows=kept[way], **sts)
+            job = {"base": args.base, "data": str(args.data), "limit": args.limit, "rows": kept[way], **sts}
+            sides[way] = Side(__file__, way, **job)
             print(way, sides[way].ready, flush=True)
         rounds = []
         for _ in range(args.rounds):

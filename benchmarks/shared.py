@@ -20,14 +20,15 @@ import torch
 from sempa.evidence.results import write_result
 from sempa.machine import circumstances
 
-MARK = "said: "
+MARK, SIDE = "said: ", "--side"
 
 
 class Side:
-    """A child process, `python SCRIPT --side NAME --job JSON`, that takes a turn each time it is told to."""
+    """A child process of the same script that takes a turn each time it is told to; see `as_side`."""
 
     def __init__(self, script: str, name: str, **job: Any) -> None:
-        command = [sys.executable, script, "--side", name, "--job", json.dumps(job)]
+        command = [sys.executable, script, SIDE, name, json.dumps(job)]
+        self._name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ready = self._said()
 
@@ -52,7 +53,12 @@ class Side:
         for line in self._process.stdout:
             if line.startswith(MARK):  # libraries print too
                 return dict(json.loads(line.removeprefix(MARK)))
-        raise RuntimeError(f"The {self._process.args} ended early.")
+        raise RuntimeError(f"The side {self._name!r} ended early.")
+
+
+def as_side() -> tuple[str, dict[str, Any]] | None:
+    """Return the name and job of the side this process is to be, None for the parent."""
+    return (sys.argv[2], json.loads(sys.argv[3])) if sys.argv[1:2] == [SIDE] else None
 
 
 def say(**said: Any) -> None:

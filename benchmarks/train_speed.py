@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from shared import Side, keep, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
@@ -52,8 +52,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=3, help="steps of each side, alternating")
     made.add_argument("--sweep-pairs", type=int, default=32, help="pairs a setting of TRL's sweep is timed on")
     made.add_argument("--json", type=Path)
-    made.add_argument("--side", choices=("ours", "trl"), help=argparse.SUPPRESS)
-    made.add_argument("--job", help=argparse.SUPPRESS)
     return made
 
 
@@ -213,10 +211,11 @@ def _losses(args: argparse.Namespace, adapter: str) -> list[dict[str, float]]:
 
 def main() -> int:
     """Measure and print; return 1 if the losses disagree."""
-    args = parser().parse_args()
-    if args.side:
-        (ours if args.side == "ours" else trl)(json.loads(args.job))
+    if mine := as_side():
+        name, job = mine
+        (ours if name == "ours" else trl)(job)
         return 0
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         adapter = str(Path(folder) / "adapter")
         losses = _losses(args, adapter)

@@ -1,0 +1,108 @@
+"""Where the time goes in each path, by kind of operation: reading many, reading one, writing, one training step.
+
+`python benchmarks/profiles.py --data SENTENCES.txt --triplets TRIPLETS.csv --json results/profiles.json` runs each path
+under torch's profiler, all threads together. Operations' own processor time is added up by kind; what a path's threads
+spend outside operations (Python, waiting for each other) is the rest of the time they had.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+from shared import keep
+from torch.profiler import ProfilerActivity, profile
+
+from sempa.config import DEFAULT_BASE, RECIPES
+from sempa.evidence.thinned import thinned
+from sempa.learning.preferences import preferences, read_triplets
+from sempa.learning.training import Objective, tokenize
+from sempa.models.adapters import shipped_adapters
+from sempa.models.pair import ModelPair
+from sempa.models.tuning import TuningModel
+from sempa.reading.encoder import Encoder
+from sempa.writing import Sampling, write
+
+KINDS = {
+    "matrix products": ("mm", "addmm", "linear", "mkldnn_linear", "_addmm_activation"),
+    "attention": ("bmm", "baddbmm", "_softmax", "_scaled_dot_product", "_softmax_backward"),
+    "copies and casts": ("copy_", "cat", "clone", "index", "gather", "scatter", "embedding", "_to_copy"),
+}
+SENTENCES, TOKENS, PAIRS = 128, 48, 32
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument("--triplets", type=Path, required=True)
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--json", type=Path)
+    return made
+
+
+def _kind(name: str) -> str:
+    bare = name.removeprefix("aten::").removeprefix("mkldnn::")
+    return next((kind for kind, starts in KINDS.items() if bare.startswith(starts)), "elementwise and other")
+
+
+def profiled(run: Callable[[], object], threads: int) -> dict[str, Any]:
+    """Return the seconds of a run without the profiler, and the share of each kind of operation with it."""
+    run()  # warms up
+    started = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - started
+    everywhere = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    with profile(activities=[ProfilerActivity.CPU], experimental_config=everywhere) as seen:
+        started = time.perf_counter()
+        run()
+        had = (time.perf_counter() - started) * threads
+    spent: dict[str, float] = defaultdict(float)
+    for event in seen.key_averages():
+        spent[_kind(event.key)] += event.self_cpu_time_total / 1e6
+    # An operation on one thread that uses the other cores too is counted once: the rest cannot be told from waiting.
+    shares = {kind: round(time / had, 3) for kind, time in sorted(spent.items(), key=lambda item: -item[1])}
+    return {"seconds": round(seconds, 3), "threads": threads, "shares": shares}
+
+
+def main() -> int:
+    """Profile, print and write."""
+    args = parser().parse_args()
+    lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    sentences = list(thinned(lines, SENTENCES))
+    pair = ModelPair.open(args.base, shipped_adapters(args.base)[0])
+    encoder, threads = Encoder(pair), pair.workers.count
+    sampling = Sampling(n=1, temperature=0, max_new_tokens=TOKENS)
+    config = RECIPES["small"]
+    tuning = TuningModel(ModelPair.open(args.base), config)
+    triplets, _ = read_triplets(args.triplets)
+    examples, _ = tokenize(pair.tokenizer, preferences(triplets[:PAIRS], config), config.max_length)
+    objective = Objective(tuning, examples, config)
+    paths: dict[str, tuple[Callable[[], object], int]] = {
+        f"{len(sentences)} sentences, aligned model": (lambda: encoder.encode(sentences, "sempa"), threads),
+        "one sentence, aligned model": (lambda: encoder.encode(sentences[:1], "sempa", alone=True), 1),
+        f"both models writing {TOKENS} tokens": (lambda: list(write(pair, sentences[0], sampling)), 1),
+        f"one training step of {PAIRS} pairs": (lambda: objective.backward(examples), threads),
+    }
+    result = {
+        "kind": "profiles",
+        "paths": {name: profiled(run, count) for name, (run, count) in paths.items()},
+        "precision": str(pair.info.precision),
+        "data": [args.data.name, args.triplets.name],
+        "base_model": args.base,
+    }
+    print(json.dumps(result, indent=2))
+    keep(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
