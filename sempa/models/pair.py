@@ -248,9 +248,8 @@ class ModelPair:
         if len(set(variants)) == 1:
             with self.using(variants[0]) as model:
                 return model(input_ids=ids, **options).logits[:, -1].float()
-        names = ["__base__" if variant == BASE else self._slot for variant in variants]
-        with self._lock:
-            return self._model(input_ids=ids, adapter_names=names, **options).logits[:, -1].float()
+        with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in variants]) as mixing:
+            return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:
