@@ -123,16 +123,25 @@ def _place(shipped: SentenceIndex, model: str) -> int:
 
 @pytest.mark.parametrize("model", ["base", "sempa"])
 def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str) -> None:
-    """Few changed words: found, even where they turn the meaning. One word of two meanings: rarely taken for one.
+    """Few changed words: found, mostly even where they turn the meaning. One word, two meanings: rarely taken for one.
 
-    Paraphrases without common words lie between; when this was written base found 57 % of them, sempa 32 %, so
+    Paraphrases without common words lie between; when this was written base found 55 % of them, sempa 50 %, so
     nothing is claimed of which model finds more.
     """
     at = _place(shipped, model)
-    for kind in ("near-duplicate", "negation", "roles-swapped"):
-        assert _at_rank_one(shipped, kind, at) >= 0.95, kind
+    for kind, least in (("near-duplicate", 0.95), ("roles-swapped", 0.95), ("negation", 0.85)):
+        assert _at_rank_one(shipped, kind, at) >= least, kind
     assert _at_rank_one(shipped, "homonym", at) <= 0.25
     assert 0.25 <= _at_rank_one(shipped, "paraphrase", at) <= 0.95
+
+
+def test_sempa_sets_negations_further_from_near_duplicates(shipped: SentenceIndex) -> None:
+    """What it was taught: of two changes of a few words, the one that contradicts is the less alike."""
+    base, sempa = (
+        _apart(shipped, "near-duplicate", at) - _apart(shipped, "negation", at)
+        for at in (_place(shipped, model) for model in ("base", "sempa"))
+    )
+    assert sempa > 2 * base > 0
 
 
 def test_sempa_sets_near_duplicates_further_apart_from_the_rest(shipped: SentenceIndex) -> None:
