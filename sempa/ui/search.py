@@ -91,8 +91,10 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
 
     gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
     with gr.Row(equal_height=True):
-        query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, elem_id="search-query")
-        index = gr.Dropdown(names, value=next(iter(names), None), label="Index", scale=1, elem_id="search-index")
+        query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, min_width=320, elem_id="search-query")
+        index = gr.Dropdown(
+            names, value=next(iter(names), None), label="Index", scale=2, min_width=190, elem_id="search-index"
+        )
         k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", scale=1, elem_id="search-k")
         least = gr.Slider(
             0,
