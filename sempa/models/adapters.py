@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -45,6 +46,15 @@ class AdapterInfo:
     def name(self) -> str:
         """Return what people call it: the last part of its folder or hub id."""
         return Path(self.source).expanduser().resolve().name
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """Return the steps of its training as written beside it, one object each; none where there are none."""
+        try:
+            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            return [step for line in lines if "samples" in (step := dict(json.loads(line)))]
+        except (OSError, ValueError, TypeError):
+            return []
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:

@@ -12,6 +12,7 @@ from sempa.ui.events import LANE, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
 from sempa.ui.links import Links
 from sempa.ui.own_pairs import build_own_pairs
+from sempa.ui.plots import run_curves
 from sempa.ui.present import fact_table, say
 from sempa.ui.streaming import Once, shown
 from sempa.ui.tokens import build_tokens
@@ -53,9 +54,10 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 
 
 def known(studio: Studio) -> str:
-    """Return the facts and every measured result of this model and adapter as tables."""
+    """Return the facts, the adapter's training curves and every measured result of this model and adapter."""
     tables = evidence(studio.results(), studio.adapter)
-    return fact_table(facts(studio)) + (tables or say("No measured results for this model and adapter yet."))
+    curves = run_curves(studio.pair.adapter.steps if studio.pair.adapter else [])
+    return fact_table(facts(studio)) + curves + (tables or say("No measured results for this model and adapter yet."))
 
 
 def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 Point = tuple[float, float]
 
@@ -58,3 +59,27 @@ def curve(points: Sequence[Point], told: str, *, dots: bool = False) -> str:
 def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+PLOTTED = {
+    "loss": "Loss",
+    "rewards/margins": "Margin of the preferred answer (beta x nats)",
+    "contrastive/accuracies": "Share whose entailment is nearest",
+    "kept/divergence": "Divergence from the base on text (nats a token)",
+    "score": "Score on the development pairs",
+}
+"""What of a run is drawn, where it has it."""
+
+
+def run_curves(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return a card with a curve for each of PLOTTED that a run's steps have, over the pairs seen."""
+    drawn = []
+    for name, label in PLOTTED.items():
+        points = [(line["samples"], line[name]) for line in lines if name in line]
+        if points:
+            told = f"{label}: {points[-1][1]:.4g} after {points[-1][0]:,} pairs"
+            picture = curve(points, told, dots=name == "score")
+            drawn.append(
+                f'<div role="group" class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</div>'
+            )
+    return f'<div class="sp-grid">{"".join(drawn)}</div>' if drawn else ""

@@ -15,21 +15,13 @@ from sempa.errors import InputError
 from sempa.studios import Studios
 from sempa.tune import SAMPLE_SETTINGS, Shown, preview
 from sempa.ui.events import LANE, PRIVATE, for_people
-from sempa.ui.plots import curve
+from sempa.ui.plots import run_curves
 from sempa.ui.present import say
 
 EVERY = 2.0
 """Seconds between two looks at a run."""
 SAMPLES = "The sample triplets (500, written for this project)"
 FILE, HUB = "A file of mine (CSV or JSONL)", "A hub data set"
-PLOTTED = {
-    "loss": "Loss",
-    "rewards/margins": "Margin of the preferred answer (beta x nats)",
-    "contrastive/accuracies": "Share whose entailment is nearest",
-    "kept/divergence": "Divergence from the base on text (nats a token)",
-    "score": "Score on the development pairs",
-}
-"""What of a run is drawn, where it has it."""
 NUMBERS = {
     "max_samples": "Pairs",
     "lr": "Learning rate",
@@ -227,14 +219,5 @@ def run_view(state: RunState) -> str:
     if state.lines:
         last = state.lines[-1]
         status += f"; {last['samples']:,} pairs seen, {last['seconds']:.1f} s for the last step"
-    drawn = []
-    for name, label in PLOTTED.items():
-        points = [(line["samples"], line[name]) for line in state.lines if name in line]
-        if points:
-            told = f"{label}: {points[-1][1]:.4g} after {points[-1][0]:,} pairs"
-            picture = curve(points, told, dots=name == "score")
-            drawn.append(
-                f'<div role="group" class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</div>'
-            )
     words = f'<pre class="sp-words">{escape(state.said)}</pre>' if state.said else ""
-    return f'{say(status)}<div class="sp-grid">{"".join(drawn)}</div>{words}'
+    return f"{say(status)}{run_curves(state.lines)}{words}"

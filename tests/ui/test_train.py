@@ -9,8 +9,11 @@ import pytest
 from sempa.config import RECIPES
 from sempa.desk import RunState
 from sempa.errors import InputError
+from sempa.models.adapters import SHIPPED
+from sempa.models.pair import ModelPair
 from sempa.studio import Studio
 from sempa.tune import preview
+from sempa.ui.plots import run_curves
 from sempa.ui.train import FILE, SAMPLES, Asked, run_view
 
 
@@ -50,6 +53,17 @@ def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
         asked.request(SAMPLES, "", "", "", "sempa", "mine", 1e-3, None)
     with pytest.raises(InputError, match="lr is -1"):
         asked.request(SAMPLES, "", "", "", "sempa", "mine", -1, 1)
+
+
+def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelPair, adapter_folder: Path) -> None:
+    assert tuned_pair.adapter
+    assert tuned_pair.adapter.steps == []
+    assert run_curves(tuned_pair.adapter.steps) == ""
+    beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
+    assert [step["samples"] for step in beside.steps][-1] == 2048
+    seen = run_curves(beside.steps)
+    assert "Score on the development pairs: " in seen
+    assert seen.count("<svg") == 4
 
 
 def test_a_run_is_told_in_words_and_curves() -> None:
