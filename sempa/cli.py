@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sempa.config import DEFAULT_BASE
+from sempa.config import DEFAULT_BASE, CodingConfig
 from sempa.errors import SempaError
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
 
     fit, evaluate = _add_fit(commands), _add_evaluate(commands)
 
+    sparse = _add_sparse(commands)
+
     merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
     merge.add_argument("output", type=Path, help="a folder that does not exist yet")
     merge.set_defaults(run=_merge)
@@ -64,9 +66,9 @@ def parser() -> argparse.ArgumentParser:
     tables = commands.add_parser("tables", help="redraw README's tables from results/")
     tables.set_defaults(run=_tables)
 
-    for command in (embed, similarity, search, index, evaluate, export):
+    for command in (embed, similarity, search, index, evaluate, export, sparse):
         command.add_argument("--reading", type=Path, help="folder written by `fit` (default: the adapter's own recipe)")
-    for command in (embed, similarity, search, index, fit, evaluate, merge, export):
+    for command in (embed, similarity, search, index, fit, evaluate, merge, export, sparse):
         add_model_arguments(command)
         command.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa, for the default base)")
     return made
@@ -85,6 +87,30 @@ def _add_fit(commands: Any) -> argparse.ArgumentParser:
     fit.add_argument("--postprocess", default="whiten", help="centre, remove-top or whiten (default: %(default)s)")
     fit.add_argument("--directions", type=int, default=3, help="directions remove-top removes (default: %(default)s)")
     fit.set_defaults(run=_fit)
+    return fit
+
+
+def _add_sparse(commands: Any) -> argparse.ArgumentParser:
+    actions = commands.add_parser("sparse", help="sparse codes of an adapter's embeddings").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    known = CodingConfig()
+    fit = actions.add_parser("fit", help="fit codes on triplets, for search by words and by learned units")
+    fit.add_argument("--data", type=Path, required=True, help="triplets: a CSV (sent0,sent1,hard_neg) or JSONL file")
+    fit.add_argument("--limit", type=int, help="fit on about so many of the triplets, evenly taken")
+    fit.add_argument("--output", type=Path, help="a folder that does not exist yet (default: codes, in the adapter's)")
+    fit.add_argument("--k", type=int, default=known.k, help="units kept while fitting (default: %(default)s)")
+    fit.add_argument("--epochs", type=int, default=known.epochs, help="passes over the triplets (default: %(default)s)")
+    fit.add_argument("--lr", type=float, default=known.lr, help="learning rate (default: %(default)s)")
+    fit.add_argument("--tau", type=float, default=known.tau, help="temperature of the codes (default: %(default)s)")
+    fit.add_argument(
+        "--preference-weight",
+        type=float,
+        default=known.preference_weight,
+        help="weight of preferring the entailment's code beside restoring the vector (default: %(default)s)",
+    )
+    fit.add_argument("--seed", type=int, default=known.seed, help="seed of weights and data order")
+    fit.set_defaults(run=_sparse_fit)
     return fit
 
 
@@ -218,6 +244,15 @@ def _fit(args: argparse.Namespace) -> None:
     encoder = fit_reading(pair, config, args.postprocess, texts, fitted_on, args.directions)
     save_reading(encoder, args.output)
     print(f"{args.output}: {args.postprocess} fitted on {fitted_on}; use it with --reading {args.output}.")
+
+
+def _sparse_fit(args: argparse.Namespace) -> None:
+    from sempa.sparse import fit_codes
+
+    given = {name: getattr(args, name) for name in ("k", "epochs", "lr", "tau", "preference_weight", "seed")}
+    measured = fit_codes(open_encoder(args), args.data, CodingConfig(**given), args.limit, args.output, _report)
+    for variant, figures in measured.items():
+        print(f"{variant:15} {json.dumps(figures)}")
 
 
 def _progress_line() -> Callable[[int, int], None]:

@@ -18,6 +18,8 @@ SCHEMA_VERSION = 1
 RECIPE_FILE = "sempa.json"
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""
+CODES_FOLDER = "codes"
+"""Where an adapter's sparse codes are kept, beside its weights."""
 
 _Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
 
@@ -25,7 +27,7 @@ VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
 
 
-OBJECTIVES = ("sempa", "listwise", "contrastive", "joint")
+OBJECTIVES = ("sempa", "listwise", "contrastive", "joint", "spod")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class EncoderConfig:
     Python does in the list [embeddings, layer 1, ..., last layer after the final norm], so -1 is the last;
     `pooling` is "last" (the last token's state) or "mean" (the mean over the prompt's tokens); `max_length` is in
     tokens of the whole prompt; `adapter` is the SHA-256 of the adapter's weights, None for the base model;
-    `postprocess` is the SHA-256 of the saved statistics, None for raw vectors.
+    `postprocess` is the SHA-256 of the saved statistics, None for raw vectors; `code` names the coder and the k of
+    sparse codes ("words-1a2b@32"), None for dense vectors.
     """
 
     base_model: str = DEFAULT_BASE
@@ -47,6 +50,7 @@ class EncoderConfig:
     max_length: int = 512
     adapter: str | None = None
     postprocess: str | None = None
+    code: str | None = None
 
     def __post_init__(self) -> None:
         SentenceTemplate.embedding(self.template)
@@ -79,8 +83,10 @@ class TrainConfig:
     """Say how an adapter is trained; see RECIPES for settings that belong together.
 
     `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
-    "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives) or "joint" (sempa plus
-    `contrastive_weight` times contrastive). `prompt_format` is "chat" (requests in the model's own chat format, where
+    "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives), "joint" (sempa plus
+    `contrastive_weight` times contrastive) or "spod" (sempa plus `code_weight` times the loss of sparse codes of the
+    states, whose coder is learned along: see CodingConfig).
+    `prompt_format` is "chat" (requests in the model's own chat format, where
     it has one) or "plain" (the template's text alone, the answer right behind it). `tokenised_share` of the sentences
     are shown as SentEval writes text.
     `keep_weight` is the weight of the divergence from the base model on the anchors as running text, in which
@@ -100,6 +106,7 @@ class TrainConfig:
     beta: float = 0.1
     tau: float = 0.05
     contrastive_weight: float = 1.0
+    code_weight: float = 1.0
     keep_weight: float = 0.0
     keep_text_share: float = 0.0
     lr: float = 2e-4
@@ -126,7 +133,7 @@ class TrainConfig:
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.reading)
-        for name in ("beta", "lr", "max_grad_norm", "tau", "contrastive_weight"):
+        for name in ("beta", "lr", "max_grad_norm", "tau", "contrastive_weight", "code_weight"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
         counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
@@ -157,6 +164,8 @@ class TrainConfig:
             parts.append(f"reading template {self.reading}, tau {self.tau}")
         if self.objective == "joint":
             parts.append(f"contrastive weight {self.contrastive_weight}")
+        if self.codes:
+            parts.append(f"weight {self.code_weight} of sparse codes, reading template {self.reading}")
         if self.keep_weight:
             parts.append(f"weight {self.keep_weight} of holding to text ({self.keep_text_share:.0%} the text itself)")
         if self.tokenised_share:
@@ -169,9 +178,46 @@ class TrainConfig:
         return self.objective != "contrastive"
 
     @property
+    def codes(self) -> bool:
+        """Whether sparse codes of sentences are learned along."""
+        return self.objective == "spod"
+
+    @property
+    def reads(self) -> bool:
+        """Whether sentences are read."""
+        return self.contrasts or self.codes
+
+    @property
     def contrasts(self) -> bool:
         """Whether sentences are ranked by cosine."""
         return self.objective in ("contrastive", "joint")
+
+
+@dataclass(frozen=True)
+class CodingConfig:
+    """Say how sparse codes are learned from embeddings.
+
+    `units_per_number` times D units, of which the `k` largest are kept while learning; `tau` is the temperature of the
+    codes' dot products, `preference_weight` the weight of their likelihood beside the reconstruction; `batch_size` and
+    `epochs` count triplets.
+    Source: Wen et al. 2025 (CSR).
+    """
+
+    units_per_number: int = 4
+    k: int = 32
+    tau: float = 0.1
+    preference_weight: float = 0.1
+    lr: float = 1e-3
+    batch_size: int = 256
+    epochs: int = 20
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name in ("units_per_number", "k", "tau", "lr", "batch_size", "epochs"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
+        if self.preference_weight < 0:
+            raise InputError(f"preference_weight is {self.preference_weight}: it must be at least 0.")
 
 
 RECIPES = {

@@ -28,7 +28,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "models", "reading", "templates"},
         {"numpy", "sentence_transformers", "torch", "transformers"},
     ),
-    "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "faiss"}),
+    "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "scipy"}),
+    "sempa.reading.codes": ({"errors"}, {"numpy", "scipy", "torch"}),
+    "sempa.reading.coders": ({"config", "errors", "models", "reading"}, {"numpy", "safetensors", "scipy", "torch"}),
     "sempa.reading.vectors": ({"errors"}, {"numpy", "faiss"}),
     "sempa.reading.parquet": ({"config", "errors"}, {"numpy", "pyarrow"}),
     "sempa.reading.texts": ({"errors"}, set()),
@@ -62,11 +64,18 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.outcomes": ({"config", "evidence", "machine"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy"}),
+    "sempa.sparse": (
+        {"config", "errors", "evidence", "learning", "machine", "models", "reading"},
+        {"numpy", "safetensors", "torch"},
+    ),
     "sempa.measure": (
         {"errors", "evidence", "learning.preferences", "machine", "models", "outcomes", "peers", "reading"},
         {"numpy"},
     ),
-    "sempa.cli": ({"config", "errors", "evidence", "limits", "measure", "models", "reading", "studio"}, set()),
+    "sempa.cli": (
+        {"config", "errors", "evidence", "limits", "measure", "models", "reading", "sparse", "studio"},
+        set(),
+    ),
     "sempa.__main__": ({"cli"}, set()),
     "sempa.ui": (
         {

@@ -18,6 +18,7 @@ OTHER = EncoderConfig(
     max_length=64,
     adapter="a" * 64,
     postprocess="b" * 64,
+    code="words-1a2b@8",
 )
 
 

@@ -61,6 +61,7 @@ _OBJECTIVES = {
     "listwise": "trained to rank paraphrases of NLI premises: entailment over neutral over contradiction",
     "contrastive": "trained on NLI triplets to embed: cosines of one-word-prompt states, in-batch and hard negatives",
     "joint": "trained on NLI triplets by paraphrase preference and by cosines of one-word-prompt states together",
+    "spod": "trained on NLI triplets by paraphrase preference and by sparse codes of one-word-prompt states together",
 }
 
 

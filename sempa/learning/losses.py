@@ -1,5 +1,7 @@
 """The mathematics of preference alignment: two scores, one likelihood. torch only."""
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,11 @@ def kept_text_loss(policy: Tensor, reference: Tensor, targets: Tensor, text_shar
     return divergence, (1 - text_share) * divergence + text_share * text
 
 
+def same_anchors(anchors: Sequence[Hashable]) -> Tensor:
+    """Return (B, B) bool: which of a batch's triplets share an anchor."""
+    return torch.tensor([[a == b for b in anchors] for a in anchors])
+
+
 def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, tau: float, same: Tensor) -> Tensor:
     """Return each anchor's cosine over `tau` with every positive and negative of the batch, its own positive first.
 
@@ -51,6 +58,11 @@ def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, ta
     rows = torch.arange(count, device=anchors.device)
     order[rows, 0], order[rows, rows] = rows, torch.zeros_like(rows)  # the own positive changes places with the first
     return scores.masked_fill(hidden, -torch.inf).gather(1, order)
+
+
+def restored_loss(rows: Tensor, restored: Tensor) -> Tensor:
+    """Return the mean squared error of restoring (N, D) rows as a share of their variance: 0 is exact, 1 the mean."""
+    return (rows - restored).square().sum() / (rows - rows.mean(dim=0)).square().sum()
 
 
 def plackett_luce_nll(scores: Tensor, depth: int = 1) -> Tensor:

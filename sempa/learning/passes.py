@@ -1,6 +1,6 @@
 """The two scores as forward and backward passes over one step's examples, in micro-batches under a token cap."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from sempa.config import TrainConfig
-from sempa.learning.losses import completion_logps, contrastive_scores, implicit_rewards, plackett_luce_nll
+from sempa.learning.losses import (
+    completion_logps,
+    contrastive_scores,
+    implicit_rewards,
+    plackett_luce_nll,
+    same_anchors,
+)
 from sempa.models.processes import Processes
 from sempa.models.row_reader import Head, RowReader
 from sempa.models.rows import PairIds, RowBatch
@@ -129,10 +135,15 @@ class PreferencePass:
         return self._processes.sum(_preference_metrics(losses, rewards, logps, total))
 
 
-class ContrastivePass:
-    """Compute the contrastive loss and its gradients over one step's triplets of sentence prompts.
+SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, float]]]
+"""Returns the mean loss of (B, 3, D) states of B triplets and its metrics; the second argument identifies anchors."""
+
+
+class SentencePass:
+    """Compute a loss of sentences' embeddings and its gradients over one step's triplets of prompts.
 
     A prompt is a `PairIds` whose one answer is a single token: the state that would predict it is the embedding.
+    `parameters` are the loss's own; they get their gradients too.
     """
 
     def __init__(
@@ -140,11 +151,14 @@ class ContrastivePass:
         model: TuningModel,
         triplets: Sequence[Sequence[PairIds]],
         config: TrainConfig,
+        loss: SentenceLoss,
+        parameters: Sequence[Tensor] = (),
         processes: Processes | None = None,
     ) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
         self.reader = row_reader(model, prompts, config, logits=False)
-        self._model, self._config, self._processes = model, config, processes or Processes()
+        self._model, self._processes = model, processes or Processes()
+        self._loss, self._parameters = loss, parameters
         self._even = Even(model, self._processes)
 
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
@@ -152,8 +166,7 @@ class ContrastivePass:
 
         Scores need every sentence of the step at once. Up to HELD_TOKENS tokens their activations are kept; beyond,
         sentences are read once without gradient and again batch by batch with it, under the same random numbers.
-        Metrics: `contrastive/loss`, `contrastive/accuracies` (the own positive is nearest) in 0..1, `cosines/*`.
-        Source: Gao et al. 2021 (loss); Gao, Zhang et al. 2021, GradCache (reading twice).
+        Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         own = self.reader.batches(prompts)
@@ -171,8 +184,11 @@ class ContrastivePass:
             for batch, (_, states) in self._even.own(zip(batches, read, strict=True), len(own)):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
-            loss, metrics = self._loss(every, triplets)
-            (gradients_of_all,) = torch.autograd.grad(weight * loss, every)
+            loss, metrics = self._loss(every, [triplet[0].prompt for triplet in triplets])
+            gradients_of_all, *own_gradients = torch.autograd.grad(weight * loss, [every, *self._parameters])
+            for parameter, slope in zip(self._parameters, own_gradients, strict=True):
+                # Every process has the loss of the whole step; their gradients are summed later.
+                parameter.grad = slope / self._processes.count
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
             def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
@@ -188,20 +204,28 @@ class ContrastivePass:
                 policy.add(gradients)
         return metrics
 
-    def _loss(self, rows: Tensor, triplets: Sequence[Sequence[PairIds]]) -> tuple[Tensor, dict[str, float]]:
-        anchors, positives, negatives = rows.unbind(1)
-        texts = [triplet[0].prompt for triplet in triplets]
-        same = torch.tensor([[a == b for b in texts] for a in texts], device=rows.device)
-        scores = contrastive_scores(anchors, positives, negatives, self._config.tau, same)
+
+def contrastive_loss(tau: float) -> SentenceLoss:
+    """Return the contrastive loss at a temperature.
+
+    Metrics: `contrastive/loss`, `contrastive/accuracies` (the own positive is nearest) in 0..1, `cosines/*`.
+    Source: Gao et al. 2021.
+    """
+
+    def loss_of(rows: Tensor, anchors: Sequence[Hashable]) -> tuple[Tensor, dict[str, float]]:
+        firsts, positives, negatives = rows.unbind(1)
+        scores = contrastive_scores(firsts, positives, negatives, tau, same_anchors(anchors).to(rows.device))
         loss = plackett_luce_nll(scores).mean()
         cosine = torch.nn.functional.cosine_similarity
         figures = {
             "contrastive/loss": loss.detach(),
             "contrastive/accuracies": (scores.argmax(dim=1) == 0).float(),
-            "cosines/positive": cosine(anchors, positives).detach(),
-            "cosines/negative": cosine(anchors, negatives).detach(),
+            "cosines/positive": cosine(firsts, positives).detach(),
+            "cosines/negative": cosine(firsts, negatives).detach(),
         }
         return loss, {name: value.double().mean().item() for name, value in figures.items()}
+
+    return loss_of
 
 
 def _logps(batch: RowBatch, logits: Tensor) -> Tensor:

@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 
-from sempa.config import TrainConfig
+from sempa.config import CodingConfig, TrainConfig
 from sempa.errors import InputError, SempaError
-from sempa.learning.passes import ContrastivePass, PreferencePass
+from sempa.learning.coding import BEGUN_WITH, CodeLoss
+from sempa.learning.passes import PreferencePass, SentencePass, contrastive_loss, row_reader
 from sempa.learning.preferences import Preference
 from sempa.learning.retention import RetentionPass
 from sempa.learning.runs import Checkpoint, RunFolder
 from sempa.models.processes import Processes
 from sempa.models.prompts import padding_id, request_ids, response_ids, text_ids
 from sempa.models.rows import PairIds
-from sempa.models.tuning import TuningModel
+from sempa.models.sparse_coder import SparseCoder, save_coder
+from sempa.models.tuning import REFERENCE, TuningModel
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +99,17 @@ class Objective:
     ) -> None:
         self._config = config
         self._preference = PreferencePass(model, _pairs(examples), config, processes) if config.prefers else None
-        self._contrastive = None
+        sentences = [e.sentences for e in examples]
+        self._contrastive = self._coding = None
+        self.coder: SparseCoder | None = None
         if config.contrasts:
-            self._contrastive = ContrastivePass(model, [e.sentences for e in examples], config, processes)
+            self._contrastive = SentencePass(
+                model, sentences, config, contrastive_loss(config.tau), processes=processes
+            )
+        if config.codes:
+            self.coder = _begun_coder(model, examples, config)
+            loss = CodeLoss(self.coder, CodingConfig(seed=config.seed))
+            self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()], processes)
         self._weight = config.contrastive_weight if config.prefers else 1.0
         self._retention = (
             RetentionPass(model, [e.text for e in examples], config, processes) if config.keep_weight else None
@@ -108,7 +118,8 @@ class Objective:
     @property
     def layouts(self) -> list[str]:
         """Name the row layout of every pass."""
-        return [part.reader.layout for part in (self._preference, self._contrastive, self._retention) if part]
+        parts = (self._preference, self._contrastive, self._coding, self._retention)
+        return [part.reader.layout for part in parts if part]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
@@ -119,10 +130,24 @@ class Objective:
         if self._contrastive:
             metrics |= self._contrastive.backward([e.sentences for e in examples], self._weight)
             metrics["loss"] += self._weight * metrics["contrastive/loss"]
+        if self._coding:
+            metrics |= self._coding.backward([e.sentences for e in examples], self._config.code_weight)
+            metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
         if self._retention:
             metrics |= self._retention.backward([e.text for e in examples])
             metrics["loss"] += self._config.keep_weight * metrics["kept/loss"]
         return metrics
+
+
+def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
+    """Return a coder that begins where the base model's states of the first sentences are."""
+    prompts = [prompt for example in examples[: BEGUN_WITH // 12] for prompt in example.sentences]
+    reader = row_reader(model, prompts, config, logits=False)
+    batches = reader.batches(prompts)
+    states = torch.cat([states.float() for states in reader.over(REFERENCE, batches, lambda _, states: states)])
+    coder = SparseCoder(model.pair.width, CodingConfig().units_per_number * model.pair.width, config.seed)
+    coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
+    return coder
 
 
 def _pairs(examples: Sequence[Example]) -> list[PairIds]:
@@ -170,8 +195,8 @@ def train(
     steps = math.ceil(samples / config.batch_size)
     last = min(steps, math.ceil((config.stop_after or samples) / config.batch_size))
     processes = processes or Processes()
-    state = _State(model, config, run, processes)
     objective = Objective(model, examples, config, processes)
+    state = _State(model, objective.coder, config, run, processes)
     log.info("Layout: %s.", "; ".join(objective.layouts))
     for step in range(state.step, last):
         started = time.monotonic()
@@ -207,11 +232,16 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
 
 
 class _State:
-    """Everything that changes during a run besides the log: adapter, optimiser, random numbers, best score."""
+    """Everything that changes during a run besides the log: adapter, coder, optimiser, random numbers, best score."""
 
-    def __init__(self, model: TuningModel, config: TrainConfig, run: RunFolder, processes: Processes) -> None:
-        self._model, self._run, self._processes = model, run, processes
-        self._parameters = model.trainable
+    def __init__(
+        self, model: TuningModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder, processes: Processes
+    ) -> None:
+        self._model, self._coder, self._run, self._processes = model, coder, run, processes
+        self._clipped = list(model.trainable.values())
+        self._parameters = dict(model.trainable)
+        if coder:
+            self._parameters |= {f"coder.{name}": parameter for name, parameter in coder.named_parameters()}
         self._max_grad_norm = config.max_grad_norm
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(),
@@ -232,9 +262,9 @@ class _State:
             self._restore(checkpoint)
 
     def clip(self) -> float:
-        """Sum the gradients over processes, clip them, and return their norm before clipping."""
+        """Sum the gradients over processes, clip the adapter's, and return their norm before clipping."""
         self._processes.sum_gradients(self._parameters.values())
-        return float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._max_grad_norm))
+        return float(torch.nn.utils.clip_grad_norm_(self._clipped, self._max_grad_norm))
 
     def update(self, rate: float) -> None:
         """Take one optimiser step."""
@@ -249,6 +279,8 @@ class _State:
         is_best = self.best is None or figure > self.best["score"]
         if self._processes.first and (is_best or self._run.keep_scored):
             self._model.save(self._run.scored_folder(samples))
+            if self._coder:
+                save_coder(self._coder, self._run.scored_folder(samples))
         if is_best:
             self.best = {"samples": samples, "score": figure}
         return figure, is_best
@@ -260,6 +292,8 @@ class _State:
             tensors[f"weight.{name}"] = parameter.detach()
             for key, value in self._optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
+        if self._coder:
+            tensors |= {f"buffer.{name}": buffer for name, buffer in self._coder.named_buffers()}
         return Checkpoint(tensors, {"step": self.step, "best": self.best, "first_loss": self.first_loss})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -267,6 +301,8 @@ class _State:
         facts = checkpoint.facts
         self.step, self.best, self.first_loss = facts["step"], facts["best"], facts["first_loss"]
         torch.set_rng_state(tensors["rng"])
+        for name, buffer in self._coder.named_buffers() if self._coder else ():
+            buffer.copy_(tensors[f"buffer.{name}"])
         for name, parameter in self._parameters.items():
             parameter.data.copy_(tensors[f"weight.{name}"])
             self._optimizer.state[parameter] = {

@@ -147,6 +147,11 @@ class ModelPair:
         return int(self._model.config.hidden_size)
 
     @property
+    def vocabulary(self) -> int:
+        """Return V, the number of unembedding scores."""
+        return int(self._model.get_output_embeddings().out_features)
+
+    @property
     def layers(self) -> int:
         """Return the number of decoder layers."""
         return int(self._model.config.num_hidden_layers)

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sempa.config import RECIPE_FILE, SCHEMA_VERSION, EncoderConfig, Recipe
 from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.models.source import COMPLETE
+from sempa.reading.codes import Codes
 from sempa.reading.texts import Corpus, read_corpus, write_corpus
 from sempa.reading.vectors import Approximation, Vectors
 
@@ -46,7 +47,7 @@ class SentenceIndex:
         if not corpus.texts:
             raise InputError("An index needs at least one text.")
         self.corpus = corpus
-        self._vectors: list[tuple[EncoderConfig, Vectors]] = []
+        self._vectors: list[tuple[EncoderConfig, Vectors | Codes]] = []
 
     def __len__(self) -> int:
         return len(self.corpus.texts)
@@ -56,20 +57,37 @@ class SentenceIndex:
         """Return the recipes there are vectors for."""
         return [recipe for recipe, _ in self._vectors]
 
-    def add(self, recipe: EncoderConfig, rows: Rows) -> None:
-        """Add the vectors of one model: (N, D) unit float32 rows in the order of the texts.
+    def add(self, recipe: EncoderConfig, rows: Rows | sparse.csr_array) -> None:
+        """Add the vectors of one model, in the order of the texts: (N, D) unit float32 rows, or sparse codes.
 
-        More than EXACT_UP_TO are searched approximately from then on: see `approximation`.
+        More than EXACT_UP_TO dense vectors are searched approximately from then on: see `approximation`.
         Raises: InputError if the number of rows is wrong or they are not of unit length.
         """
-        if len(rows) != len(self):
-            raise InputError(f"The index holds {len(self)} texts, but {len(rows)} vectors were given.")
-        self._hold(recipe, Vectors.of(rows))
+        if rows.shape[0] != len(self):
+            raise InputError(f"The index holds {len(self)} texts, but {rows.shape[0]} vectors were given.")
+        self._hold(recipe, Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows))
 
-    def _hold(self, recipe: EncoderConfig, vectors: Vectors) -> None:
+    def rows(self, recipe: EncoderConfig) -> Rows:
+        """Return the dense vectors of all texts, (N, D), as they are held.
+
+        Raises: RecipeMismatch if there are none of this recipe.
+        """
+        held = self._of(recipe)
+        if not isinstance(held, Vectors):
+            raise TypeError("rows are asked of dense vectors")
+        return held.rows(np.arange(len(self)))
+
+    def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
+        """Return the units that a query's code and a text's share, with each one's part of the score, largest first."""
+        held = self._of(recipe)
+        if not isinstance(held, Codes):
+            raise TypeError("units are asked of sparse codes")
+        return held.shared(query, number)
+
+    def _hold(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
         self._vectors = [(known, held) for known, held in self._vectors if known != recipe] + [(recipe, vectors)]
 
-    def _hold_read(self, recipe: EncoderConfig, vectors: Vectors) -> None:
+    def _hold_read(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
         if len(vectors) != len(self):
             raise ValueError(f"{len(self)} texts, {len(vectors)} vectors")
         self._hold(recipe, vectors)
@@ -78,8 +96,8 @@ class SentenceIndex:
         """Return how a model's vectors are searched approximately, None where the search is exact."""
         return self._of(recipe).approximation
 
-    def search(self, recipe: EncoderConfig, queries: Rows, k: int) -> list[list[Hit]]:
-        """Return, for each of (Q, D) unit query rows, its min(k, N) nearest texts, best first; ties by id.
+    def search(self, recipe: EncoderConfig, queries: Rows | sparse.csr_array, k: int) -> list[list[Hit]]:
+        """Return, for each of (Q, D) unit query rows or codes, its min(k, N) nearest texts, best first; ties by id.
 
         Raises: RecipeMismatch if there are no vectors of this recipe; InputError for k below 1.
         """
@@ -88,8 +106,8 @@ class SentenceIndex:
         cosines, ids = self._of(recipe).nearest(queries, k)
         return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
 
-    def ranks(self, recipe: EncoderConfig, query: Rows, ids: Sequence[int]) -> list[int | None]:
-        """Return the rank (from 1) that each of `ids` has for one (D,) query row under a recipe.
+    def ranks(self, recipe: EncoderConfig, query: Rows | sparse.csr_array, ids: Sequence[int]) -> list[int | None]:
+        """Return the rank (from 1) that each of `ids` has for one (D,) query row, or (1, H) code, under a recipe.
 
         Where the search is approximate, None for a text that is not among the first RANKED.
         """
@@ -108,7 +126,7 @@ class SentenceIndex:
         vectors = self._of(recipe)
         first = generator.integers(0, len(self), pairs)
         second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
-        return np.sort(np.einsum("nd,nd->n", vectors.rows(first), vectors.rows(second)))
+        return np.sort(vectors.pair_cosines(first, second))
 
     def _hits(self, found: NDArray[np.int64], cosines: Rows) -> list[Hit]:
         order = np.lexsort((found, -cosines))  # faiss leaves texts of equal cosine in any order
@@ -118,7 +136,7 @@ class SentenceIndex:
             if i >= 0  # an approximate search may find fewer than asked for
         ]
 
-    def _of(self, recipe: EncoderConfig) -> Vectors:
+    def _of(self, recipe: EncoderConfig) -> Vectors | Codes:
         for known, vectors in self._vectors:
             if known == recipe:
                 return vectors
@@ -152,11 +170,10 @@ class SentenceIndex:
         parts: list[dict[str, object]] = []
         for recipe, vectors in self._vectors:
             name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
-            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}.faiss"
+            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
             # faiss's own writer goes on when the disk fills up with the last bytes.
-            (folder / file).write_bytes(faiss.serialize_index(vectors.engine).tobytes())
-            how = {"approximation": asdict(vectors.approximation)} if vectors.approximation else {}
-            parts.append({"file": file, "encoder": asdict(recipe), **how})
+            (folder / file).write_bytes(vectors.serialised())
+            parts.append({"file": file, "encoder": asdict(recipe), **vectors.how})
         payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": parts}
         (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
         (folder / COMPLETE).write_text("", encoding="utf-8")
@@ -177,9 +194,9 @@ class SentenceIndex:
             for entry in payload["vectors"]:
                 part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
-                engine = faiss.read_index(str(folder / Path(entry["file"]).name))
-                how = entry.get("approximation")
-                index._hold_read(recipe, Vectors(engine, how and Approximation(**how)))
+                path = folder / Path(entry["file"]).name
+                kind = Codes if path.suffix == Codes.suffix else Vectors
+                index._hold_read(recipe, kind.read(path, entry))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error

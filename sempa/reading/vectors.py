@@ -1,7 +1,9 @@
 """Vectors of one model to be searched by inner product: exactly, or above a number of them approximately."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import faiss
@@ -38,6 +40,8 @@ class Approximation:
 class Vectors:
     """Hold N unit rows; ids are their places."""
 
+    suffix = ".faiss"
+
     def __init__(self, engine: Any, approximation: Approximation | None = None) -> None:
         """Take a faiss index of unit rows, made here or read from disk.
 
@@ -70,6 +74,24 @@ class Vectors:
     def __len__(self) -> int:
         return int(self.engine.ntotal)
 
+    @property
+    def how(self) -> dict[str, object]:
+        """Return what `read` needs to know besides the file."""
+        return {"approximation": asdict(self.approximation)} if self.approximation else {}
+
+    def serialised(self) -> bytes:
+        """Return the bytes `read` reads."""
+        return bytes(faiss.serialize_index(self.engine).tobytes())
+
+    @classmethod
+    def read(cls, path: Path, how: Mapping[str, Any]) -> Self:
+        """Read a file of `serialised`; `how` is what it had been.
+
+        Raises: ValueError, TypeError or RuntimeError if it is none.
+        """
+        approximation = how.get("approximation")
+        return cls(faiss.read_index(str(path)), approximation and Approximation(**approximation))
+
     def nearest(self, queries: Rows, k: int) -> tuple[Rows, Ids]:
         """Return cosines and ids, (Q, k), of the k nearest of (Q, D) rows, best first; -1 where none was found."""
         cosines, ids = self.engine.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
@@ -78,6 +100,10 @@ class Vectors:
     def cosines(self, query: Rows) -> Rows:
         """Return a (D,) row's cosine with every vector, (N,); for exact vectors alone."""
         return np.asarray(self._all() @ query)
+
+    def pair_cosines(self, first: Ids, second: Ids) -> Rows:
+        """Return the cosines of pairs of vectors, by their places."""
+        return np.einsum("nd,nd->n", self.rows(first), self.rows(second))
 
     def rows(self, ids: Ids) -> Rows:
         """Return the vectors of some ids as they are held: to within a byte a number where they are approximate."""

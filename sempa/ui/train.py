@@ -194,10 +194,10 @@ def _previewed(read: str, examples: Sequence[Shown], config: TrainConfig, comman
     rows = []
     for number, example in enumerate(examples, start=1):
         cells = [example.prompt, *example.answers] if config.prefers else []
-        cells += example.read if config.contrasts else ()
+        cells += example.read if config.reads else ()
         rows.append(f"<tr><td>{number}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
     heads = ["", *(["prompt", "preferred", "rejected"] if config.prefers else [])]
-    heads += ["anchor, as read", "entailment, as read", "contradiction, as read"] if config.contrasts else []
+    heads += ["anchor, as read", "entailment, as read", "contradiction, as read"] if config.reads else []
     head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in heads)
     return (
         f'<p class="sp-note">{escape(read)}. The first {len(examples)}, as the model will see them:</p>'

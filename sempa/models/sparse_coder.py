@@ -1,0 +1,77 @@
+"""A TopK autoencoder of embeddings: each vector as a few non-negative units."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+CODER_FILE = "coder.safetensors"
+
+
+class SparseCoder(nn.Module):
+    """Code (N, D) unit rows as (N, H) non-negative activations, of which the k largest are kept, and restore them.
+
+    k is an argument, not part of the weights: one fit is read at any k. `decoder` holds a direction a unit, (H, D).
+    Source: Wen et al. 2025 (CSR), after Gao et al. 2024 (TopK sparse autoencoders).
+    """
+
+    def __init__(self, width: int, units: int, seed: int = 0) -> None:
+        """Begin with random directions, each unit read by the direction it writes."""
+        super().__init__()
+        drawn = torch.randn(units, width, generator=torch.Generator().manual_seed(seed))
+        directions = nn.functional.normalize(drawn, dim=-1)
+        self.centre = nn.Parameter(torch.zeros(width))
+        self.encoder = nn.Parameter(directions.clone())
+        self.bias = nn.Parameter(torch.zeros(units))
+        self.decoder = nn.Parameter(directions)
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("idle", torch.zeros(units, dtype=torch.int64), persistent=False)
+        self.scale: Tensor
+        self.idle: Tensor
+        """Steps of training since each unit was last lit."""
+
+    @torch.no_grad()
+    def begin_at(self, rows: Tensor) -> None:
+        """Take the centre of (N, D) rows and their mean distance from it as the place and the size to begin with."""
+        self.centre.copy_(rows.mean(dim=0))
+        self.scale.copy_((rows - self.centre).norm(dim=-1).mean())
+
+    def activations(self, rows: Tensor) -> Tensor:
+        """Return every unit's activation before any is dropped, (N, H)."""
+        return ((rows - self.centre) / self.scale) @ self.encoder.T + self.bias
+
+    def restore(self, codes: Tensor) -> Tensor:
+        """Return the rows that (N, H) codes stand for, (N, D)."""
+        return (codes @ self.decoder) * self.scale + self.centre
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights in float16, as they are kept on disk."""
+        return {name: value.detach().half() for name, value in self.state_dict().items()}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return the coder that `tensors` made, in float32."""
+        units, width = tensors["decoder"].shape
+        made = cls(width, units)
+        made.load_state_dict({name: value.float() for name, value in tensors.items()})
+        return made.requires_grad_(False)
+
+
+def save_coder(coder: SparseCoder, folder: Path) -> None:
+    """Write a coder beside an adapter's weights."""
+    save_file(coder.tensors(), folder / CODER_FILE)
+
+
+def read_coder(folder: Path) -> SparseCoder | None:
+    """Return the coder kept beside an adapter's weights, None if there is none."""
+    path = folder / CODER_FILE
+    return SparseCoder.of(load_file(path)) if path.is_file() else None
+
+
+def largest(activations: Tensor, k: int) -> Tensor:
+    """Keep each row's k largest activations where they are positive, the rest is 0; (N, H) in and out."""
+    values, places = activations.topk(min(k, activations.shape[-1]), dim=-1)
+    return torch.zeros_like(activations).scatter(-1, places, values.relu())

@@ -1,0 +1,159 @@
+"""Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its units named."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sempa.config import CODES_FOLDER, CodingConfig, cache_folder
+from sempa.errors import InputError
+from sempa.evidence.metrics import nearer_share
+from sempa.evidence.thinned import thinned
+from sempa.learning.coding import fit_coder
+from sempa.learning.losses import restored_loss
+from sempa.learning.preferences import read_triplets
+from sempa.machine import circumstances
+from sempa.models.pair import SEMPA, ModelPair
+from sempa.models.source import sha256_of
+from sempa.models.sparse_coder import SparseCoder, largest, read_coder
+from sempa.reading.coders import Unit, fit_direction, save_coders
+from sempa.reading.encoder import Encoder
+
+Rows = NDArray[np.float32]
+WORDS_A_UNIT, TEXTS_A_UNIT = 3, 3
+HELD_OUT = 20
+"""One triplet in so many is not fitted on, but measured."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Hold one variant's coder, its units' names, the direction its words leave out, and what was measured of it."""
+
+    coder: SparseCoder
+    units: list[Unit]
+    direction: Rows
+    measured: dict[str, float]
+
+
+def fit_codes(
+    encoder: Encoder,
+    data: Path,
+    config: CodingConfig,
+    limit: int | None = None,
+    output: Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
+
+    `output` is by default the folder beside the adapter's weights that the app looks into. What was read is kept in
+    the cache folder, so that fitting again with other settings takes minutes.
+    Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
+    """
+    if encoder.pair.adapter is None:
+        raise InputError("Codes belong to an adapter: name one with --adapter.")
+    output = output or encoder.pair.adapter.folder / CODES_FOLDER
+    if output.exists():
+        raise InputError(f"{output} exists already: choose another folder or remove it.")
+    triplets = thinned(read_triplets(data)[0], limit)
+    texts = [text for triplet in triplets for text in (triplet.anchor, triplet.entailment, triplet.contradiction)]
+    fitted = {variant: _fitted(encoder, variant, texts, config, report) for variant in encoder.variants}
+    about = {
+        "adapter": encoder.pair.adapter.sha256,
+        "config": asdict(config),
+        "fitted_on": f"{len(triplets):,} triplets of {data.name} (SHA-256 {sha256_of(data)})",
+        "measured": {variant: one.measured for variant, one in fitted.items()},
+        **circumstances(),
+    }
+    save_coders(
+        output,
+        {variant: one.direction for variant, one in fitted.items()},
+        {variant: one.coder for variant, one in fitted.items()},
+        {variant: one.units for variant, one in fitted.items()},
+        about,
+    )
+    return about["measured"]
+
+
+def _fitted(
+    encoder: Encoder, variant: str, texts: Sequence[str], config: CodingConfig, report: Callable[[str], None]
+) -> Fitted:
+    rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
+    anchors = texts[::3]
+    held = torch.arange(len(rows)) % HELD_OUT == 0
+    coder = _trained(encoder.pair, variant)
+    if coder is None:
+        coder = SparseCoder(encoder.width, config.units_per_number * encoder.width, config.seed)
+        kept = [anchor for anchor, out in zip(anchors, held.tolist(), strict=True) if not out]
+        for step in fit_coder(rows[~held], kept, config, coder):
+            if (step.step + 1) % 50 == 0 or step.step + 1 == step.steps:
+                shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
+                report(f"{variant}: step {step.step + 1} of {step.steps}: {shown}")
+        coder.requires_grad_(False)
+    codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
+    measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
+    direction = fit_direction(rows.flatten(0, 1).numpy())
+    return Fitted(coder, _named(encoder.pair, variant, coder, codes, texts), direction, measured)
+
+
+def read_rows(encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None]) -> Rows:
+    """Return (N, D) unit rows of the texts, from the cache folder where they were read before."""
+    asked = json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info.precision), list(texts)])
+    path = cache_folder() / "rows" / f"{hashlib.sha256(asked.encode()).hexdigest()}.npy"
+    if path.is_file():
+        kept: Rows = np.load(path, allow_pickle=False)
+        return kept
+
+    def progress(done: int, total: int) -> None:
+        if done // 2_000 > (done - 1) // 2_000 or done == total:
+            report(f"{variant}: {done:,} of {total:,} sentences read")
+
+    rows = encoder.encode(texts, variant, progress=progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.stem}.new.npy")
+    np.save(aside, rows, allow_pickle=False)
+    aside.replace(path)
+    return rows
+
+
+def _trained(pair: ModelPair, variant: str) -> SparseCoder | None:
+    """Return the coder a run with --objective spod has left beside its weights; it is taken as it is."""
+    return read_coder(pair.adapter.folder) if pair.adapter and variant == SEMPA else None
+
+
+def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held: torch.Tensor) -> dict[str, float]:
+    """Return, of triplets not fitted on, what is restored and whose entailment is nearer; of all, the dead units."""
+    restored = coder.restore(codes[held])
+    figures = {"variance_restored": 1 - float(restored_loss(rows[held].flatten(0, 1), restored.flatten(0, 1)))}
+    for name, values in (("codes", codes[held]), ("dense", rows[held])):
+        figures[f"entailment_nearer_{name}"] = nearer_share(*(part.numpy() for part in _units(values).unbind(1)))
+    figures["dead_units"] = float((codes.flatten(0, 1) == 0).all(dim=0).sum())
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def _units(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(values, dim=-1)
+
+
+def _named(pair: ModelPair, variant: str, coder: SparseCoder, codes: torch.Tensor, texts: Sequence[str]) -> list[Unit]:
+    """Name each unit by the words its direction points at and the texts that light it most."""
+    directions = _units(coder.decoder - coder.decoder.mean(dim=0))
+    _, ids = pair.likeliest(variant, directions, 4 * WORDS_A_UNIT)
+    sizes, places = codes.topk(min(4 * TEXTS_A_UNIT, len(codes)), dim=0)
+    units = []
+    for unit, tokens in enumerate(ids.tolist()):
+        words = [pair.tokenizer.decode([token]).strip() for token in tokens]
+        lit = [texts[i] for i, size in zip(places[:, unit].tolist(), sizes[:, unit].tolist(), strict=True) if size > 0]
+        units.append(Unit(_first(words, WORDS_A_UNIT), _first(lit, TEXTS_A_UNIT)))
+    return units
+
+
+def _first(texts: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the first different texts, case aside, that are not empty."""
+    different = {text.casefold(): text for text in reversed(texts) if text}
+    return tuple(list(reversed(different.values()))[:count])

@@ -1,0 +1,100 @@
+"""Fitting the codes of an adapter: what is written, measured and named, and that nothing is read twice."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from sempa.config import CodingConfig
+from sempa.errors import InputError
+from sempa.models.pair import ModelPair
+from sempa.models.sparse_coder import SparseCoder, save_coder
+from sempa.reading.coders import UNITS, UnitCoder, open_coders, shipped_coders
+from sempa.reading.encoder import Encoder
+from sempa.sparse import fit_codes
+
+CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file of 60 triplets; what is cached goes to a folder of the test's."""
+    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
+    rows = "".join(f"The cat number {i} sat.,A cat {i}.,No cat {i} sat there.\n" for i in range(60))
+    path = tmp_path / "triplets.csv"
+    path.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
+    return path
+
+
+def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    measured = fit_codes(Encoder(tuned_pair), data, CONFIG, 40, tmp_path / "codes", said.append)
+    assert list(measured) == ["base", "sempa"]
+    found = open_coders(tuned_pair, tmp_path / "codes")
+    units = found[UNITS]
+    assert isinstance(units, UnitCoder)
+    encoder = Encoder(tuned_pair)
+    for variant, figures in measured.items():
+        assert figures["variance_restored"] < 1
+        assert 0 <= figures["entailment_nearer_codes"] <= 1
+        texts = [f"The cat number {i} sat." for i in range(0, 60, 2)]
+        codes = units.codes(encoder.encode(texts, variant), variant, 4)
+        lit = int(codes[[0]].indices[0])
+        assert units.texts(variant, lit), "a unit that lights has texts that light it"
+        assert units.label(variant, lit)
+    assert any("step 6 of 6" not in line and "sentences read" in line for line in said)
+    with pytest.raises(InputError, match="exists already"):
+        fit_codes(encoder, data, CONFIG, 40, tmp_path / "codes")
+
+
+def test_a_second_fit_reads_nothing_again(
+    tuned_pair: ModelPair, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(tuned_pair)
+    first = fit_codes(encoder, data, CONFIG, None, tmp_path / "one")
+    monkeypatch.setattr(Encoder, "encode", lambda *_, **__: pytest.fail("read again"))
+    assert fit_codes(encoder, data, CONFIG, None, tmp_path / "two") == first
+
+
+def test_a_coder_learned_with_the_adapter_is_taken_as_it_is(
+    model_folder: Path,
+    adapter_folder: Path,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "spod"
+    shutil.copytree(adapter_folder, folder)
+    coder = SparseCoder(32, 128, seed=9)
+    save_coder(coder, folder)
+    pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
+    assert shipped_coders(pair) == {}
+    fit_codes(Encoder(pair), data, CONFIG)
+    found = shipped_coders(pair)
+    rows = Encoder(pair).encode(["The cat sat."], "sempa")
+    expected = torch.from_numpy(rows) @ coder.encoder.T
+    best = int(expected.argmax())
+    assert found[UNITS].codes(rows, "sempa", 1).indices.tolist() == [best]
+
+
+def test_words_leave_out_what_all_texts_point_at(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    encoder = Encoder(tuned_pair)
+    fit_codes(encoder, data, CONFIG, None, tmp_path / "codes")
+    every = [text for i in range(60) for text in (f"The cat number {i} sat.", f"A cat {i}.", f"No cat {i} sat there.")]
+    stored = load_file(tmp_path / "codes" / "coder.safetensors")
+    for variant in ("base", "sempa"):
+        mean = encoder.encode(every, variant).mean(axis=0)
+        np.testing.assert_allclose(stored[f"{variant}.direction"], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_codes_belong_to_an_adapter(tiny_pair: ModelPair, data: Path) -> None:
+    with pytest.raises(InputError, match="name one with --adapter"):
+        fit_codes(Encoder(tiny_pair), data, CONFIG)
+
+
+def test_too_few_triplets_say_so(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least 16 triplets"):
+        fit_codes(Encoder(tuned_pair), data, CONFIG, 10, tmp_path / "codes")
+    assert not (tmp_path / "codes").exists()
