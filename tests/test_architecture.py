@@ -47,7 +47,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.evidence.judge": ({"errors", "evidence"}, {"numpy", "sentence_transformers"}),
     "sempa.evidence.paired": (set(), {"numpy", "scipy"}),
     "sempa.evidence.paraphrasing": ({"errors", "evidence", "models", "templates"}, {"numpy"}),
-    "sempa.evidence.retrieval": ({"errors", "evidence"}, {"numpy", "pytrec_eval"}),
+    "sempa.evidence.retrieval": ({"errors", "evidence"}, {"numpy", "pytrec_eval", "scipy"}),
     "sempa.evidence.tokens": ({"errors"}, {"snowballstemmer"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
     "sempa.evidence.matrix": ({"errors"}, {"numpy", "scipy"}),

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sempa.errors import InputError
 from sempa.evidence.paired import Measure, paired_figures, paired_t, percent
 from sempa.evidence.thinned import thinned
 
+Rows = Any
+"""(N, D) float32 rows, or sparse codes of them; scipy ships no types."""
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DEPTH = 100
 """Texts ranked for each query."""
@@ -114,30 +117,40 @@ def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict
 
     A text with the query's own id is no hit, as in BEIR. Raises: InputError if pytrec_eval is not installed.
     """
+    by_query = {
+        name: outcomes(encode(list(data.texts.values())), encode(list(data.queries.values())), data)
+        for name, encode in readers.items()
+    }
+    return {
+        shown: paired_figures(
+            {name: found[shown] for name, found in by_query.items()}, Measure(f"{shown} (x100)", percent, paired_t)
+        )
+        for shown in MEASURES.values()
+    }
+
+
+def outcomes(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, NDArray[np.float64]]:
+    """Return each measure (0..1) of each query, in order, by inner product of the queries' rows with the texts'.
+
+    Rows are dense or sparse. Raises: InputError if pytrec_eval is not installed.
+    """
     try:
         import pytrec_eval
     except ImportError:
         raise InputError("Measuring retrieval needs trec_eval: pip install pytrec-eval-terrier.") from None
     evaluator = pytrec_eval.RelevanceEvaluator(data.relevant, {"ndcg_cut.10", "recall.10,100", "recip_rank"})
-    by_query = {name: evaluator.evaluate(ranked(encode, data)) for name, encode in readers.items()}
-    return {
-        shown: paired_figures(
-            {name: np.array([found[query][measure] for query in data.queries]) for name, found in by_query.items()},
-            Measure(f"{shown} (x100)", percent, paired_t),
-        )
-        for measure, shown in MEASURES.items()
-    }
+    found = evaluator.evaluate(ranked(rows, queries, data))
+    return {shown: np.array([found[query][measure] for query in data.queries]) for measure, shown in MEASURES.items()}
 
 
-def ranked(encode: Encode, data: RetrievalSet) -> dict[str, dict[str, float]]:
-    """Return, for each query, its DEPTH nearest texts by id with their cosines; encode gives unit rows."""
+def ranked(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, dict[str, float]]:
+    """Return, for each query, its DEPTH nearest texts by id with their inner products."""
     ids = list(data.texts)
-    rows = encode(list(data.texts.values()))
-    queries = encode(list(data.queries.values()))
     names = list(data.queries)
     found = {}
     for start in range(0, len(names), QUERIES_AT_ONCE):
         cosines = queries[start : start + QUERIES_AT_ONCE] @ rows.T
+        cosines = cosines.toarray() if sparse.issparse(cosines) else cosines
         depth = min(DEPTH + 1, len(ids))
         nearest = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
         for name, places, values in zip(names[start:], nearest, cosines, strict=False):

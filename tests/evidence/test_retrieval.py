@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sempa.errors import InputError
 from sempa.evidence import retrieval
@@ -57,7 +58,10 @@ def test_ranks_are_brute_force_s(monkeypatch: pytest.MonkeyPatch) -> None:
     data = RetrievalSet("random", texts, queries, {})
     monkeypatch.setattr(retrieval, "DEPTH", 20)
     monkeypatch.setattr(retrieval, "QUERIES_AT_ONCE", 16)
-    found = ranked(lambda given: rows[[int(text) for text in given]], data)
+    kept, asked = (rows[[int(text) for text in given.values()]] for given in (texts, queries))
+    found = ranked(kept, asked, data)
+    coded = ranked(sparse.csr_array(kept), sparse.csr_array(asked), data)
+    assert {name: list(hits) for name, hits in coded.items()} == {name: list(hits) for name, hits in found.items()}
     for name, text in queries.items():
         cosines = {other: float(rows[int(text)] @ rows[int(t)]) for other, t in texts.items() if other != name}
         expected = sorted(cosines, key=lambda other: -cosines[other])[:20]

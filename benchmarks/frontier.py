@@ -1,0 +1,194 @@
+"""What sparse codes keep of dense vectors, and what they cost: similarity, search, memory and time by k.
+
+`python benchmarks/frontier.py adapters/sempa adapters/sempa-joint --pairs stsb-test.tsv --retrieval COCO --json
+results/frontier.json --figure docs/frontier.png` reads pairs and captions once a model, then codes the vectors by words
+and by learned units with each k. Of an adapter trained with `--objective spod` the units are those learned with it. At
+`--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns. Codes come
+from `python -m sempa sparse fit`.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import faiss
+from shared import keep
+
+from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.evidence.metrics import spearman
+from sempa.evidence.retrieval import RetrievalSet, outcomes, read_beir
+from sempa.evidence.sts import ScoredPairs, read_scored_pairs
+from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.reading.coders import UNITS, Coder, shipped_coders
+from sempa.reading.codes import Codes
+from sempa.reading.encoder import Encoder, Rows
+from sempa.sparse import read_rows
+
+KS = (8, 16, 32, 64, 128)
+TIMED, ROUNDS = (16, 32), 5
+QUERIES, K = 100, 10
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("adapters", nargs="+", help="folders with codes beside the weights")
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--pairs", type=Path, required=True, help="scored pairs")
+    made.add_argument("--text", default="as the file gives it", help="how the pairs' text was prepared, in words")
+    made.add_argument("--retrieval", type=Path, required=True, help="folder in BEIR's layout")
+    made.add_argument("--count", type=int, default=1_000_000, help="texts to time search at (default: %(default)s)")
+    made.add_argument("--json", type=Path, required=True)
+    made.add_argument("--figure", type=Path, help="draw the curves here (PNG)")
+    return made
+
+
+class Texts:
+    """Hold what one model has read of the pairs and of the texts and queries to search."""
+
+    def __init__(self, encoder: Encoder, variant: str, pairs: ScoredPairs, data: RetrievalSet) -> None:
+        def read(texts: list[str]) -> Rows:
+            return read_rows(encoder, variant, texts, lambda line: print(line, flush=True))
+
+        self.pairs, self.data, self._variant = pairs, data, variant
+        self.first, self.second = read(list(pairs.first)), read(list(pairs.second))
+        self.texts = read(list(data.texts.values()))
+        self.queries = read(list(data.queries.values()))
+
+    def dense(self) -> dict[str, Any]:
+        """Return the dense vectors' figures."""
+        return self._figures((self.first * self.second).sum(axis=1), self.texts, self.queries) | {
+            "bytes_a_text": self.texts.itemsize * self.texts.shape[1]
+        }
+
+    def coded(self, coder: Coder, k: int) -> dict[str, Any]:
+        """Return the figures of the vectors' codes."""
+        first, second = (coder.codes(rows, self._variant, k) for rows in (self.first, self.second))
+        texts = coder.codes(self.texts, self._variant, k)
+        queries = coder.queries(list(self.data.queries.values()), self.queries, self._variant, k)
+        figures = self._figures(np.asarray(first.multiply(second).sum(axis=1)), texts, queries)
+        return figures | {"bytes_a_text": round(Codes.of(texts).size / len(self.data.texts), 1)}
+
+    def _figures(self, cosines: Any, texts: Any, queries: Any) -> dict[str, Any]:
+        gold = np.asarray(self.pairs.scores, dtype=np.float32)
+        found = outcomes(texts, queries, self.data)
+        return {"spearman": round(spearman(cosines, gold), 2), "ndcg": round(100 * float(found["nDCG@10"].mean()), 2)}
+
+
+def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
+    """Return queries a second and memory of exact dense and of sparse search at `count` texts, taking turns."""
+    copies = -(-count // len(texts.texts))
+    places = np.arange(count) % len(texts.texts)
+    engine = faiss.IndexFlatIP(texts.texts.shape[1])
+    for _ in range(copies):
+        engine.add(texts.texts[: min(len(texts.texts), count - engine.ntotal)])
+    asked = texts.queries[np.linspace(0, len(texts.queries) - 1, QUERIES, dtype=int)]
+    held = {f"units, k = {k}": (Codes.of(coder.codes(texts.texts, SEMPA, k)[places]), k) for k in TIMED}
+    coded = {name: coder.codes(asked, SEMPA, k) for name, (_, k) in held.items()}
+    rates: dict[str, dict[str, list[float]]] = {}
+
+    def note(name: str, how: str, call: Any) -> None:
+        started = time.perf_counter()
+        call()
+        rates.setdefault(name, {}).setdefault(how, []).append(QUERIES / (time.perf_counter() - started))
+
+    for _ in range(ROUNDS):
+        note("dense", "one by one", lambda: [engine.search(row[np.newaxis], K) for row in asked])
+        note("dense", "together", lambda: engine.search(asked, K))
+        for name, (codes, _) in held.items():
+            rows = [coded[name][[row]] for row in range(QUERIES)]
+            note(name, "one by one", lambda codes=codes, rows=rows: [codes.nearest(row, K) for row in rows])
+            note(name, "together", lambda codes=codes, name=name: codes.nearest(coded[name], K))
+    sizes = {"dense": engine.ntotal * texts.texts.shape[1] * 4} | {
+        name: codes.size for name, (codes, _) in held.items()
+    }
+    return {
+        name: {
+            "bytes": sizes[name],
+            **{how: {"queries_a_second": _summary(values)} for how, values in found.items()},
+        }
+        for name, found in rates.items()
+    }
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    low, middle, high = np.percentile(values, [0, 50, 100])
+    return {"median": round(middle, 2), "least": round(low, 2), "most": round(high, 2)}
+
+
+def draw(models: Mapping[str, Any], path: Path) -> None:
+    """Draw Spearman and nDCG against the bytes a text takes, one line a model and kind of code."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for axis, (measure, title) in zip(
+        axes, {"spearman": "STS-B test, Spearman x100", "ndcg": "COCO captions, nDCG@10 x100"}.items(), strict=True
+    ):
+        for color, (name, model) in zip(colors, models.items(), strict=False):
+            axis.axhline(model["dense"][measure], color=color, linewidth=1, linestyle=":")
+            for kind, style in (("words", "--"), ("units", "-")):
+                line = [code for code in model["codes"] if code["coder"] == kind]
+                xs, ys = [code["bytes_a_text"] for code in line], [code[measure] for code in line]
+                axis.plot(xs, ys, style, color=color, marker="o", markersize=3.5, label=f"{name}, {kind}")
+                for code in line if kind == UNITS else ():
+                    axis.annotate(f"{code['k']}", (code["bytes_a_text"], code[measure]), fontsize=6, color=color)
+        axis.set(title=title, xlabel="bytes a text (dotted: dense vectors, 2,304)", xscale="log")
+        axis.grid(alpha=0.25)
+    axes[0].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> int:
+    """Read, code, time, draw and write."""
+    args = parser().parse_args()
+    pairs, data = read_scored_pairs(args.pairs), read_beir(args.retrieval)
+    first = ModelPair.open(args.base, args.adapters[0])
+    opened = [first, *map(first.with_adapter, args.adapters[1:])]
+    models: dict[str, Any] = {}
+    scale = {}
+    for pair in opened:
+        coders = shipped_coders(pair)
+        assert coders, f"there are no codes beside {pair.adapter.folder}: fit them"
+        for variant in (BASE, SEMPA):
+            name = BASE if variant == BASE else pair.adapter.name
+            if name in models:
+                continue
+            texts = Texts(Encoder(pair, EncoderConfig()), variant, pairs, data)
+            codes = [{"coder": kind, "k": k, **texts.coded(coder, k)} for kind, coder in coders.items() for k in KS]
+            models[name] = {"dense": texts.dense(), "codes": codes}
+            print(name, models[name], flush=True)
+            if variant == SEMPA and not scale and args.count:
+                scale = {"model": name, "texts": args.count, "rates": timed(texts, coders[UNITS], args.count)}
+                print(scale, flush=True)
+    if args.figure:
+        draw(models, args.figure)
+    result = {
+        "kind": "frontier",
+        "text": args.text,
+        "pairs": args.pairs.stem,
+        "retrieval": data.name,
+        "models": models,
+        "scale": scale,
+        "adapters": {pair.adapter.name: pair.adapter.sha256 for pair in opened},
+        "queries": QUERIES,
+        "threads": faiss.omp_get_max_threads(),
+        "precision": str(first.info.precision),
+    }
+    keep(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
