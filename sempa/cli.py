@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="print both models' nearest texts")
     search.add_argument("query")
     search.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
+    search.add_argument("--codes", choices=("words", "units"), help="search by sparse codes and print what matched")
     search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
     search.set_defaults(run=_search)
 
@@ -205,9 +206,9 @@ def _similarity(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from sempa.studio import hits_payload
+    from sempa.coded import found_payload
 
-    print(json.dumps(hits_payload(_open_studio(args).search(args.query, args.index, args.k)), indent=2))
+    print(json.dumps(found_payload(_open_studio(args), args.query, args.index, args.k, args.codes), indent=2))
 
 
 def _index(args: argparse.Namespace) -> None:

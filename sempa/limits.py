@@ -29,6 +29,12 @@ def require_sentences(sentences: object) -> None:
         require_text(sentence, f"Sentence {number}")
 
 
+def require_k(k: object) -> None:
+    """Raise InputError unless this is a number of hits from 1 to MAX_HITS."""
+    if not isinstance(k, int) or not 1 <= k <= MAX_HITS:
+        raise InputError(f"k is {k!r}: choose a whole number from 1 to {MAX_HITS}.")
+
+
 def require_text(text: object, what: str) -> None:
     """Raise InputError, naming `what`, unless this is a text of 1 to MAX_CHARACTERS characters."""
     if not isinstance(text, str | None):

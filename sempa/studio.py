@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sempa.config import EncoderConfig
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evidence.candidates import Candidate, folded, judged
 from sempa.evidence.matrix import PairMatrix, pair_matrix
@@ -18,19 +19,20 @@ from sempa.evidence.sts import MeasuredPairs, measured_pairs, read_scored_pairs
 from sempa.evidence.tokens import TOP, KeyToken, key_tokens
 from sempa.limits import (
     MAX_CHARACTERS,
-    MAX_HITS,
     MAX_MATRIX,
     MAX_PAIRS,
     READ_AT_ONCE,
     READ_TOGETHER,
+    require_k,
     require_sentences,
     require_text,
 )
 from sempa.models.pair import BASE, ModelPair
+from sempa.reading.coders import Coder, shipped_coders
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
 from sempa.reading.texts import Corpus
-from sempa.shelf import DEMO, Row, Shelf
+from sempa.shelf import DEMO, Shelf
 from sempa.templates import SentenceTemplate
 from sempa.writing import Sampling, Texts, write
 
@@ -65,6 +67,21 @@ def hits_payload(found: Mapping[str, Sequence[RankedHit]]) -> dict[str, list[dic
     }
 
 
+def with_other_ranks(
+    index: SentenceIndex,
+    recipe: Callable[[str], EncoderConfig],
+    variant: str,
+    hits: Sequence[Hit],
+    asked: Mapping[str, Any],
+) -> list[RankedHit]:
+    """Return one variant's hits with their ranks under the other: `asked` has each variant's query, (D,) or a code."""
+    others = [name for name in asked if name != variant]
+    if not others:
+        return [RankedHit(hit, None) for hit in hits]
+    ranks = index.ranks(recipe(others[0]), asked[others[0]], [hit.id for hit in hits])
+    return [RankedHit(hit, rank) for hit, rank in zip(hits, ranks, strict=True)]
+
+
 class Studio:
     """Answer for a base model and one adapter of it; safe to call from many threads."""
 
@@ -87,6 +104,14 @@ class Studio:
     def variants(self) -> tuple[str, ...]:
         """Return the models there are."""
         return self.encoder.variants
+
+    @cached_property
+    def coders(self) -> dict[str, Coder]:
+        """Return the sparse codes kept beside the adapter, by kind; none where there are none.
+
+        Raises: StorageError if they are damaged.
+        """
+        return shipped_coders(self.pair)
 
     def embed(self, sentences: Sequence[str], variant: str = "") -> NDArray[np.float32]:
         """Return (N, D) unit rows; each sentence is read by itself, so its vector is the same in any request.
@@ -210,12 +235,13 @@ class Studio:
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[RankedHit]]:
         """Return each model's k nearest texts with the rank they have under the other model."""
         require_text(query, "The query")
-        if not isinstance(k, int) or not 1 <= k <= MAX_HITS:
-            raise InputError(f"k is {k!r}: choose a whole number from 1 to {MAX_HITS}.")
+        require_k(k)
         opened = self.read_index(index)
         rows = {variant: self.embed([query], variant) for variant in self.variants}
         hits = {v: opened.search(self.encoder.recipe(v), rows[v], k)[0] for v in self.variants}
-        return {variant: self._with_other_ranks(opened, variant, hits[variant], rows) for variant in self.variants}
+        asked = {variant: values[0] for variant, values in rows.items()}
+        recipe = self.encoder.recipe
+        return {v: with_other_ranks(opened, recipe, v, hits[v], asked) for v in self.variants}
 
     def how_searched(self, name: str) -> str:
         """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""
@@ -226,15 +252,6 @@ class Studio:
         if not found:
             return ""
         return f"{len(index):,} texts are searched approximately: {found} of the exact ten nearest are found ({named})."
-
-    def _with_other_ranks(
-        self, index: SentenceIndex, variant: str, hits: list[Hit], rows: dict[str, Row]
-    ) -> list[RankedHit]:
-        others = [name for name in self.variants if name != variant]
-        if not others:
-            return [RankedHit(hit, None) for hit in hits]
-        ranks = index.ranks(self.encoder.recipe(others[0]), rows[others[0]][0], [hit.id for hit in hits])
-        return [RankedHit(hit, rank) for hit, rank in zip(hits, ranks, strict=True)]
 
     def paraphrase(
         self, sentence: str, sampling: Sampling, template: str = "P1", stopped: Callable[[], bool] = lambda: False

@@ -55,8 +55,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
     "sempa.limits": ({"errors"}, set()),
+    "sempa.coded": ({"errors", "limits", "reading", "shelf", "studio"}, {"numpy", "scipy"}),
     "sempa.studio": (
-        {"errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
+        {"config", "errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
         {"numpy"},
     ),
     "sempa.desk": ({"errors", "learning.runs"}, set()),
@@ -73,12 +74,13 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"numpy"},
     ),
     "sempa.cli": (
-        {"config", "errors", "evidence", "limits", "measure", "models", "reading", "sparse", "studio"},
+        {"config", "errors", "evidence", "limits", "measure", "models", "reading", "sparse", "studio", "coded"},
         set(),
     ),
     "sempa.__main__": ({"cli"}, set()),
     "sempa.ui": (
         {
+            "coded",
             "desk",
             "errors",
             "evidence",

@@ -49,6 +49,10 @@ class Coder(Protocol):
         """Return a unit's name."""
         ...
 
+    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+        """Return texts that light a unit, none where its name says all."""
+        ...
+
 
 class WordCoder:
     """Code a row by the k words of the vocabulary it points at most, without what all rows point at.
@@ -90,6 +94,10 @@ class WordCoder:
     def label(self, variant: str, unit: int) -> str:
         """Return the token as text."""
         return str(self._pair.tokenizer.decode([unit])).strip() or "␣"
+
+    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+        """Return none: a word says itself."""
+        return ()
 
     @property
     def _width(self) -> int:

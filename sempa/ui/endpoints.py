@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from sempa.coded import found_payload
 from sempa.shelf import DEMO
-from sempa.studio import hits_payload
 from sempa.studios import Studios
 from sempa.ui.events import LANE, for_people
 from sempa.writing import Sampling
@@ -39,7 +39,9 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
         """
         return [[float(value) for value in row] for row in studios.choose(adapter).embed(sentences, variant)]
 
-    def search(query: str, index: str = DEMO, k: int = 5, adapter: str = "") -> dict[str, list[dict[str, Any]]]:
+    def search(
+        query: str, index: str = DEMO, k: int = 5, adapter: str = "", codes: str = ""
+    ) -> dict[str, list[dict[str, Any]]]:
         """Return the k texts of an index nearest in meaning to a query, under each model.
 
         Args:
@@ -47,8 +49,9 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
             index: name of the index
             k: number of hits, 1 to 100
             adapter: name of the adapter (default: the first of the app)
+            codes: "words" or "units" to search by sparse codes and learn what matched (default: dense vectors)
         """
-        return hits_payload(studios.choose(adapter).search(query, index, k))
+        return found_payload(studios.choose(adapter), query, index, k, codes)
 
     def paraphrase(
         sentence: str,

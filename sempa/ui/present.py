@@ -60,6 +60,11 @@ def _percent(share: float) -> str:
 
 def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
     """Return each model's hits with cosine, tags and how each moves from the base's ranking to the aligned one's."""
+    return told_cards({variant: [(ranked, "") for ranked in hits] for variant, hits in found.items()}, adapter)
+
+
+def told_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:
+    """Return `hit_cards` with something told, as HTML, under each hit."""
     lengths = {variant: len(hits) for variant, hits in found.items()}
     cards = {}
     for variant, hits in found.items():
@@ -68,13 +73,13 @@ def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
     return grid(cards, adapter)
 
 
-def _hits_body(hits: Sequence[RankedHit], variant: str, others: int | None) -> str:
+def _hits_body(hits: Sequence[tuple[RankedHit, str]], variant: str, others: int | None) -> str:
     if not hits:
         return '<div class="sp-text"><em>no hit is that close</em></div>'
-    return f'<ol class="sp-list">{"".join(_hit_item(ranked, variant, others) for ranked in hits)}</ol>'
+    return f'<ol class="sp-list">{"".join(_hit_item(ranked, told, variant, others) for ranked, told in hits)}</ol>'
 
 
-def _hit_item(ranked: RankedHit, variant: str, others: int | None) -> str:
+def _hit_item(ranked: RankedHit, told: str, variant: str, others: int | None) -> str:
     hit = ranked.hit
     meta = [f"<span>{hit.rank}.</span>", f"<span>cosine {min(hit.cosine, 1):.3f}</span>"]
     if others is not None:
@@ -83,7 +88,7 @@ def _hit_item(ranked: RankedHit, variant: str, others: int | None) -> str:
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
     meta.append(f'<button type="button" class="sp-send" data-text="{escape(hit.text)}">more like this</button>')
-    return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div></li>'
+    return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div>{told}</li>'
 
 
 def _move(variant: str, rank: int, other_rank: int | None, others: int) -> tuple[str, str]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from sempa.coded import UNITS, WORDS, Coded
 from sempa.errors import InputError
 from sempa.studio import RankedHit, Studio
 from sempa.studios import Studios
+from sempa.ui.codes import coded_cards
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, SEND, for_people
 from sempa.ui.links import Links
@@ -25,6 +27,16 @@ EXAMPLES = [
 ]
 
 
+DENSE = "dense"
+BY = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned units (sparse)", UNITS)]
+_ABOUT = {
+    WORDS: "Each text is held as the words of the vocabulary its vector points at most; a score is the sum of the "
+    "parts shown. The closeness slider is for dense vectors.",
+    UNITS: "Each text is held as its strongest learned units, each named by the words it writes; a score is the sum of "
+    "the parts shown. The closeness slider is for dense vectors.",
+}
+
+
 @dataclass(frozen=True)
 class Found:
     """Hold the view of a search and the path of its hits as a table to download, once there is one."""
@@ -33,15 +45,21 @@ class Found:
     table: str | None = None
 
 
-def find(studio: Studio, query: str, index: str, k: int, least: float = 0) -> Iterator[Found]:
+def find(studio: Studio, query: str, index: str, k: int, least: float = 0, by: str = DENSE) -> Iterator[Found]:
     """Yield progress while an index is read for the first time with these models, then both models' hits.
 
-    Hits less alike to the query than `least` per cent of random pairs are left out.
+    `by` is DENSE or a kind of sparse codes. Dense hits less alike to the query than `least` per cent of random pairs
+    are left out.
     """
     if studio.missing_vectors(index):
         for line, done in worked(lambda progress: studio.read_index(index, progress)):
             if done is None:
                 yield Found(say(line))
+    if by != DENSE:
+        coded = Coded(studio, by).search(query, index, k)
+        ranked = {variant: [hit.ranked for hit in hits] for variant, hits in coded.items()}
+        yield Found(coded_cards(coded, studio.adapter) + say(_ABOUT[by]), _table(ranked, studio.adapter))
+        return
     found = studio.search(query, index, k)
     standing = {
         variant: [studio.standing({variant: ranked.hit.cosine}).get(variant) for ranked in hits]
@@ -83,10 +101,12 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
     names = studios.choose().index_names()
 
     @for_people
-    def answer(query: str, index: str, k: int, least: float, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
+    def answer(
+        query: str, index: str, k: int, least: float, by: str, adapter: str
+    ) -> Iterator[tuple[str, dict[str, object]]]:
         if not index:
             raise InputError("There is no index yet: make one of your own text below.")
-        for found in find(studios.choose(adapter), query, index, k, least):
+        for found in find(studios.choose(adapter), query, index, k, least, by):
             yield found.view, gr.update(value=found.table, visible=found.table is not None)
 
     gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
@@ -105,13 +125,16 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
             scale=1,
             elem_id="search-least",
         )
-    links.add("search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least)
+        by = gr.Dropdown(BY, value=DENSE, label="By", scale=1, min_width=190, elem_id="search-by")
+    links.add(
+        "search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least, by=by
+    )
     run = gr.Button("Search", variant="primary", elem_id="search-run")
     first = opening(studios.choose(), names[0]) if names else say("Make an index of your own text below.")
     out = gr.HTML(first, elem_id="search-out", label="Hits", js_on_load=SEND)
     table = gr.DownloadButton("Download these hits (CSV)", visible=False, elem_id="search-table")
-    asked = [run.click, query.submit, k.release, least.release, index.input, adapter.input]
-    inputs, outputs = [query, index, k, least, adapter], [out, table]
+    asked = [run.click, query.submit, k.release, least.release, index.input, by.input, adapter.input]
+    inputs, outputs = [query, index, k, least, by, adapter], [out, table]
     gr.on(asked, answer, inputs, outputs, **LANE, **PRIVATE)
     examples = gr.Examples([[text] for text in EXAMPLES], [query], label="Try", **PRIVATE)
     examples.load_input_event.then(answer, inputs, outputs, **LANE, **PRIVATE)

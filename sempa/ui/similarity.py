@@ -6,6 +6,7 @@ import gradio as gr
 
 from sempa.studio import Studio
 from sempa.studios import Studios
+from sempa.ui.codes import build_shared_parts
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.links import Links
 from sempa.ui.matrix import build_matrix
@@ -49,6 +50,7 @@ def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs, 
     gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)
     examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
     examples.load_input_event.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
+    build_shared_parts(studios, adapter, a, b)
     build_matrix(studios, adapter)
 
     def send(cards: gr.HTML, sentence: gr.Textbox) -> None:

@@ -29,6 +29,10 @@ CSS = """
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
 .sp-move {font-weight: 600} .sp-move.up, .sp-move.new {color: var(--sp-c)}
 .sp-move.new {background: var(--sp-soft); border-radius: 6px; padding: 0 .4rem} .sp-move.gone {font-style: italic}
+.sp-parts {display: flex; flex-wrap: wrap; gap: .2rem .35rem; font-size: .78rem; margin-top: .3rem;
+  align-items: baseline; color: var(--body-text-color-subdued)}
+.sp-part {padding: 0 .4rem; border-radius: 6px; background: var(--sp-soft); color: var(--body-text-color);
+  overflow-wrap: anywhere} .sp-part b {font-weight: 600; color: var(--sp-c); font-variant-numeric: tabular-nums}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
 .sp-table th, .sp-table td {padding: .3rem .5rem; text-align: right;

@@ -43,7 +43,7 @@ def test_four_named_endpoints_and_no_other(client: Client) -> None:
     assert names == {
         "/similarity": ["sentence_a", "sentence_b", "adapter"],
         "/embed": ["sentences", "variant", "adapter"],
-        "/search": ["query", "index", "k", "adapter"],
+        "/search": ["query", "index", "k", "adapter", "codes"],
         "/paraphrase": ["sentence", "n", "temperature", "max_new_tokens", "seed", "adapter"],
     }
 

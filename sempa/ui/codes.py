@@ -1,0 +1,71 @@
+"""Sparse codes as HTML: what matched a query, and what two sentences share and do not."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import gradio as gr
+
+from sempa.coded import UNITS, WORDS, Coded, CodedHit, CodedPair, Part
+from sempa.studio import Studio
+from sempa.studios import Studios
+from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.present import grid, told_cards
+
+SHOWN = 6
+"""Parts that are told one by one; the rest is told as one sum."""
+KINDS = [("Words of the vocabulary", WORDS), ("Learned units", UNITS)]
+
+
+def coded_cards(found: Mapping[str, Sequence[CodedHit]], adapter: str) -> str:
+    """Return each model's hits, under each of them the parts its score is the sum of."""
+    return told_cards(
+        {variant: [(hit.ranked, _parts(hit.parts, "matched")) for hit in hits] for variant, hits in found.items()},
+        adapter,
+    )
+
+
+def shared_cards(found: Mapping[str, CodedPair], adapter: str) -> str:
+    """Return what two sentences' codes share under each model, and what each has alone."""
+    return grid({variant: _pair_body(pair) for variant, pair in found.items()}, adapter)
+
+
+def _pair_body(pair: CodedPair) -> str:
+    return (
+        f'<div class="sp-figure">{min(pair.cosine, 1):.3f}</div><div class="sp-note">cosine of the codes: the sum of '
+        f"what they share</div>{_parts(pair.shared, 'shared')}{_parts(pair.first, 'A alone')}"
+        f"{_parts(pair.second, 'B alone')}"
+    )
+
+
+def _parts(parts: Sequence[Part], told: str) -> str:
+    """Return parts as chips, the largest first, each with its size; a unit's texts are its tooltip."""
+    chips = []
+    for part in parts[:SHOWN]:
+        texts = f' title="{escape("lit by: " + " | ".join(part.texts))}"' if part.texts else ""
+        chips.append(f'<span class="sp-part"{texts}>{escape(part.label)} <b>{part.size:.3f}</b></span>')
+    if rest := parts[SHOWN:]:
+        chips.append(f'<span class="sp-part">{len(rest)} more <b>{sum(part.size for part in rest):.3f}</b></span>')
+    return f'<div class="sp-parts"><span>{told}</span>{"".join(chips) or "<em>nothing</em>"}</div>'
+
+
+def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:
+    """Return both models' shared and unshared parts of two sentences as cards."""
+    return shared_cards(Coded(studio, kind).compare(first, second), studio.adapter)
+
+
+def build_shared_parts(studios: Studios, adapter: gr.Dropdown, first: gr.Textbox, second: gr.Textbox) -> None:
+    """Put the part's widgets and events into the page under construction."""
+
+    @for_people
+    def answer(a: str, b: str, kind: str, adapter: str) -> str:
+        return shared_parts_of(studios.choose(adapter), a, b, kind)
+
+    with gr.Accordion("What the two share: as sparse codes", open=False, elem_id="parts"):
+        gr.Markdown(
+            "Each sentence as a few parts that can be read: the words of the vocabulary its vector points at most, or "
+            "the strongest of many units learned from vectors, each named by the words it writes."
+        )
+        kind = gr.Radio(KINDS, value=UNITS, label="Parts", elem_id="parts-kind")
+        run = gr.Button("Show what they share", elem_id="parts-run")
+        out = gr.HTML(elem_id="parts-out", label="Shared parts")
+        gr.on([run.click, kind.input], answer, [first, second, kind, adapter], out, **LANE, **PRIVATE)

@@ -1,0 +1,34 @@
+"""What matched and what two sentences share, as HTML: parts told, the rest summed, every text escaped."""
+
+from sempa.coded import CodedHit, CodedPair, Part
+from sempa.reading.index import Hit
+from sempa.studio import RankedHit
+from sempa.ui.codes import SHOWN, coded_cards, shared_cards
+
+PARTS = [Part(f"unit {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]
+
+
+def test_a_hit_tells_the_largest_parts_and_the_rest_as_a_sum() -> None:
+    hit = CodedHit(RankedHit(Hit(3, "The cat is fast.", 0.52, 1, {}), 2), PARTS)
+    view = coded_cards({"base": [hit], "sempa": [hit]}, "mine")
+    assert view.count("The cat is fast.</") == 0  # the text is followed by its marks
+    assert view.count('<span class="sp-part"') == 2 * (SHOWN + 1)
+    assert "unit 0 <b>0.100</b>" in view
+    assert f"unit {SHOWN}" not in view
+    assert f"2 more <b>{sum(part.size for part in PARTS[SHOWN:]):.3f}</b>" in view
+    assert "lit by: text 0" in view
+
+
+def test_a_pair_tells_what_is_shared_and_what_is_not() -> None:
+    pair = CodedPair(0.3, [Part("bread", (), 0.2), Part("oven", (), 0.1)], [Part("cat", (), 0.4)], [])
+    view = shared_cards({"base": pair}, "")
+    assert "0.300" in view
+    assert view.index("bread") < view.index("oven") < view.index("A alone") < view.index("cat")
+    assert view.index("B alone") < view.index("<em>nothing</em>")
+
+
+def test_names_and_texts_of_units_are_escaped() -> None:
+    part = Part("<b>&", ('"><script>',), 0.2)
+    view = shared_cards({"base": CodedPair(0.2, [part], [], [])}, "")
+    assert "<script>" not in view
+    assert "&lt;b&gt;&amp;" in view
