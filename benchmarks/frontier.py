@@ -3,8 +3,8 @@
 `python benchmarks/frontier.py adapters/sempa adapters/sempa-joint --pairs stsb-test.tsv --retrieval COCO --json
 results/frontier.json --figure docs/frontier.png` reads pairs and captions once a model, then codes the vectors by words
 and by learned units with each k. Of an adapter trained with `--objective spod` the units are those learned with it. At
-`--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns. Codes come
-from `python -m sempa sparse fit`.
+`--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns; that goes
+to the JSON's name with `-speed`. Codes come from `python -m sempa sparse fit`.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def main() -> int:
     first = ModelPair.open(args.base, args.adapters[0])
     opened = [first, *map(first.with_adapter, args.adapters[1:])]
     models: dict[str, Any] = {}
-    scale = {}
+    speed: dict[str, Any] = {}
     for pair in opened:
         coders = shipped_coders(pair)
         assert coders, f"there are no codes beside {pair.adapter.folder}: fit them"
@@ -169,9 +169,9 @@ def main() -> int:
             codes = [{"coder": kind, "k": k, **texts.coded(coder, k)} for kind, coder in coders.items() for k in KS]
             models[name] = {"dense": texts.dense(), "codes": codes}
             print(name, models[name], flush=True)
-            if variant == SEMPA and not scale and args.count:
-                scale = {"model": name, "texts": args.count, "rates": timed(texts, coders[UNITS], args.count)}
-                print(scale, flush=True)
+            if variant == SEMPA and not speed and args.count:
+                speed = {"model": name, "texts": args.count, "rates": timed(texts, coders[UNITS], args.count)}
+                print(speed, flush=True)
     if args.figure:
         draw(models, args.figure)
     result = {
@@ -180,13 +180,13 @@ def main() -> int:
         "pairs": args.pairs.stem,
         "retrieval": data.name,
         "models": models,
-        "scale": scale,
         "adapters": {pair.adapter.name: pair.adapter.sha256 for pair in opened},
-        "queries": QUERIES,
-        "threads": faiss.omp_get_max_threads(),
         "precision": str(first.info.precision),
     }
     keep(result, args.json)
+    if speed:
+        speed |= {"kind": "sparse-search", "queries": QUERIES, "threads": faiss.omp_get_max_threads()}
+        keep(speed, args.json.with_stem(f"{args.json.stem}-speed"))
     return 0
 
 

@@ -55,9 +55,14 @@ def _run(name: str, setting: dict[str, object], common: list[str], number: int) 
     if done.returncode:
         return run | {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     facts = json.loads((output / "training.json").read_text())
+    facts["config"] = json.loads((output / "sempa.json").read_text())["training"]  # flags leave much to the defaults
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     last = {key: round(value, 4) for key, value in lines[-1].items() if isinstance(value, float)}
-    return run | {key: facts[key] for key in ("score_name", "scores", "hardware", "versions", "data")} | {"last": last}
+    return (
+        run
+        | {key: facts[key] for key in ("config", "score_name", "scores", "hardware", "versions", "data")}
+        | {"last": last}
+    )
 
 
 if __name__ == "__main__":

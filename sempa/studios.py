@@ -46,6 +46,11 @@ class Studios:
         """Return the adapters' names in the order given; one empty name where the base stands alone."""
         return list(self._by_name)
 
+    @property
+    def coded(self) -> bool:
+        """Whether an adapter here has sparse codes."""
+        return any(studio.coders for studio in self._by_name.values())
+
     def choose(self, adapter: str = "") -> Studio:
         """Return the studio of one adapter, of the first if none is named.
 

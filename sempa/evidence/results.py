@@ -8,6 +8,7 @@ from typing import Any
 from sempa.errors import StorageError
 
 STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "peers", "paired", "geometry", "tokens"
+FRONTIER_KIND = "frontier"
 EVALUATIONS = (STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from sempa.evidence.code_tables import CODE_TABLES
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_results
 from sempa.evidence.speed_tables import SPEED_TABLES
 from sempa.evidence.sts import is_test
@@ -139,6 +140,7 @@ _TABLES = {
     "readings": _readings_table,
     "seeds": _seeds_table,
     **SPEED_TABLES,
+    **CODE_TABLES,
 }
 
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import gradio as gr
 
 from sempa.coded import UNITS, WORDS, Coded, CodedHit, CodedPair, Part
+from sempa.evidence.tables import result_table
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.evidence import measured
+from sempa.ui.plots import lines_plot
 from sempa.ui.present import grid, told_cards
 
 SHOWN = 6
@@ -48,6 +52,26 @@ def _parts(parts: Sequence[Part], told: str) -> str:
     return f'<div class="sp-parts"><span>{told}</span>{"".join(chips) or "<em>nothing</em>"}</div>'
 
 
+MEASURES = {"spearman": "Spearman x100", "ndcg": "nDCG@10 x100"}
+
+
+def frontier(result: Mapping[str, Any], adapter: str) -> str:
+    """Return what codes keep of the base's and this adapter's vectors by their size: a picture a measure, the table."""
+    drawn = []
+    for measure, told in MEASURES.items():
+        lines, level = {}, {}
+        for name in ("base", adapter):
+            model = result["models"][name]
+            level[name] = model["dense"][measure]
+            for kind in (WORDS, UNITS):
+                points = [(code["bytes_a_text"], code[measure]) for code in model["codes"] if code["coder"] == kind]
+                lines[f"{name}, {kind}"] = points
+        words = f"{told} by bytes a text; dense: {', '.join(f'{name} {value:.1f}' for name, value in level.items())}"
+        picture = lines_plot(lines, words)
+        drawn.append(f'<div role="group" class="sp-card sempa"><div class="sp-note">{words}</div>{picture}</div>')
+    return f'<div class="sp-grid">{"".join(drawn)}</div>{measured(result_table(result))}'
+
+
 def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:
     """Return both models' shared and unshared parts of two sentences as cards."""
     return shared_cards(Coded(studio, kind).compare(first, second), studio.adapter)
@@ -60,7 +84,7 @@ def build_shared_parts(studios: Studios, adapter: gr.Dropdown, first: gr.Textbox
     def answer(a: str, b: str, kind: str, adapter: str) -> str:
         return shared_parts_of(studios.choose(adapter), a, b, kind)
 
-    with gr.Accordion("What the two share: as sparse codes", open=False, elem_id="parts"):
+    with gr.Accordion("What the two share: as sparse codes", open=False, visible=studios.coded, elem_id="parts"):
         gr.Markdown(
             "Each sentence as a few parts that can be read: the words of the vocabulary its vector points at most, or "
             "the strongest of many units learned from vectors, each named by the words it writes."

@@ -8,6 +8,7 @@ from sempa.machine import hardware
 from sempa.models.pair import SEMPA
 from sempa.studio import Studio
 from sempa.studios import Studios
+from sempa.ui.codes import frontier
 from sempa.ui.events import LANE, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
 from sempa.ui.links import Links
@@ -57,7 +58,9 @@ def known(studio: Studio) -> str:
     """Return the facts, the adapter's training curves and every measured result of this model and adapter."""
     tables = evidence(studio.results(), studio.adapter)
     curves = run_curves(studio.pair.adapter.steps if studio.pair.adapter else [])
-    return fact_table(facts(studio)) + curves + (tables or say("No measured results for this model and adapter yet."))
+    codes = "".join(frontier(result, studio.adapter) for result in studio.frontiers())
+    tables = tables or say("No measured results for this model and adapter yet.")
+    return fact_table(facts(studio)) + curves + tables + codes
 
 
 def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links) -> None:

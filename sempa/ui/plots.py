@@ -1,5 +1,6 @@
 """Small pictures as SVG: no library in the page, readable in light and dark, told in words to screen readers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -53,6 +54,42 @@ def curve(points: Sequence[Point], told: str, *, dots: bool = False) -> str:
         f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT // 2}" role="img" aria-label="{escape(told)}">'
         f'<polyline class="sp-line" points="{line}"/>{marks}<text x="3" y="10">{max(values):.4g}</text>'
         f'<text x="3" y="{HEIGHT // 2 - 3}">{min(values):.4g}</text></svg>'
+    )
+
+
+def lines_plot(lines: Mapping[str, Sequence[Point]], told: str) -> str:
+    """Return several lines on one pair of axes, across on a logarithmic scale, each a class of its own and a legend.
+
+    `told` says in words what is seen.
+    """
+    every = [(math.log(x), y) for line in lines.values() for x, y in line]
+    if not every:
+        return ""
+    (left, right), (low, high) = (_range([point[axis] for point in every]) for axis in (0, 1))
+    marks = []
+    for number, line in enumerate(lines.values()):
+        places = [
+            (
+                EDGE + (WIDTH - 2 * EDGE) * (math.log(x) - left) / (right - left),
+                HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (y - low) / (high - low),
+            )
+            for x, y in line
+        ]
+        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+        marks.append(f'<polyline class="sp-l{number}" points="{path}"/>')
+        marks += [f'<circle class="sp-g{number}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places]
+    edges = "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{value:,.4g}</text>'
+        for x, y, anchor, value in (
+            (3, 10, "start", high),
+            (3, HEIGHT - 3, "start", low),
+            (WIDTH - 3, HEIGHT - 3, "end", math.exp(right)),
+        )
+    )
+    legend = "".join(f'<span><i class="sp-g{number}"></i>{escape(name)}</span>' for number, name in enumerate(lines))
+    return (
+        f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">{"".join(marks)}'
+        f'{edges}</svg><div class="sp-legend">{legend}</div>'
     )
 
 

@@ -125,7 +125,9 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
             scale=1,
             elem_id="search-least",
         )
-        by = gr.Dropdown(BY, value=DENSE, label="By", scale=1, min_width=190, elem_id="search-by")
+        by = gr.Dropdown(
+            BY, value=DENSE, label="By", scale=1, min_width=190, visible=studios.coded, elem_id="search-by"
+        )
     links.add(
         "search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least, by=by
     )

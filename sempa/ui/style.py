@@ -64,6 +64,10 @@ img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
 .sp-g2 {fill: #c2410c; background: #c2410c}
 .dark .sp-g0 {fill: #3fd0bd; background: #3fd0bd} .dark .sp-g1 {fill: #7aa7ff; background: #7aa7ff}
 .dark .sp-g2 {fill: #fb9660; background: #fb9660}
+.sp-g3 {fill: #7e22ce; background: #7e22ce} .dark .sp-g3 {fill: #c99bff; background: #c99bff}
+.sp-l0, .sp-l1, .sp-l2, .sp-l3 {fill: none; stroke-width: 1.4} .sp-l0 {stroke: #0f766e} .sp-l1 {stroke: #2563eb}
+.sp-l2 {stroke: #c2410c} .sp-l3 {stroke: #7e22ce} .dark .sp-l0 {stroke: #3fd0bd} .dark .sp-l1 {stroke: #7aa7ff}
+.dark .sp-l2 {stroke: #fb9660} .dark .sp-l3 {stroke: #c99bff}
 .sp-line {fill: none; stroke: var(--sp-sempa); stroke-width: 1.6}
 .sp-plot text {font-size: 9px; fill: var(--body-text-color-subdued)}
 .sp-words {font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto;

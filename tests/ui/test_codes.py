@@ -3,7 +3,7 @@
 from sempa.coded import CodedHit, CodedPair, Part
 from sempa.reading.index import Hit
 from sempa.studio import RankedHit
-from sempa.ui.codes import SHOWN, coded_cards, shared_cards
+from sempa.ui.codes import SHOWN, coded_cards, frontier, shared_cards
 
 PARTS = [Part(f"unit {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]
 
@@ -11,7 +11,6 @@ PARTS = [Part(f"unit {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN 
 def test_a_hit_tells_the_largest_parts_and_the_rest_as_a_sum() -> None:
     hit = CodedHit(RankedHit(Hit(3, "The cat is fast.", 0.52, 1, {}), 2), PARTS)
     view = coded_cards({"base": [hit], "sempa": [hit]}, "mine")
-    assert view.count("The cat is fast.</") == 0  # the text is followed by its marks
     assert view.count('<span class="sp-part"') == 2 * (SHOWN + 1)
     assert "unit 0 <b>0.100</b>" in view
     assert f"unit {SHOWN}" not in view
@@ -32,3 +31,20 @@ def test_names_and_texts_of_units_are_escaped() -> None:
     view = shared_cards({"base": CodedPair(0.2, [part], [], [])}, "")
     assert "<script>" not in view
     assert "&lt;b&gt;&amp;" in view
+
+
+def test_the_frontier_has_a_line_a_model_and_kind() -> None:
+    codes = [
+        {"coder": kind, "k": k, "spearman": 50 + k, "ndcg": 20 + k, "bytes_a_text": 5 * k}
+        for kind in ("words", "units")
+        for k in (8, 16)
+    ]
+    model = {"dense": {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304}, "codes": codes}
+    about = {"text": "as it is", "pairs": "stsb-test", "retrieval": "captions", "hardware": "two cores"}
+    view = frontier({"kind": "frontier", "models": {"base": model, "mine": model, "other": model}, **about}, "mine")
+    assert view.count("<svg") == 2
+    assert view.count("<polyline") == 8
+    assert view.count("<circle") == 16
+    assert "mine, units" in view
+    assert "other, units" not in view
+    assert "dense: base 80.0, mine 80.0" in view

@@ -1,0 +1,61 @@
+"""Results of `benchmarks/frontier.py` about sparse codes, as tables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sempa.evidence.results import FRONTIER_KIND
+
+Table = tuple[list[str], list[list[str]], str]
+"""A head, rows of as many cells, and how it was measured."""
+WORDS_K = 32
+"""Of codes by words this k is told; of learned units every k."""
+
+
+def _frontier(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, model in result["models"].items():
+        dense = model["dense"]
+        rows.append(
+            [name, "dense", "", f"{dense['spearman']:.2f}", f"{dense['ndcg']:.2f}", f"{dense['bytes_a_text']:,}"]
+        )
+        for code in model["codes"]:
+            if code["coder"] == "words" and code["k"] != WORDS_K:
+                continue
+            figures = [_beside(code, dense, measure) for measure in ("spearman", "ndcg")]
+            size = f"{code['bytes_a_text']:,.0f} ({code['bytes_a_text'] / dense['bytes_a_text']:.1%})"
+            rows.append([name, code["coder"], str(code["k"]), *figures, size.replace("%", " %")])
+    head = ["model", "held as", "k", f"{result['pairs']}, Spearman", f"{result['retrieval']}, nDCG@10", "bytes a text"]
+    about = f"x100, beside dense vectors in brackets; {result['pairs']} is {result['text']}"
+    return head, rows, about
+
+
+def _beside(code: Mapping[str, Any], dense: Mapping[str, Any], measure: str) -> str:
+    share = code[measure] / dense[measure]
+    return f"{code[measure]:.2f} ({share:.1%})".replace("%", " %")
+
+
+def _sparse_search(result: Mapping[str, Any]) -> Table:
+    rates = result["rates"]
+    dense = rates["dense"]
+    rows = []
+    for name, found in rates.items():
+        cells = []
+        for how in ("one by one", "together"):
+            rate = found[how]["queries_a_second"]["median"]
+            ratio = rate / dense[how]["queries_a_second"]["median"]
+            cells.append(f"{rate:.1f}" + (f" (x {ratio:.1f})" if name != "dense" else ""))
+        share = f"{found['bytes'] / dense['bytes']:.1%}".replace("%", " %")
+        rows.append([name, *cells, f"{found['bytes'] / 2**20:,.0f} MiB", share])
+    head = ["held as", "queries a second, one by one", "all at once", "memory", "of dense"]
+    about = (
+        f"Exact search of {result['texts']:,} texts: the captions' vectors and codes of {result['model']}, repeated; "
+        f"{result['queries']} queries, taking turns, {result['threads']} threads"
+    )
+    return head, rows, about
+
+
+CODE_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
+    FRONTIER_KIND: _frontier,
+    "sparse-search": _sparse_search,
+}
+"""By a result's kind."""
