@@ -171,6 +171,7 @@ def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["En
         device=args.device,
         report=_report,
     )
+    pair.for_inference()
     return [Encoder(one) for one in (pair, *map(pair.with_adapter, adapters[1:]))]
 
 

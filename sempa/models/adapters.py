@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -130,6 +130,10 @@ class AdapterSwitch:
     @contextmanager
     def off(self) -> Iterator[None]:
         """Leave the base model alone until the block ends."""
+        if self._mixes:
+            with self._acting(lambda layer: layer.base_layer):
+                yield
+            return
         if not self._directly:
             with self._tuned.disable_adapter():
                 yield
@@ -140,6 +144,15 @@ class AdapterSwitch:
             yield
         finally:
             self._set(before)
+
+    @contextmanager
+    def on(self, slot: str) -> Iterator[None]:
+        """Let one adapter, which is the active one, act on all rows until the block ends."""
+        if not self._mixes:
+            yield
+            return
+        with self._acting(lambda layer: partial(_on_rows, layer, slot, slice(None))):
+            yield
 
     @contextmanager
     def mixed(self, slot: str, tuned: Sequence[bool]) -> Iterator[dict[str, object]]:
@@ -154,13 +167,23 @@ class AdapterSwitch:
         rows: slice | list[int] = numbers
         if numbers[-1] - numbers[0] + 1 == len(numbers):
             rows = slice(numbers[0], numbers[-1] + 1)
+        with self._acting(lambda layer: partial(_on_rows, layer, slot, rows)):
+            yield {}
+
+    @contextmanager
+    def _acting(self, forward: Callable[[LoraLayer], Callable[[Tensor], Tensor]]) -> Iterator[None]:
+        """Let each layer compute by what `forward` gives for it, in place of PEFT's own, until the block ends."""
+        before = [vars(layer).get("forward") for layer in self._layers]
         try:
             for layer in self._layers:
-                layer.forward = partial(_on_rows, layer, slot, rows)
-            yield {}
+                vars(layer)["forward"] = forward(layer)
+            yield
         finally:
-            for layer in self._layers:
-                del layer.forward
+            for layer, kept in zip(self._layers, before, strict=True):
+                if kept is None:
+                    vars(layer).pop("forward", None)
+                else:
+                    vars(layer)["forward"] = kept
 
     def _set(self, disabled: Sequence[bool]) -> None:
         for layer, value in zip(self._layers, disabled, strict=True):

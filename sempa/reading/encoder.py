@@ -72,7 +72,7 @@ class Encoder:
         """
         from sempa.models.adapters import shipped_adapters
 
-        return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)))
+        return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)).for_inference())
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -1,0 +1,73 @@
+"""Packed layers give what plain ones give, and step aside for gradients, changed weights and copies."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from sempa.models.packed import PackedLinear, pack
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+
+
+def _layer(bias: bool = False, dtype: torch.dtype = torch.bfloat16) -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(96, 64, bias=bias).to(dtype)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("shape", [(1, 96), (6, 96), (2, 15, 96), (300, 96), (0, 96)])
+def test_it_multiplies_as_a_plain_layer(shape: tuple[int, ...], bias: bool) -> None:
+    plain = _layer(bias)
+    model = nn.Sequential(copy.deepcopy(plain))
+    assert pack(model) == 1
+    assert isinstance(model[0], PackedLinear)
+    x = torch.randn(shape, dtype=torch.bfloat16)
+    with torch.no_grad():
+        found, exact = (
+            model(x),
+            nn.functional.linear(x.double(), plain.weight.double(), plain.bias.double() if bias else None),
+        )
+    assert found.shape == exact.shape
+    assert torch.allclose(found.double(), exact, atol=0.02, rtol=0.02)  # bfloat16 keeps eight bits
+
+
+def test_a_changed_weight_is_multiplied_as_it_is_now() -> None:
+    model = nn.Sequential(_layer())
+    pack(model)
+    x = torch.randn(3, 96, dtype=torch.bfloat16)
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+        assert torch.equal(model(x), nn.functional.linear(x, model[0].weight))
+        model[0].weight.data = torch.zeros_like(model[0].weight)
+        assert model(x).abs().sum() == 0
+
+
+def test_a_gradient_flows() -> None:
+    plain = _layer()
+    model = nn.Sequential(copy.deepcopy(plain))
+    pack(model)
+    gradients = []
+    for one in (model, plain):
+        x = torch.ones(3, 96, dtype=torch.bfloat16, requires_grad=True)
+        one(x).sum().backward()
+        gradients.append(x.grad)
+    assert gradients[0] is not None
+    assert torch.equal(*gradients)
+
+
+def test_a_copy_is_a_plain_layer_that_can_be_saved() -> None:
+    model = nn.Sequential(_layer())
+    pack(model)
+    copied = copy.deepcopy(model)
+    assert copied[0].packed is None
+    assert set(copied.state_dict()) == {"0.weight"}
+    x = torch.randn(3, 96, dtype=torch.bfloat16)
+    assert torch.equal(copied(x), nn.functional.linear(x, model[0].weight))
+
+
+def test_other_number_formats_and_layers_stay_as_they_are() -> None:
+    model = nn.Sequential(_layer(dtype=torch.float32), nn.LayerNorm(64))
+    assert pack(model) == 0
+    assert type(model[0]) is nn.Linear
