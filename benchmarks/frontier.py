@@ -23,6 +23,7 @@ import faiss
 from shared import keep
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.evidence.geometry import isotropy, uniformity
 from sempa.evidence.metrics import spearman
 from sempa.evidence.retrieval import RetrievalSet, outcomes, read_beir
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs
@@ -35,6 +36,8 @@ from sempa.sparse import read_rows
 KS = (8, 16, 32, 64, 128)
 TIMED, ROUNDS = (16, 32), 5
 QUERIES, K = 100, 10
+SPREAD = 10
+"""One caption in so many tells how spread out the dense vectors are."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,7 +69,9 @@ class Texts:
     def dense(self) -> dict[str, Any]:
         """Return the dense vectors' figures."""
         return self._figures((self.first * self.second).sum(axis=1), self.texts, self.queries) | {
-            "bytes_a_text": self.texts.itemsize * self.texts.shape[1]
+            "bytes_a_text": self.texts.itemsize * self.texts.shape[1],
+            "uniformity": round(uniformity(self.texts[::SPREAD]), 4),
+            "isotropy": round(isotropy(self.texts[::SPREAD]), 4),
         }
 
     def coded(self, coder: Coder, k: int) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def main() -> int:
     """Read, code, time, draw and write."""
     args = parser().parse_args()
     pairs, data = read_scored_pairs(args.pairs), read_beir(args.retrieval)
-    first = ModelPair.open(args.base, args.adapters[0])
+    first = ModelPair.open(args.base, args.adapters[0]).for_inference()
     opened = [first, *map(first.with_adapter, args.adapters[1:])]
     models: dict[str, Any] = {}
     speed: dict[str, Any] = {}

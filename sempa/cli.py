@@ -47,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         help="TXT (one a line), CSV or JSONL to build from anew; without it, the index's own texts",
     )
     index.add_argument("--column", help="the column that holds the text")
+    index.add_argument(
+        "--codes",
+        choices=("words", "units"),
+        action="append",
+        default=[],
+        help="hold sparse codes too; twice for both",
+    )
     index.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
     index.set_defaults(run=_index)
 
@@ -213,8 +220,10 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _index(args: argparse.Namespace) -> None:
+    from sempa.coded import code_reader
     from sempa.models.processes import Processes
-    from sempa.reading.build import read_into
+    from sempa.reading.build import code_into, read_into
+    from sempa.reading.coders import shipped_coders
     from sempa.reading.index import SentenceIndex, index_folder
     from sempa.reading.texts import read_corpus
 
@@ -225,6 +234,9 @@ def _index(args: argparse.Namespace) -> None:
     read_into(index, encoder, processes, args.parquet, _progress_line() if processes.first else None)
     if not processes.first:
         return
+    coders = shipped_coders(encoder.pair) if args.codes else {}
+    for kind in args.codes:
+        code_into(index, code_reader(encoder, coders, kind))
     index.save(folder)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:

@@ -8,12 +8,14 @@ from scipy import sparse
 
 from sempa.errors import InputError
 from sempa.limits import require_k, require_text
-from sempa.reading.coders import CODERS, UNITS, WORDS, SparseEncoder, own_parts, shared_parts
+from sempa.reading.build import code_into
+from sempa.reading.coders import CODERS, UNITS, WORDS, Coder, SparseEncoder, own_parts, shared_parts
+from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
 from sempa.shelf import DEMO
 from sempa.studio import RankedHit, Studio, hits_payload, with_other_ranks
 
-__all__ = ["UNITS", "WORDS", "Coded", "CodedHit", "CodedPair", "Part", "found_payload"]
+__all__ = ["UNITS", "WORDS", "Coded", "CodedHit", "CodedPair", "Part", "code_reader", "found_payload"]
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,29 @@ class CodedPair:
     second: list[Part]
 
 
+def code_reader(encoder: Encoder, coders: Mapping[str, Coder], kind: str) -> SparseEncoder:
+    """Return what reads sentences as one kind of the codes there are.
+
+    Raises: InputError for an unknown kind, or where there are none.
+    """
+    if kind not in CODERS:
+        raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODERS)}.")
+    if kind not in coders:
+        named = f"The adapter {encoder.pair.adapter.name!r}" if encoder.pair.adapter else "The base alone"
+        raise InputError(f"{named} has no sparse codes: fit them with `python -m sempa sparse fit`.")
+    return SparseEncoder(encoder, coders[kind])
+
+
 class Coded:
     """Answer by one kind of sparse codes for a studio: "words" of the vocabulary or learned "units"."""
 
     def __init__(self, studio: Studio, kind: str) -> None:
         """Take the codes kept beside the studio's adapter.
 
-        Raises: InputError for an unknown kind, or where there are none; StorageError if they are damaged.
+        Raises: what `code_reader` raises.
         """
-        if kind not in CODERS:
-            raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODERS)}.")
-        if kind not in studio.coders:
-            named = f"The adapter {studio.adapter!r}" if studio.adapter else "The base alone"
-            raise InputError(f"{named} has no sparse codes: fit them with `python -m sempa sparse fit`.")
         self._studio = studio
-        self._reader = SparseEncoder(studio.encoder, studio.coders[kind])
+        self._reader = code_reader(studio.encoder, studio.coders, kind)
 
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[CodedHit]]:
         """Return each model's k best texts by codes, each with its rank under the other model and what matched.
@@ -95,10 +105,7 @@ class Coded:
         """Open an index and give it codes of the vectors it holds, in memory."""
         index = self._studio.read_index(name)
         with self._studio.shelf.building:
-            for variant in self._studio.variants:
-                if (recipe := self._reader.recipe(variant)) not in index.recipes:
-                    rows = index.rows(self._studio.encoder.recipe(variant))
-                    index.add(recipe, self._reader.codes(rows, variant))
+            code_into(index, self._reader)
         return index
 
     def _query(self, query: str, variant: str) -> sparse.csr_array:

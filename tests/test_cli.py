@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -87,6 +88,30 @@ def test_index_builds_one_that_search_finds(
     assert found == hits_payload(studio.search("None", "mine", 9))
     assert found["sempa"][0]["text"] == "None"
     assert found["sempa"][0]["cosine"] == pytest.approx(1, abs=1e-5)
+
+
+def test_codes_are_fitted_kept_in_an_index_and_searched(
+    model_folder: Path, adapter_folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = tmp_path / "own"
+    shutil.copytree(adapter_folder, adapter)
+    model = ["--base", str(model_folder), "--adapter", str(adapter), "--precision", "float32", "--device", "cpu"]
+    rows = "".join(f"A cat {i}.,Cat {i}.,No cat {i}.\n" for i in range(300))
+    (tmp_path / "triplets.csv").write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
+    fit = ["sparse", "fit", "--data", str(tmp_path / "triplets.csv"), "--epochs", "1", "--k", "4", *model]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
+        said = [json.loads(line.split(maxsplit=1)[1]) for line in _said(capsys, *fit).splitlines()]
+    assert [0 <= figures["entailment_nearer_codes"] <= 1 for figures in said] == [True, True]
+    _said(capsys, "index", "demo", "--codes", "units", "--codes", "words", *model)
+    kinds = [recipe.code and recipe.code.split("-")[0] for recipe in SentenceIndex.load(root / "demo").recipes]
+    assert kinds == [None, None, "units", "units", "words", "words"]
+    for kind in ("units", "words"):
+        found = json.loads(_said(capsys, "search", A, "-k", "2", "--codes", kind, *model))
+        for hit in found["sempa"]:
+            assert sum(part["part"] for part in hit["matched"]) == pytest.approx(hit["cosine"], abs=5e-3)
+    assert main(["search", A, "--codes", "units", *model[:2]]) == 2
+    assert "The base alone has no sparse codes" in capsys.readouterr().err
 
 
 def test_index_without_texts_adds_the_vectors_of_another_model(

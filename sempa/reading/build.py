@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from sempa.models.processes import Processes
+from sempa.reading.coders import SparseEncoder
 from sempa.reading.encoder import Encoder, Progress
 from sempa.reading.index import SentenceIndex
 from sempa.reading.parquet import write_parquet
@@ -34,3 +35,14 @@ def read_into(
         collected = processes.collect(torch.from_numpy(rows), len(texts))
         if collected is not None:
             index.add(recipe, collected.numpy())
+
+
+def code_into(index: SentenceIndex, reader: SparseEncoder) -> None:
+    """Add the sparse codes of the vectors that an index holds, for every variant that has none of this recipe yet.
+
+    Raises: RecipeMismatch if there are no vectors to code; what `codes` raises.
+    """
+    for variant in reader.encoder.variants:
+        if (recipe := reader.recipe(variant)) not in index.recipes:
+            rows = index.rows(reader.encoder.recipe(variant))
+            index.add(recipe, reader.codes(rows, variant))

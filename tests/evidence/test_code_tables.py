@@ -10,7 +10,10 @@ def _code(kind: str, k: int, spearman: float, ndcg: float, size: float) -> dict[
 
 
 CODES = [_code("words", 8, 50, 20, 41), _code("words", 32, 60, 30, 161), _code("units", 32, 76, 39, 160.4)]
-MODEL = {"dense": {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304}, "codes": CODES}
+MODEL = {
+    "dense": {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304, "uniformity": -1.5, "isotropy": 0.2},
+    "codes": CODES,
+}
 RESULT: dict[str, Any] = {
     "kind": "frontier",
     "text": "as the file gives it",
@@ -23,9 +26,9 @@ RESULT: dict[str, Any] = {
 
 def test_codes_are_told_beside_dense_vectors() -> None:
     table = result_table(RESULT)
-    assert table.rows[0] == ["base", "dense", "", "80.00", "40.00", "2,304"]
-    assert table.rows[1] == ["base", "words", "32", "60.00 (75.0 %)", "30.00 (75.0 %)", "161 (7.0 %)"]
-    assert table.rows[2] == ["base", "units", "32", "76.00 (95.0 %)", "39.00 (97.5 %)", "160 (7.0 %)"]
+    assert table.rows[0] == ["base", "dense", "", "80.00", "40.00", "2,304", "-1.500", "0.200"]
+    assert table.rows[1] == ["base", "words", "32", "60.00 (75.0 %)", "30.00 (75.0 %)", "161 (7.0 %)", "", ""]
+    assert table.rows[2] == ["base", "units", "32", "76.00 (95.0 %)", "39.00 (97.5 %)", "160 (7.0 %)", "", ""]
     assert [row[0] for row in table.rows] == ["base"] * 3 + ["mine"] * 3
     assert table.about.endswith("two cores.")
 

@@ -39,7 +39,10 @@ def test_the_frontier_has_a_line_a_model_and_kind() -> None:
         for kind in ("words", "units")
         for k in (8, 16)
     ]
-    model = {"dense": {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304}, "codes": codes}
+    model = {
+        "dense": {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304, "uniformity": -1.5, "isotropy": 0.2},
+        "codes": codes,
+    }
     about = {"text": "as it is", "pairs": "stsb-test", "retrieval": "captions", "hardware": "two cores"}
     view = frontier({"kind": "frontier", "models": {"base": model, "mine": model, "other": model}, **about}, "mine")
     assert view.count("<svg") == 2
