@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sempa.evidence.results import FRONTIER_KIND
+from sempa.evidence.speed_tables import Table
 
-Table = tuple[list[str], list[list[str]], str]
-"""A head, rows of as many cells, and how it was measured."""
 WORDS_K = 32
 """Of codes by words this k is told; of learned units every k."""
 
