@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sempa.config import CODES_FOLDER, CodingConfig, cache_folder
 from sempa.errors import InputError
@@ -24,6 +26,7 @@ from sempa.models.source import sha256_of
 from sempa.models.sparse_coder import SparseCoder, largest, read_coder
 from sempa.reading.coders import Unit, fit_direction, save_coders
 from sempa.reading.encoder import Encoder
+from sempa.reading.texts import read_corpus
 
 Rows = NDArray[np.float32]
 WORDS_A_UNIT, TEXTS_A_UNIT = 3, 3
@@ -47,12 +50,14 @@ def fit_codes(
     config: CodingConfig,
     limit: int | None = None,
     output: Path | None = None,
+    examples: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
-    `output` is by default the folder beside the adapter's weights that the app looks into. What was read is kept in
-    the cache folder, so that fitting again with other settings takes minutes.
+    `output` is by default the folder beside the adapter's weights that the app looks into. `examples` is a file of
+    texts that units are shown by (default: the triplets' own). What was read is kept in the cache folder, so that
+    fitting again with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
     if encoder.pair.adapter is None:
@@ -62,7 +67,8 @@ def fit_codes(
         raise InputError(f"{output} exists already: choose another folder or remove it.")
     triplets = thinned(read_triplets(data)[0], limit)
     texts = [text for triplet in triplets for text in (triplet.anchor, triplet.entailment, triplet.contradiction)]
-    fitted = {variant: _fitted(encoder, variant, texts, config, report) for variant in encoder.variants}
+    shown = list(read_corpus(examples).texts) if examples else texts
+    fitted = {variant: _fitted(encoder, variant, texts, shown, config, report) for variant in encoder.variants}
     about = {
         "adapter": encoder.pair.adapter.sha256,
         "config": asdict(config),
@@ -81,7 +87,12 @@ def fit_codes(
 
 
 def _fitted(
-    encoder: Encoder, variant: str, texts: Sequence[str], config: CodingConfig, report: Callable[[str], None]
+    encoder: Encoder,
+    variant: str,
+    texts: Sequence[str],
+    examples: Sequence[str],
+    config: CodingConfig,
+    report: Callable[[str], None],
 ) -> Fitted:
     rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
@@ -98,7 +109,9 @@ def _fitted(
     codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
     measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
     direction = fit_direction(rows.flatten(0, 1).numpy())
-    return Fitted(coder, _named(encoder.pair, variant, coder, codes, texts), direction, measured)
+    lit = largest(coder.activations(torch.from_numpy(read_rows(encoder, variant, examples, report))), config.k)
+    units = named_units(sparse.csr_array(codes.numpy()), texts, sparse.csr_array(lit.numpy()), examples)
+    return Fitted(coder, units, direction, measured)
 
 
 def read_rows(encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None]) -> Rows:
@@ -140,20 +153,44 @@ def _units(values: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(values, dim=-1)
 
 
-def _named(pair: ModelPair, variant: str, coder: SparseCoder, codes: torch.Tensor, texts: Sequence[str]) -> list[Unit]:
-    """Name each unit by the words its direction points at and the texts that light it most."""
-    directions = _units(coder.decoder - coder.decoder.mean(dim=0))
-    _, ids = pair.likeliest(variant, directions, 4 * WORDS_A_UNIT)
-    sizes, places = codes.topk(min(4 * TEXTS_A_UNIT, len(codes)), dim=0)
+def named_units(
+    codes: sparse.csr_array, texts: Sequence[str], lit: sparse.csr_array, examples: Sequence[str]
+) -> list[Unit]:
+    """Name each unit by the words that tell the texts it is lit by from the others, and by the examples it is lit by.
+
+    `codes` (N, H) are those of the texts, `lit` (M, H) those of the examples.
+    """
+    words, held = _words_of(texts)
+    usual = np.asarray(held.mean(axis=0)).ravel()
+    mass = (codes.T @ held).tocsr()
+    totals = np.maximum(np.asarray(codes.sum(axis=0)).ravel(), 1e-12)
+    columns = lit.tocsc()
     units = []
-    for unit, tokens in enumerate(ids.tolist()):
-        words = [pair.tokenizer.decode([token]).strip() for token in tokens]
-        lit = [texts[i] for i, size in zip(places[:, unit].tolist(), sizes[:, unit].tolist(), strict=True) if size > 0]
-        units.append(Unit(_first(words, WORDS_A_UNIT), _first(lit, TEXTS_A_UNIT)))
+    for unit in range(codes.shape[1]):
+        row = mass[[unit]]
+        shares = row.data / totals[unit]
+        telling = shares * np.log(np.maximum(shares, 1e-12) / usual[row.indices])  # each word's part of the divergence
+        best = row.indices[np.argsort(-telling, kind="stable")[:WORDS_A_UNIT]]
+        start, end = columns.indptr[unit : unit + 2]
+        places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
+        units.append(Unit(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_UNIT)))
     return units
 
 
-def _first(texts: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return the first different texts, case aside, that are not empty."""
-    different = {text.casefold(): text for text in reversed(texts) if text}
-    return tuple(list(reversed(different.values()))[:count])
+def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
+    """Return the words of the texts, lower-cased, and which text has which, (N, W)."""
+    found = [sorted(set(re.findall(r"[^\W\d_]{2,}", text.lower()))) for text in texts]
+    places = {word: place for place, word in enumerate(sorted({word for words in found for word in words}))}
+    ends = np.cumsum([0, *map(len, found)])
+    columns = np.array([places[word] for words in found for word in words], dtype=np.int32)
+    return list(places), sparse.csr_array(
+        (np.ones(len(columns), np.float32), columns, ends), shape=(len(texts), len(places))
+    )
+
+
+def _different(texts: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the first different texts, case aside."""
+    kept: dict[str, str] = {}
+    for text in texts:
+        kept.setdefault(text.casefold(), text)
+    return tuple(list(kept.values())[:count])

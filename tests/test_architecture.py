@@ -67,7 +67,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy"}),
     "sempa.sparse": (
         {"config", "errors", "evidence", "learning", "machine", "models", "reading"},
-        {"numpy", "safetensors", "torch"},
+        {"numpy", "scipy", "torch"},
     ),
     "sempa.measure": (
         {"errors", "evidence", "learning.preferences", "machine", "models", "outcomes", "peers", "reading"},

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from scipy.sparse import csr_array
 
 from sempa.config import CodingConfig
 from sempa.errors import InputError
@@ -14,7 +15,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.sparse_coder import SparseCoder, save_coder
 from sempa.reading.coders import UNITS, UnitCoder, open_coders, shipped_coders
 from sempa.reading.encoder import Encoder
-from sempa.sparse import fit_codes
+from sempa.sparse import fit_codes, named_units
 
 CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
 
@@ -31,7 +32,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    measured = fit_codes(Encoder(tuned_pair), data, CONFIG, 40, tmp_path / "codes", said.append)
+    measured = fit_codes(Encoder(tuned_pair), data, CONFIG, 40, tmp_path / "codes", report=said.append)
     assert list(measured) == ["base", "sempa"]
     found = open_coders(tuned_pair, tmp_path / "codes")
     units = found[UNITS]
@@ -98,3 +99,16 @@ def test_too_few_triplets_say_so(tuned_pair: ModelPair, data: Path, tmp_path: Pa
     with pytest.raises(InputError, match="at least 16 triplets"):
         fit_codes(Encoder(tuned_pair), data, CONFIG, 10, tmp_path / "codes")
     assert not (tmp_path / "codes").exists()
+
+
+def test_a_unit_is_named_by_the_words_of_what_lights_it() -> None:
+    """Unit 0 is lit by cats, unit 1 by dogs, unit 2 by nothing; "the" is in every text and tells nothing."""
+    texts = ["The cat sat.", "The cat ran.", "The dog sat.", "The dog ran."]
+    codes = csr_array(np.array([[1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 3, 0]], np.float32))
+    lit = csr_array(np.array([[0.5, 0, 0], [2, 0, 0], [2, 1, 0]], np.float32))
+    cat, dog, dead = named_units(codes, texts, lit, ["One cat.", "Two cats.", "two cats."])
+    assert cat.words[:2] == ("cat", "ran")  # of what lights it, twice as much runs as sits
+    assert cat.texts == ("Two cats.", "One cat.")  # the strongest first, doubles once
+    assert dog.words[0] == "dog"
+    assert dog.texts == ("two cats.",)
+    assert dead.words == dead.texts == ()

@@ -106,7 +106,7 @@ class WordCoder:
 
 @dataclass(frozen=True)
 class Unit:
-    """Name a learned unit by the words its direction points at and the texts that light it most."""
+    """Name a learned unit by the words that tell the texts it is lit by, and by the texts that light it most."""
 
     words: tuple[str, ...]
     texts: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class UnitCoder:
         return self.codes(rows, variant, k)
 
     def label(self, variant: str, unit: int) -> str:
-        """Return the words a unit's direction points at most."""
+        """Return the words that tell the texts a unit is lit by."""
         return " · ".join(self._units[variant][unit].words)
 
     def texts(self, variant: str, unit: int) -> tuple[str, ...]:

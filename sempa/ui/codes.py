@@ -87,7 +87,7 @@ def build_shared_parts(studios: Studios, adapter: gr.Dropdown, first: gr.Textbox
     with gr.Accordion("What the two share: as sparse codes", open=False, visible=studios.coded, elem_id="parts"):
         gr.Markdown(
             "Each sentence as a few parts that can be read: the words of the vocabulary its vector points at most, or "
-            "the strongest of many units learned from vectors, each named by the words it writes."
+            "the strongest of many units learned from vectors, each named by words of the texts that light it."
         )
         kind = gr.Radio(KINDS, value=UNITS, label="Parts", elem_id="parts-kind")
         run = gr.Button("Show what they share", elem_id="parts-run")

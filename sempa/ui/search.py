@@ -32,8 +32,8 @@ BY = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned units (spar
 _ABOUT = {
     WORDS: "Each text is held as the words of the vocabulary its vector points at most; a score is the sum of the "
     "parts shown. The closeness slider is for dense vectors.",
-    UNITS: "Each text is held as its strongest learned units, each named by the words it writes; a score is the sum of "
-    "the parts shown. The closeness slider is for dense vectors.",
+    UNITS: "Each text is held as its strongest learned units, each named by words of the texts that light it; a score "
+    "is the sum of the parts shown. The closeness slider is for dense vectors.",
 }
 
 
