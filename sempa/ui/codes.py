@@ -36,19 +36,23 @@ def shared_cards(found: Mapping[str, CodedPair], adapter: str) -> str:
 def _pair_body(pair: CodedPair) -> str:
     return (
         f'<div class="sp-figure">{min(pair.cosine, 1):.3f}</div><div class="sp-note">cosine of the codes: the sum of '
-        f"what they share</div>{_parts(pair.shared, 'shared')}{_parts(pair.first, 'A alone')}"
-        f"{_parts(pair.second, 'B alone')}"
+        f"what they share</div>{_parts(pair.shared, 'shared')}{_parts(pair.first, 'A alone', adds_up=False)}"
+        f"{_parts(pair.second, 'B alone', adds_up=False)}"
     )
 
 
-def _parts(parts: Sequence[Part], told: str) -> str:
-    """Return parts as chips, the largest first, each with its size; a unit's texts are its tooltip."""
+def _parts(parts: Sequence[Part], told: str, *, adds_up: bool = True) -> str:
+    """Return parts as chips, the largest first, each with its size; a unit's texts are its tooltip.
+
+    Parts of a score add up; activations that two codes do not share do not.
+    """
     chips = []
     for part in parts[:SHOWN]:
         texts = f' title="{escape("lit by: " + " | ".join(part.texts))}"' if part.texts else ""
         chips.append(f'<span class="sp-part"{texts}>{escape(part.label)} <b>{part.size:.3f}</b></span>')
     if rest := parts[SHOWN:]:
-        chips.append(f'<span class="sp-part">{len(rest)} more <b>{sum(part.size for part in rest):.3f}</b></span>')
+        total = f" <b>{sum(part.size for part in rest):.3f}</b>" if adds_up else ""
+        chips.append(f'<span class="sp-part">{len(rest)} more{total}</span>')
     return f'<div class="sp-parts"><span>{told}</span>{"".join(chips) or "<em>nothing</em>"}</div>'
 
 

@@ -115,19 +115,12 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
         index = gr.Dropdown(
             names, value=next(iter(names), None), label="Index", scale=2, min_width=190, elem_id="search-index"
         )
-        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", scale=1, elem_id="search-k")
-        least = gr.Slider(
-            0,
-            100,
-            value=0,
-            step=1,
-            label="Closer than % of random pairs",
-            scale=1,
-            elem_id="search-least",
-        )
         by = gr.Dropdown(
-            BY, value=DENSE, label="By", scale=1, min_width=190, visible=studios.coded, elem_id="search-by"
+            BY, value=DENSE, label="By", scale=2, min_width=190, visible=studios.coded, elem_id="search-by"
         )
+    with gr.Row():
+        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", elem_id="search-k")
+        least = gr.Slider(0, 100, value=0, step=1, label="Closer than % of random pairs", elem_id="search-least")
     links.add(
         "search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least, by=by
     )

@@ -35,12 +35,12 @@ CSS = """
   overflow-wrap: anywhere} .sp-part b {font-weight: 600; color: var(--sp-c); font-variant-numeric: tabular-nums}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
-.sp-table th, .sp-table td {padding: .3rem .5rem; text-align: right;
+.sp-table.sp-table th, .sp-table.sp-table td {padding: .3rem .5rem; text-align: right; border: 0;
   border-bottom: 1px solid var(--border-color-primary)}
-.sp-table th:first-child, .sp-table td:first-child, .sp-facts td {text-align: left}
+.sp-table.sp-table th:first-child, .sp-table.sp-table td:first-child, .sp-table.sp-facts td {text-align: left}
 .sp-facts {margin-bottom: 1rem}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
-.sp-scroll {overflow-x: auto}
+.sp-scroll {overflow-x: auto; margin-bottom: 1rem}
 .sp-say {padding: .7rem .9rem; border-radius: 10px; border: 1px dashed var(--border-color-primary);
   color: var(--body-text-color-subdued)}
 .sp-tokens {display: flex; flex-wrap: wrap; gap: .35rem; margin: .55rem 0 .2rem}
