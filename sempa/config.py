@@ -213,11 +213,12 @@ class CodingConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for name in ("units_per_number", "k", "tau", "lr", "batch_size", "epochs"):
+        for name in ("units_per_number", "k", "tau", "lr", "batch_size"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
-        if self.preference_weight < 0:
-            raise InputError(f"preference_weight is {self.preference_weight}: it must be at least 0.")
+        for name in ("preference_weight", "epochs"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0.")
 
 
 RECIPES = {

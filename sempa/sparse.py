@@ -56,8 +56,9 @@ def fit_codes(
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
     `output` is by default the folder beside the adapter's weights that the app looks into. `examples` is a file of
-    texts that units are shown by (default: the triplets' own). What was read is kept in the cache folder, so that
-    fitting again with other settings takes minutes.
+    texts that units are shown by (default: the triplets' own). A coder learned together with the adapter is where its
+    fit begins; with no epoch it is taken as it is. What was read is kept in the cache folder, so that fitting again
+    with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
     if encoder.pair.adapter is None:
@@ -97,15 +98,13 @@ def _fitted(
     rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
     held = torch.arange(len(rows)) % HELD_OUT == 0
-    coder = _trained(encoder.pair, variant)
-    if coder is None:
-        coder = SparseCoder(encoder.width, config.units_per_number * encoder.width, config.seed)
-        kept = [anchor for anchor, out in zip(anchors, held.tolist(), strict=True) if not out]
-        for step in fit_coder(rows[~held], kept, config, coder):
-            if (step.step + 1) % 50 == 0 or step.step + 1 == step.steps:
-                shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
-                report(f"{variant}: step {step.step + 1} of {step.steps}: {shown}")
-        coder.requires_grad_(False)
+    coder = _begun(encoder.pair, variant, rows[~held], config)
+    kept = [anchor for anchor, out in zip(anchors, held.tolist(), strict=True) if not out]
+    for step in fit_coder(rows[~held], kept, config, coder):
+        if (step.step + 1) % 50 == 0 or step.step + 1 == step.steps:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
+            report(f"{variant}: step {step.step + 1} of {step.steps}: {shown}")
+    coder.requires_grad_(False)
     codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
     measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
     direction = fit_direction(rows.flatten(0, 1).numpy())
@@ -134,9 +133,13 @@ def read_rows(encoder: Encoder, variant: str, texts: Sequence[str], report: Call
     return rows
 
 
-def _trained(pair: ModelPair, variant: str) -> SparseCoder | None:
-    """Return the coder a run with --objective spod has left beside its weights; it is taken as it is."""
-    return read_coder(pair.adapter.folder) if pair.adapter and variant == SEMPA else None
+def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
+    """Return the coder that a run with --objective spod has left beside its weights, else a new one."""
+    if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
+        return trained.requires_grad_(True)
+    coder = SparseCoder(pair.width, config.units_per_number * pair.width, config.seed)
+    coder.begin_at(rows.flatten(0, 1))
+    return coder
 
 
 def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held: torch.Tensor) -> dict[str, float]:

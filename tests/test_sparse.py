@@ -1,6 +1,7 @@
 """Fitting the codes of an adapter: what is written, measured and named, and that nothing is read twice."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,24 +61,27 @@ def test_a_second_fit_reads_nothing_again(
     assert fit_codes(encoder, data, CONFIG, None, tmp_path / "two") == first
 
 
-def test_a_coder_learned_with_the_adapter_is_taken_as_it_is(
-    model_folder: Path,
-    adapter_folder: Path,
-    data: Path,
-    tmp_path: Path,
+def test_a_fit_begins_with_the_coder_learned_with_the_adapter(
+    model_folder: Path, adapter_folder: Path, data: Path, tmp_path: Path
 ) -> None:
+    """With no epoch it stays what it is; the base, which has none, gets a new one."""
     folder = tmp_path / "spod"
     shutil.copytree(adapter_folder, folder)
     coder = SparseCoder(32, 128, seed=9)
     save_coder(coder, folder)
     pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
     assert shipped_coders(pair) == {}
-    fit_codes(Encoder(pair), data, CONFIG)
-    found = shipped_coders(pair)
     rows = Encoder(pair).encode(["The cat sat."], "sempa")
-    expected = torch.from_numpy(rows) @ coder.encoder.T
-    best = int(expected.argmax())
-    assert found[UNITS].codes(rows, "sempa", 1).indices.tolist() == [best]
+    best = int((torch.from_numpy(rows) @ coder.encoder.T).argmax())
+    fit_codes(Encoder(pair), data, replace(CONFIG, epochs=0))
+    assert shipped_coders(pair)[UNITS].codes(rows, "sempa", 1).indices.tolist() == [best]
+    before = load_file(folder / "codes" / "coder.safetensors")
+    np.testing.assert_array_equal(before["sempa.encoder"], load_file(folder / "coder.safetensors")["encoder"])
+    assert not np.array_equal(before["base.encoder"], before["sempa.encoder"])
+    fit_codes(Encoder(pair), data, CONFIG, None, tmp_path / "further")
+    after = load_file(tmp_path / "further" / "coder.safetensors")["sempa.encoder"].astype(np.float32)
+    moved = np.linalg.norm(after - before["sempa.encoder"]) / np.linalg.norm(after)
+    assert 0 < moved < 0.2  # moved by the fit, and begun where it was
 
 
 def test_words_leave_out_what_all_texts_point_at(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ WIDER_SHARE, REVIVAL_SHARE = 1 / 8, 1 / 32
 """Weights of the wider reconstruction and of the revival of dead units. Source: Wen et al. 2025."""
 DEAD_AFTER = 30
 """Steps without lighting after which a unit counts as dead."""
-BEGUN_WITH = 4096
-"""Rows whose centre and size a coder begins with."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,12 @@ class CodeLoss:
 
 
 def fit_coder(rows: Tensor, anchors: Sequence[str], config: CodingConfig, coder: SparseCoder) -> Iterator[CodingStep]:
-    """Fit a coder to (N, 3, D) unit rows of N triplets, in place; `anchors` are their N texts.
+    """Fit a coder that has begun to (N, 3, D) unit rows of N triplets, in place; `anchors` are their N texts.
 
     Raises: InputError for fewer triplets than one batch; SempaError if the loss is not finite.
     """
     if len(rows) < config.batch_size:
         raise InputError(f"Fitting codes needs at least {config.batch_size} triplets, there are {len(rows)}.")
-    coder.begin_at(rows.flatten(0, 1)[:BEGUN_WITH])
     loss_of = CodeLoss(coder, config)
     optimizer = torch.optim.Adam(coder.parameters(), lr=config.lr)
     drawn = torch.Generator().manual_seed(config.seed)

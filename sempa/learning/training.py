@@ -12,7 +12,7 @@ import torch
 
 from sempa.config import CodingConfig, TrainConfig
 from sempa.errors import InputError, SempaError
-from sempa.learning.coding import BEGUN_WITH, CodeLoss
+from sempa.learning.coding import CodeLoss
 from sempa.learning.passes import PreferencePass, SentencePass, contrastive_loss, row_reader
 from sempa.learning.preferences import Preference
 from sempa.learning.retention import RetentionPass
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
+
+BEGUN_WITH = 340
+"""Triplets whose sentences' states a coder of sparse codes begins at."""
 
 EXPLODED = 10.0
 """So many times the loss of the first step, a run has gone astray: no objective here starts near 0."""
@@ -141,7 +144,7 @@ class Objective:
 
 def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
     """Return a coder that begins where the base model's states of the first sentences are."""
-    prompts = [prompt for example in examples[: BEGUN_WITH // 12] for prompt in example.sentences]
+    prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)
     states = torch.cat([states.float() for states in reader.over(REFERENCE, batches, lambda _, states: states)])

@@ -73,9 +73,9 @@ img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
 .sp-words {font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto;
   margin: .6rem 0 0; color: var(--body-text-color-subdued)}
 .sp-long {max-height: 24rem; overflow-y: auto}
-.sp-pair td, .sp-pair th {text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere;
-  min-width: 9rem}
-.sp-pair td:first-child, .sp-pair th:first-child {min-width: 1.6rem}
+.sp-table.sp-pair td, .sp-table.sp-pair th {text-align: left; vertical-align: top; white-space: pre-wrap;
+  overflow-wrap: anywhere; min-width: 9rem}
+.sp-table.sp-pair td:first-child, .sp-table.sp-pair th:first-child {min-width: 1.6rem}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
 .main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}

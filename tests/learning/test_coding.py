@@ -97,6 +97,7 @@ def test_a_known_dictionary_is_found() -> None:
     rows = torch.nn.functional.normalize(atoms[picks].sum(dim=1), dim=-1).view(200, 3, 10)
     config = replace(CONFIG, preference_weight=0.0, batch_size=20, epochs=60, lr=0.01)
     coder = SparseCoder(10, 40, seed=0)
+    coder.begin_at(rows.flatten(0, 1))
     steps = list(fit_coder(rows, [str(i) for i in range(200)], config, coder))
     assert [step.step for step in steps] == list(range(600))
     assert steps[0].metrics["coding/restored"] < 0.6
@@ -109,7 +110,9 @@ def test_preference_brings_the_entailments_code_nearer() -> None:
     nearer = []
     for weight in (0.0, 1.0):
         config = replace(CONFIG, k=4, preference_weight=weight, batch_size=32, epochs=60)
-        *_, last = fit_coder(rows, [str(i) for i in range(64)], config, SparseCoder(8, 32))
+        coder = SparseCoder(8, 32)
+        coder.begin_at(rows.flatten(0, 1))
+        *_, last = fit_coder(rows, [str(i) for i in range(64)], config, coder)
         nearer.append(last.metrics["coding/accuracies"])
     assert nearer[1] > nearer[0]
 
