@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -157,11 +156,11 @@ class TrainingDesk:
         self._running = name
 
     def stop(self) -> None:
-        """Ask the run under way to stop, as Ctrl-C does, and wait until it has; it can be resumed."""
+        """Ask the run under way to stop and wait until it has; it can be resumed."""
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not Ctrl-C's signal: what an app in the background starts may be deaf to that
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -13,7 +13,7 @@ from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 
 OPTIONS = ("--precision", "float32", "--device", "cpu")
-SETTINGS: dict[str, object] = {"objective": "sempa", "batch_size": 4, "max_samples": 400, "evaluate_every": 400}
+SETTINGS: dict[str, object] = {"objective": "sempa", "batch_size": 4, "max_samples": 2000, "evaluate_every": 2000}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_run_is_stopped_resumed_and_ends_in_an_adapter(
     assert "Stopped. Add --resume" in stopped.said
     desk.resume("mine")
     whole = _until(desk, "mine", lambda state: not state.running)
-    assert [line["step"] for line in whole.lines] == list(range(100))
+    assert [line["step"] for line in whole.lines] == list(range(500))
     assert whole.adapter == tmp_path / "runs" / "mine"
     assert not whole.resumable
     assert ModelPair.open(str(model_folder), str(whole.adapter), precision="float32", device="cpu").adapter

@@ -38,6 +38,9 @@ class Codes:
         if columns.dtype != np.uint8:
             raise ValueError(f"codes of type {columns.dtype} where uint8 is expected")
         columns.sort_indices()
+        # scipy keeps places in eight bytes where one of its parts came so; four hold two thousand million.
+        if columns.nnz < np.iinfo(np.int32).max:
+            columns.indices, columns.indptr = (part.astype(np.int32) for part in (columns.indices, columns.indptr))
         self._columns, self._step = columns, step
 
     @classmethod

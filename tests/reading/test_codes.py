@@ -98,4 +98,5 @@ def test_what_is_damaged_or_no_code_is_refused(tmp_path: Path) -> None:
 def test_a_code_takes_five_bytes_a_unit() -> None:
     """An id of four bytes and an activation of one; the columns' ends are the same for any number of texts."""
     texts = sparse.csr_array(_dense(N, 6))
+    texts.indices, texts.indptr = texts.indices.astype(np.int64), texts.indptr.astype(np.int64)
     assert Codes.of(texts).size == 5 * texts.nnz + 4 * (H + 1)
