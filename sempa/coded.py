@@ -141,7 +141,7 @@ def _coded_payload(found: Mapping[str, Sequence[CodedHit]]) -> dict[str, list[di
                 "text": coded.ranked.hit.text,
                 "cosine": float(np.clip(coded.ranked.hit.cosine, 0, 1)),
                 "other_rank": coded.ranked.other_rank,
-                "matched": [{"unit": part.label, "part": round(part.size, 4)} for part in coded.parts],
+                "matched": [{"unit": part.label, "part": part.size} for part in coded.parts],
             }
             for coded in hits
         ]
