@@ -16,7 +16,7 @@ def measured(table: ResultTable) -> str:
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return (
-        f'<div class="sp-scroll"><table class="sp-table"><caption>{escape(table.about)}</caption>'
+        f'<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>{escape(table.about)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -77,9 +77,9 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
     )
     heads = "".join(f"<th scope='col'>{MODEL_NAMES[variant]}</th>" for variant in measured.cosines)
     return (
-        f'{grid(cards, adapter)}{moved}<div class="sp-scroll"><table class="sp-table"><caption>The pairs whose rank '
-        f"differs most between the models</caption><thead><tr><th scope='col'>pair</th><th scope='col'>score</th>"
-        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'{grid(cards, adapter)}{moved}<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>The pairs '
+        f"whose rank differs most between the models</caption><thead><tr><th scope='col'>pair</th>"
+        f"<th scope='col'>score</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 

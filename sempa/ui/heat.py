@@ -56,7 +56,7 @@ def _cells(values: Square, colours: str, low: int) -> str:
         for i, row in enumerate(values.tolist())
     )
     head = "".join(f"<th scope='col'>{number}</th>" for number in range(1, len(values) + 1))
-    return f'<div class="sp-scroll"><table class="sp-heat"><tr><td></td>{head}</tr>{rows}</table></div>'
+    return f'<div class="sp-scroll" tabindex="0"><table class="sp-heat"><tr><td></td>{head}</tr>{rows}</table></div>'
 
 
 def _picture(values: Square, colours: str, low: int) -> str:
@@ -100,6 +100,6 @@ def _pairs(matrix: PairMatrix) -> str:
     heads = "".join(f"<th scope='col'>{MODEL_NAMES[variant]}</th>" for variant in matrix.cosines)
     caption = "Pairs, those the models disagree on most first: cosine, and below it the place on the scale above"
     return (
-        f'<div class="sp-scroll"><table class="sp-table"><caption>{caption}</caption><thead><tr><th scope="col">pair'
-        f"</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>{caption}</caption><thead><tr>'
+        f"<th scope='col'>pair</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )

@@ -201,7 +201,7 @@ def _previewed(read: str, examples: Sequence[Shown], config: TrainConfig, comman
     head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in heads)
     return (
         f'<p class="sp-note">{escape(read)}. The first {len(examples)}, as the model will see them:</p>'
-        f'<div class="sp-scroll sp-long"><table class="sp-table sp-pair"><thead><tr>{head}</tr></thead>'
+        f'<div class="sp-scroll sp-long" tabindex="0"><table class="sp-table sp-pair"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         '<p class="sp-note">The command, should you rather type it (uploads are kept there once it starts):</p>'
         f'<pre class="sp-words">{escape(shlex.join(command))}</pre>'
