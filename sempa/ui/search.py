@@ -119,8 +119,10 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
             BY, value=DENSE, label="By", scale=2, min_width=190, visible=studios.coded, elem_id="search-by"
         )
     with gr.Row():
-        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", elem_id="search-k")
-        least = gr.Slider(0, 100, value=0, step=1, label="Closer than % of random pairs", elem_id="search-least")
+        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", min_width=240, elem_id="search-k")
+        least = gr.Slider(
+            0, 100, value=0, step=1, label="Closer than % of random pairs", min_width=240, elem_id="search-least"
+        )
     links.add(
         "search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least, by=by
     )
