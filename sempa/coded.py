@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import sparse
 
 from sempa.errors import InputError
@@ -134,16 +133,8 @@ def found_payload(
 
 def _coded_payload(found: Mapping[str, Sequence[CodedHit]]) -> dict[str, list[dict[str, object]]]:
     """Return hits as for dense vectors, with `matched`, the parts of each score."""
-    return {
-        variant: [
-            {
-                "rank": coded.ranked.hit.rank,
-                "text": coded.ranked.hit.text,
-                "cosine": float(np.clip(coded.ranked.hit.cosine, 0, 1)),
-                "other_rank": coded.ranked.other_rank,
-                "matched": [{"unit": part.label, "part": part.size} for part in coded.parts],
-            }
-            for coded in hits
-        ]
-        for variant, hits in found.items()
-    }
+    payload = hits_payload({variant: [coded.ranked for coded in hits] for variant, hits in found.items()})
+    for variant, hits in found.items():
+        for told, coded in zip(payload[variant], hits, strict=True):
+            told["matched"] = [{"unit": part.label, "part": part.size} for part in coded.parts]
+    return payload

@@ -1,4 +1,4 @@
-"""Per-item outcomes of a model, kept in the cache folder: the base is not asked the same beside every adapter."""
+"""What was computed of a model item by item, kept in the cache folder: the same is not asked of it again."""
 
 import hashlib
 import json
@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sempa.config import cache_folder
-from sempa.evidence.paired import Outcomes
 from sempa.machine import hardware, versions
 
 
-def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], Outcomes]) -> Outcomes:
-    """Return per-item outcomes from the cache folder if the same was asked of the same model on this machine before.
+def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Return an array from the cache folder if the same was asked of the same model on this machine before.
 
     Reading whole sets takes half an hour on two cores.
     """
@@ -21,7 +21,7 @@ def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], O
     key = hashlib.sha256(json.dumps(circumstances, sort_keys=True, default=str).encode()).hexdigest()
     path = cache_folder() / "outcomes" / f"{key}.npy"
     if path.is_file():
-        kept: Outcomes = np.load(path, allow_pickle=False)
+        kept: NDArray[Any] = np.load(path, allow_pickle=False)
         return kept
     found = compute()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its units named."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sempa.config import CODES_FOLDER, CodingConfig, cache_folder
+from sempa.config import CODES_FOLDER, CodingConfig
 from sempa.errors import InputError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.thinned import thinned
@@ -24,6 +22,7 @@ from sempa.machine import circumstances
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.models.sparse_coder import SparseCoder, largest, read_coder
+from sempa.outcomes import remembered
 from sempa.reading.coders import Unit, fit_direction, save_coders
 from sempa.reading.encoder import Encoder
 from sempa.reading.texts import read_corpus
@@ -115,21 +114,15 @@ def _fitted(
 
 def read_rows(encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None]) -> Rows:
     """Return (N, D) unit rows of the texts, from the cache folder where they were read before."""
-    asked = json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info.precision), list(texts)])
-    path = cache_folder() / "rows" / f"{hashlib.sha256(asked.encode()).hexdigest()}.npy"
-    if path.is_file():
-        kept: Rows = np.load(path, allow_pickle=False)
-        return kept
 
     def progress(done: int, total: int) -> None:
         if done // 2_000 > (done - 1) // 2_000 or done == total:
             report(f"{variant}: {done:,} of {total:,} sentences read")
 
-    rows = encoder.encode(texts, variant, progress=progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.stem}.new.npy")
-    np.save(aside, rows, allow_pickle=False)
-    aside.replace(path)
+    asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
+    rows: Rows = remembered(
+        str(encoder.pair.info.precision), asked, lambda: encoder.encode(texts, variant, progress=progress)
+    )
     return rows
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sempa.errors import InputError
+from sempa.reading.coders import codes_folder
 from sempa.reading.encoder import Encoder
 from sempa.shelf import Shelf
 from sempa.studio import RESULTS_ROOT, Studio
@@ -49,7 +50,7 @@ class Studios:
     @property
     def coded(self) -> bool:
         """Whether an adapter here has sparse codes."""
-        return any(studio.coders for studio in self._by_name.values())
+        return any(codes_folder(studio.pair) for studio in self._by_name.values())
 
     def choose(self, adapter: str = "") -> Studio:
         """Return the studio of one adapter, of the first if none is named.

@@ -55,7 +55,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
     "sempa.limits": ({"errors"}, set()),
-    "sempa.coded": ({"errors", "limits", "reading", "shelf", "studio"}, {"numpy", "scipy"}),
+    "sempa.coded": ({"errors", "limits", "reading", "shelf", "studio"}, {"scipy"}),
     "sempa.studio": (
         {"config", "errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
         {"numpy"},
@@ -63,10 +63,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.desk": ({"errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
-    "sempa.outcomes": ({"config", "evidence", "machine"}, {"numpy"}),
+    "sempa.outcomes": ({"config", "machine"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy"}),
     "sempa.sparse": (
-        {"config", "errors", "evidence", "learning", "machine", "models", "reading"},
+        {"config", "errors", "evidence", "learning", "machine", "models", "outcomes", "reading"},
         {"numpy", "scipy", "torch"},
     ),
     "sempa.measure": (

@@ -244,8 +244,14 @@ def shipped_coders(pair: ModelPair) -> dict[str, Coder]:
 
     Raises: StorageError if they are damaged.
     """
+    folder = codes_folder(pair)
+    return open_coders(pair, folder) if folder else {}
+
+
+def codes_folder(pair: ModelPair) -> Path | None:
+    """Return the folder of the codes kept beside a pair's adapter, None where there is none."""
     folder = pair.adapter.folder / CODES_FOLDER if pair.adapter else None
-    return open_coders(pair, folder) if folder and folder.is_dir() else {}
+    return folder if folder and folder.is_dir() else None
 
 
 @torch.no_grad()
