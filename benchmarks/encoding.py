@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 def ours(precision: str, base: str) -> Encode:
     """Return this project's encoder."""
-    encoder = Encoder(ModelPair.open(base, precision=precision))
+    encoder = Encoder(ModelPair.open(base, precision=precision).for_inference())
     return lambda sentences: encoder.encode(sentences, BASE)
 
 

@@ -28,10 +28,10 @@ from sempa.evidence.metrics import spearman
 from sempa.evidence.retrieval import RetrievalSet, outcomes, read_beir
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.outcomes import read_rows
 from sempa.reading.coders import UNITS, Coder, shipped_coders
 from sempa.reading.codes import Codes
 from sempa.reading.encoder import Encoder, Rows
-from sempa.sparse import read_rows
 
 KS = (8, 16, 32, 64, 128)
 TIMED, ROUNDS = (16, 32), 5

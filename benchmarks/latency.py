@@ -59,7 +59,7 @@ def plain_forward(base: str, dtype: torch.dtype) -> Callable[[], object]:
 
 def one_sentence(base: str, rounds: int) -> dict[str, Any]:
     """Return the milliseconds of both ways, alternating."""
-    encoder = Encoder(ModelPair.open(base, shipped_adapters(base)[0]))
+    encoder = Encoder(ModelPair.open(base, shipped_adapters(base)[0]).for_inference())
     ways: dict[str, Callable[[], object]] = {
         "both models": lambda: [encoder.encode([SENTENCE], variant, alone=True) for variant in encoder.variants],
         "one plain forward": plain_forward(base, encoder.pair.dtype),

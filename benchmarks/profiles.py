@@ -32,7 +32,7 @@ from sempa.reading.encoder import Encoder
 from sempa.writing import Sampling, write
 
 KINDS = {
-    "matrix products": ("mm", "addmm", "linear", "mkldnn_linear", "_addmm_activation"),
+    "matrix products": ("mm", "addmm", "linear", "mkldnn_linear", "_linear_pointwise", "_addmm_activation"),
     "attention": ("bmm", "baddbmm", "_softmax", "_scaled_dot_product", "_softmax_backward"),
     "copies and casts": ("copy_", "cat", "clone", "index", "gather", "scatter", "embedding", "_to_copy"),
 }
@@ -78,7 +78,7 @@ def main() -> int:
     args = parser().parse_args()
     lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
     sentences = list(thinned(lines, SENTENCES))
-    pair = ModelPair.open(args.base, shipped_adapters(args.base)[0])
+    pair = ModelPair.open(args.base, shipped_adapters(args.base)[0]).for_inference()
     encoder, threads = Encoder(pair), pair.workers.count
     sampling = Sampling(n=1, temperature=0, max_new_tokens=TOKENS)
     config = RECIPES["small"]

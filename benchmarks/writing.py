@@ -1,7 +1,8 @@
 """Tokens a second of both models writing at once from one batch, against two `generate` calls in turn; greedy.
 
-`python benchmarks/writing.py --json results/writing.json` asks both ways the same requests alternately. In float32 both
-must write the same tokens; in the fast precision a batch of two may round a near tie otherwise, which is counted.
+`python benchmarks/writing.py --json results/writing.json` asks both ways the same requests alternately: at once with
+the model as the app holds it, in turn with the model as PEFT loads it. In float32 both must write the same tokens; in
+the fast precision a batch of two may round a near tie otherwise, which is counted.
 """
 
 import argparse
@@ -62,12 +63,12 @@ def in_turn(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
     return answers
 
 
-def differing(pair: ModelPair, requests: list[str], tokens: int) -> int:
+def differing(pair: ModelPair, plain: ModelPair, requests: list[str], tokens: int) -> int:
     """Return how many of all answers the two ways write differently."""
     return sum(
         at_once(pair, request, tokens)[variant] != text
         for request in requests
-        for variant, text in in_turn(pair, request, tokens).items()
+        for variant, text in in_turn(plain, request, tokens).items()
     )
 
 
@@ -76,16 +77,17 @@ def main() -> int:
     args = parser().parse_args()
     adapter = args.adapter or shipped_adapters(args.base)[0]
     requests = [*PROMPTS, *(SentenceTemplate.paraphrase("P1").render(sentence) for sentence in SENTENCES)]
-    exact = differing(ModelPair.open(args.base, adapter, precision="float32"), requests, args.tokens)
-    pair = ModelPair.open(args.base, adapter)
-    rounded = differing(pair, requests, args.tokens)  # warms up, too
+    whole = ModelPair.open(args.base, adapter, precision="float32")
+    exact = differing(whole, whole, requests, args.tokens)
+    pair, plain = ModelPair.open(args.base, adapter).for_inference(), ModelPair.open(args.base, adapter)
+    rounded = differing(pair, plain, requests, args.tokens)  # warms up, too
     rounds = []
     for _ in range(args.rounds):
         rates = {}
-        for name, way in (("at once", at_once), ("in turn", in_turn)):
+        for name, way, model in (("at once", at_once, pair), ("in turn", in_turn, plain)):
             started, written = time.perf_counter(), 0
             for request in requests:
-                answers = way(pair, request, args.tokens)
+                answers = way(model, request, args.tokens)
                 written += sum(len(pair.tokenizer(text).input_ids) for text in answers.values())
             rates[name] = written / (time.perf_counter() - started)
         rounds.append(rates)

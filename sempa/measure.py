@@ -21,7 +21,7 @@ from sempa.evidence.results import (
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
 from sempa.machine import circumstances
-from sempa.outcomes import remembered
+from sempa.outcomes import read_rows, remembered
 from sempa.reading.encoder import Encoder
 
 Figures = dict[str, Any]
@@ -190,7 +190,10 @@ def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], Non
     def compute() -> Figures:
         data = read_retrieval(asked.data, asked.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
-        found = retrieval_figures(_readers(encoder, report), data)
+        readers = {
+            variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants
+        }
+        found = retrieval_figures(readers, data)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}
 
     yield asked.data.name, compute

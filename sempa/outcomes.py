@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 
 from sempa.config import cache_folder
 from sempa.machine import hardware, versions
+from sempa.reading.encoder import Encoder, Rows
+
+OFTEN = 2_000
+"""Sentences after which it is said how far the reading is."""
 
 
 def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -29,3 +34,21 @@ def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], N
     np.save(aside, found, allow_pickle=False)
     aside.replace(path)
     return found
+
+
+def read_rows(
+    encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None] = lambda _: None
+) -> Rows:
+    """Return (N, D) unit rows of the texts, from the cache folder where they were read before.
+
+    Raises: what `Encoder.encode` raises.
+    """
+
+    def progress(done: int, total: int) -> None:
+        if done // OFTEN > (done - 1) // OFTEN or done == total:
+            report(f"{variant}: {done:,} of {total:,} sentences read")
+
+    asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
+    precision = str(encoder.pair.info.precision)
+    rows: Rows = remembered(precision, asked, lambda: encoder.encode(texts, variant, progress=progress))
+    return rows

@@ -22,13 +22,15 @@ from sempa.machine import circumstances
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.models.sparse_coder import SparseCoder, largest, read_coder
-from sempa.outcomes import remembered
+from sempa.outcomes import read_rows
 from sempa.reading.coders import Unit, fit_direction, save_coders
 from sempa.reading.encoder import Encoder
 from sempa.reading.texts import read_corpus
 
 Rows = NDArray[np.float32]
 WORDS_A_UNIT, TEXTS_A_UNIT = 3, 3
+RAREST = 1 / 500
+"""A word counts as no rarer among the texts than this: else units were named by words that one text has."""
 HELD_OUT = 20
 """One triplet in so many is not fitted on, but measured."""
 
@@ -112,20 +114,6 @@ def _fitted(
     return Fitted(coder, units, direction, measured)
 
 
-def read_rows(encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None]) -> Rows:
-    """Return (N, D) unit rows of the texts, from the cache folder where they were read before."""
-
-    def progress(done: int, total: int) -> None:
-        if done // 2_000 > (done - 1) // 2_000 or done == total:
-            report(f"{variant}: {done:,} of {total:,} sentences read")
-
-    asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
-    rows: Rows = remembered(
-        str(encoder.pair.info.precision), asked, lambda: encoder.encode(texts, variant, progress=progress)
-    )
-    return rows
-
-
 def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
     """Return the coder that a run with --objective spod has left beside its weights, else a new one."""
     if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
@@ -154,19 +142,20 @@ def named_units(
 ) -> list[Unit]:
     """Name each unit by the words that tell the texts it is lit by from the others, and by the examples it is lit by.
 
-    `codes` (N, H) are those of the texts, `lit` (M, H) those of the examples.
+    `codes` (N, H) are those of the texts, `lit` (M, H) those of the examples. A word tells by its standard score: how
+    much more often it is in a unit's texts than by chance.
     """
     words, held = _words_of(texts)
-    usual = np.asarray(held.mean(axis=0)).ravel()
+    usual = np.maximum(np.asarray(held.mean(axis=0)).ravel(), RAREST)
+    spread = np.sqrt(usual * (1 - np.minimum(usual, 1 - RAREST)))
     mass = (codes.T @ held).tocsr()
     totals = np.maximum(np.asarray(codes.sum(axis=0)).ravel(), 1e-12)
     columns = lit.tocsc()
     units = []
     for unit in range(codes.shape[1]):
         row = mass[[unit]]
-        shares = row.data / totals[unit]
-        telling = shares * np.log(np.maximum(shares, 1e-12) / usual[row.indices])  # each word's part of the divergence
-        best = row.indices[np.argsort(-telling, kind="stable")[:WORDS_A_UNIT]]
+        telling = (row.data / totals[unit] - usual[row.indices]) / spread[row.indices]
+        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_UNIT] if telling[i] > 0]
         start, end = columns.indptr[unit : unit + 2]
         places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
         units.append(Unit(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_UNIT)))

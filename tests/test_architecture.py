@@ -63,7 +63,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.desk": ({"errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
-    "sempa.outcomes": ({"config", "machine"}, {"numpy"}),
+    "sempa.outcomes": ({"config", "machine", "reading"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "reading"}, {"numpy"}),
     "sempa.sparse": (
         {"config", "errors", "evidence", "learning", "machine", "models", "outcomes", "reading"},
