@@ -43,9 +43,12 @@ def read_rows(
 
     Raises: what `Encoder.encode` raises.
     """
+    told = 0
 
     def progress(done: int, total: int) -> None:
-        if done // OFTEN > (done - 1) // OFTEN or done == total:
+        nonlocal told
+        if done - told >= OFTEN or done == total:
+            told = done
             report(f"{variant}: {done:,} of {total:,} sentences read")
 
     asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}

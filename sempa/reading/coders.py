@@ -30,6 +30,8 @@ ABOUT_FILE = "codes.json"
 CODED_AT_ONCE = 4096
 OWN_AND_ALIGNED = 16
 """Words a query names besides its own. Source: Nie et al. 2025."""
+QUERY_WIDER = 4
+"""A query keeps so many times the units of a text: it is not stored, and finds more by them."""
 
 
 class Coder(Protocol):
@@ -127,8 +129,8 @@ class UnitCoder:
         return _unit_codes(values, places, len(coder.bias))
 
     def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of queries: those of texts."""
-        return self.codes(rows, variant, k)
+        """Return (N, H) codes of queries: those of texts with QUERY_WIDER times the units."""
+        return self.codes(rows, variant, QUERY_WIDER * k)
 
     def label(self, variant: str, unit: int) -> str:
         """Return the words that tell the texts a unit is lit by."""

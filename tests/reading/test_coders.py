@@ -80,6 +80,8 @@ def test_units_are_the_coders_largest(make_pair: MakePair) -> None:
         expected = np.maximum(activations[row][best], 0)
         np.testing.assert_allclose(codes[[row]].toarray()[0][best], expected / np.linalg.norm(expected), atol=1e-5)
         assert codes[[row]].nnz <= 5
+    queries = found.queries(SENTENCES, rows, "base", 5)
+    assert (queries != found.codes(rows, "base", 20)).nnz == 0  # four times as many, of unit length as well
     assert found.label("base", 7) == "word7 · other"
     assert found.texts("base", 7) == ("text 7",)
     with pytest.raises(InputError, match="for base, not for 'sempa'"):
