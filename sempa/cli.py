@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
     export.set_defaults(run=_export)
 
-    tables = commands.add_parser("tables", help="redraw README's tables from results/")
+    tables = commands.add_parser("tables", help="redraw the tables of README and results/README from results/")
     tables.set_defaults(run=_tables)
 
     for command in (embed, similarity, search, index, evaluate, export, sparse):
@@ -315,5 +315,5 @@ def _tables(_: argparse.Namespace) -> None:
     from sempa.evidence.tables import with_tables
     from sempa.studio import RESULTS_ROOT
 
-    readme = RESULTS_ROOT.with_name("README.md")
-    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")
+    for readme in (RESULTS_ROOT.with_name("README.md"), RESULTS_ROOT / "README.md"):
+        readme.write_text(with_tables(readme.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")

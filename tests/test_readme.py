@@ -10,7 +10,7 @@ import pytest
 import app
 import train
 from sempa import cli
-from sempa.evidence.tables import with_tables
+from sempa.evidence.tables import named_in, with_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,7 +73,11 @@ def test_paths_exist():
 
 
 def test_tables_are_those_of_the_results():
-    assert with_tables(README, ROOT / "results") == README, "run `python -m sempa tables`"
+    every = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    for document in (README, every):
+        assert with_tables(document, ROOT / "results") == document, "run `python -m sempa tables`"
+    measured = {path.stem for path in (ROOT / "results").glob("*.json")}
+    assert sorted(named_in(every)) == sorted(measured), "results/README.md shows every result once"
 
 
 def test_space_configuration_matches_the_requirements():

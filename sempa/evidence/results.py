@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.errors import StorageError
+from sempa.errors import InputError, StorageError
 
 STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "peers", "paired", "geometry", "tokens"
 FRONTIER_KIND = "frontier"
@@ -62,7 +62,18 @@ class FinishedParts:
             self._path.unlink(missing_ok=True)
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """Return one result.
+
+    Raises: InputError if it is not there.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"There is no result {path}: measure it, or leave it out.") from None
+
+
 def read_results(folder: Path, kinds: Sequence[str] = EVALUATIONS) -> list[dict[str, Any]]:
     """Return every result of some kinds in a folder: kind by kind, in the order of file names."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    results = [read_result(path) for path in sorted(folder.glob("*.json"))]
     return [result for kind in kinds for result in results if result.get("kind") == kind]

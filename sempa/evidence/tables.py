@@ -8,12 +8,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sempa.evidence.code_tables import CODE_TABLES
-from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_results
+from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_result
 from sempa.evidence.speed_tables import SPEED_TABLES
 from sempa.evidence.sts import is_test
 
-MARKED = re.compile(r"(<!-- results: ([a-z, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
-"""A part of a document that is drawn from the results of the kinds named."""
+MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+"""A part of a document that is drawn from the result files named, without their ending."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,19 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder."""
+    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder's files.
+
+    Raises: InputError for a file that is not there.
+    """
 
     def drawn(marked: re.Match[str]) -> str:
-        kinds = marked[2].split(", ")
-        tables = "\n\n".join(result_table(result).markdown for result in read_results(folder, kinds))
+        results = [read_result(folder / f"{name}.json") for name in named_in(marked[0])]
+        tables = "\n\n".join(result_table(result).markdown for result in results)
         return f"{marked[1]}{tables}\n{marked[3]}"
 
     return MARKED.sub(drawn, document)
+
+
+def named_in(document: str) -> list[str]:
+    """Return the names of the result files that a document's marks name."""
+    return [name for marked in MARKED.finditer(document) for name in marked[2].split(", ")]

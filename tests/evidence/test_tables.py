@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from sempa.errors import InputError
 from sempa.evidence.results import read_results, write_result
-from sempa.evidence.tables import mean_score, result_table, with_tables
+from sempa.evidence.tables import mean_score, named_in, result_table, with_tables
 
 READING = {"template": "prompteol", "layer": -1, "pooling": "last", "postprocess": None, "base_model": "tiny"}
 BASE, TUNED = {**READING, "adapter": None}, {**READING, "adapter": "abc"}
@@ -113,12 +114,14 @@ def test_a_folder_s_tables_go_between_the_marks(tmp_path: Path) -> None:
     write_result(_result(STS), tmp_path / "b.json")
     (tmp_path / "speed.json").write_text('{"kind": "speed"}')
     assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "paired"]
-    document = "before<!-- results: sts, paired -->\nold<!-- /results -->after <!-- results: sts -->\n<!-- /results -->"
+    document = "before<!-- results: b, a -->\nold<!-- /results -->after <!-- results: b -->\n<!-- /results -->"
+    assert named_in(document) == ["b", "a", "b"]
     drawn = with_tables(document, tmp_path)
     tables = "\n\n".join(result_table(result).markdown for result in read_results(tmp_path))
     sts = result_table(read_results(tmp_path)[0]).markdown
     assert drawn == (
-        f"before<!-- results: sts, paired -->\n{tables}\n<!-- /results -->after "
-        f"<!-- results: sts -->\n{sts}\n<!-- /results -->"
+        f"before<!-- results: b, a -->\n{tables}\n<!-- /results -->after <!-- results: b -->\n{sts}\n<!-- /results -->"
     )
     assert "| sts-test | 60.00 | 62.50 | +2.50 (+1.00 to +4.00) |" in drawn
+    with pytest.raises(InputError, match="There is no result .*c.json"):
+        with_tables("<!-- results: c -->\n<!-- /results -->", tmp_path)
