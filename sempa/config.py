@@ -207,9 +207,9 @@ class CodingConfig:
     k: int = 32
     tau: float = 0.1
     preference_weight: float = 0.1
-    lr: float = 1e-3
+    lr: float = 3e-3
     batch_size: int = 256
-    epochs: int = 20
+    epochs: int = 10
     seed: int = 42
 
     def __post_init__(self) -> None:
