@@ -22,14 +22,14 @@ sys.path.insert(0, str(ROOT))
 import faiss
 from shared import keep
 
-from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.config import DEFAULT_BASE, UNITS, WORDS, EncoderConfig
 from sempa.evidence.geometry import isotropy, uniformity
 from sempa.evidence.metrics import spearman
 from sempa.evidence.retrieval import RetrievalSet, outcomes, read_beir
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.outcomes import read_rows
-from sempa.reading.coders import UNITS, Coder, shipped_coders
+from sempa.reading.coders import Coder, shipped_coders
 from sempa.reading.codes import Codes
 from sempa.reading.encoder import Encoder, Rows
 
@@ -144,7 +144,7 @@ def draw(models: Mapping[str, Any], path: Path) -> None:
     ):
         for color, (name, model) in zip(colors, models.items(), strict=False):
             axis.axhline(model["dense"][measure], color=color, linewidth=1, linestyle=":")
-            for kind, style in (("words", "--"), ("units", "-")):
+            for kind, style in ((WORDS, "--"), (UNITS, "-")):
                 line = [code for code in model["codes"] if code["coder"] == kind]
                 xs, ys = [code["bytes_a_text"] for code in line], [code[measure] for code in line]
                 axis.plot(xs, ys, style, color=color, marker="o", markersize=3.5, label=f"{name}, {kind}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sempa.config import DEFAULT_BASE, CodingConfig
+from sempa.config import CODERS, DEFAULT_BASE, CodingConfig
 from sempa.errors import SempaError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="print both models' nearest texts")
     search.add_argument("query")
     search.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
-    search.add_argument("--codes", choices=("words", "units"), help="search by sparse codes and print what matched")
+    search.add_argument("--codes", choices=CODERS, help="search by sparse codes and print what matched")
     search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
     search.set_defaults(run=_search)
 
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--column", help="the column that holds the text")
     index.add_argument(
         "--codes",
-        choices=("words", "units"),
+        choices=CODERS,
         action="append",
         default=[],
         help="hold sparse codes too; twice for both",

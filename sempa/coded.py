@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 from scipy import sparse
 
+from sempa.config import CODERS
 from sempa.errors import InputError
 from sempa.limits import require_k, require_text
 from sempa.reading.build import code_into
-from sempa.reading.coders import CODERS, UNITS, WORDS, Coder, SparseEncoder, own_parts, shared_parts
+from sempa.reading.coders import Coder, SparseEncoder, own_parts, shared_parts
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
 from sempa.shelf import DEMO
 from sempa.studio import RankedHit, Studio, hits_payload, with_other_ranks
-
-__all__ = ["UNITS", "WORDS", "Coded", "CodedHit", "CodedPair", "Part", "code_reader", "found_payload"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""
 CODES_FOLDER = "codes"
 """Where an adapter's sparse codes are kept, beside its weights."""
+WORDS, UNITS = "words", "units"
+CODERS = (WORDS, UNITS)
+"""Kinds of sparse codes: the vocabulary's words, without training, and learned units."""
 
 _Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
 
@@ -133,9 +136,7 @@ class TrainConfig:
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.reading)
-        for name in ("beta", "lr", "max_grad_norm", "tau", "contrastive_weight", "code_weight"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
+        _require_positive(self, "beta", "lr", "max_grad_norm", "tau", "contrastive_weight", "code_weight")
         counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
         for name in (*counts, "lora_r", "lora_alpha"):
             value = getattr(self, name)
@@ -151,9 +152,7 @@ class TrainConfig:
         ):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
-
-        if not self.keep_weight >= 0:
-            raise InputError(f"keep_weight is {self.keep_weight}: it must be at least 0.")
+        _require_not_negative(self, "keep_weight")
 
     def summary(self) -> str:
         """Return the settings that matter to the objective, in words."""
@@ -213,12 +212,20 @@ class CodingConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for name in ("units_per_number", "k", "tau", "lr", "batch_size"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be greater than 0.")
-        for name in ("preference_weight", "epochs"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0.")
+        _require_positive(self, "units_per_number", "k", "tau", "lr", "batch_size")
+        _require_not_negative(self, "preference_weight", "epochs")
+
+
+def _require_positive(config: object, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise InputError(f"{name} is {getattr(config, name)}: it must be greater than 0.")
+
+
+def _require_not_negative(config: object, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise InputError(f"{name} is {getattr(config, name)}: it must be at least 0.")
 
 
 RECIPES = {

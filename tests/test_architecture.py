@@ -55,7 +55,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # face
     "sempa.shelf": ({"config", "errors", "reading"}, {"numpy"}),
     "sempa.limits": ({"errors"}, set()),
-    "sempa.coded": ({"errors", "limits", "reading", "shelf", "studio"}, {"scipy"}),
+    "sempa.coded": ({"config", "errors", "limits", "reading", "shelf", "studio"}, {"scipy"}),
     "sempa.studio": (
         {"config", "errors", "evidence", "limits", "models", "reading", "shelf", "templates", "writing"},
         {"numpy"},
@@ -81,6 +81,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.ui": (
         {
             "coded",
+            "config",
             "desk",
             "errors",
             "evidence",

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from sempa.coded import Coded, found_payload
+from sempa.config import UNITS, WORDS
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.models.sparse_coder import SparseCoder
-from sempa.reading.coders import UNITS, WORDS, Unit, UnitCoder, WordCoder, fit_direction
+from sempa.reading.coders import Unit, UnitCoder, WordCoder, fit_direction
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex
 from sempa.reading.texts import Corpus

@@ -10,11 +10,11 @@ import torch
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
-from sempa.config import CodingConfig
+from sempa.config import UNITS, CodingConfig
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.models.sparse_coder import SparseCoder, save_coder
-from sempa.reading.coders import UNITS, UnitCoder, open_coders, shipped_coders
+from sempa.reading.coders import UnitCoder, open_coders, shipped_coders
 from sempa.reading.encoder import Encoder
 from sempa.sparse import fit_codes, named_units
 

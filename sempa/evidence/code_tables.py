@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sempa.config import WORDS
 from sempa.evidence.results import FRONTIER_KIND
 from sempa.evidence.speed_tables import Table
 
@@ -18,7 +19,7 @@ def _frontier(result: Mapping[str, Any]) -> Table:
         spread = [f"{dense['uniformity']:.3f}", f"{dense['isotropy']:.3f}"]
         rows.append([name, "dense", "", *figures, f"{dense['bytes_a_text']:,}", *spread])
         for code in model["codes"]:
-            if code["coder"] == "words" and code["k"] != WORDS_K:
+            if code["coder"] == WORDS and code["k"] != WORDS_K:
                 continue
             figures = [_beside(code, dense, measure) for measure in ("spearman", "ndcg")]
             size = f"{code['bytes_a_text']:,.0f} ({code['bytes_a_text'] / dense['bytes_a_text']:.1%})"

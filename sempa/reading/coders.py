@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from scipy import sparse
 from torch import Tensor
 
-from sempa.config import CODES_FOLDER, CodingConfig, EncoderConfig
+from sempa.config import CODES_FOLDER, UNITS, WORDS, CodingConfig, EncoderConfig
 from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
@@ -23,9 +23,6 @@ from sempa.models.sparse_coder import CODER_FILE, SparseCoder
 from sempa.reading.encoder import Encoder, Progress
 
 Rows = NDArray[np.float32]
-WORDS, UNITS = "words", "units"
-CODERS = (WORDS, UNITS)
-"""Kinds of codes: the vocabulary's words, without training, and learned units."""
 ABOUT_FILE = "codes.json"
 CODED_AT_ONCE = 4096
 OWN_AND_ALIGNED = 16

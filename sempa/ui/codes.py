@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.coded import UNITS, WORDS, Coded, CodedHit, CodedPair, Part
+from sempa.coded import Coded, CodedHit, CodedPair, Part
+from sempa.config import UNITS, WORDS
 from sempa.evidence.tables import result_table
 from sempa.studio import Studio
 from sempa.studios import Studios

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from sempa.coded import UNITS, WORDS, Coded
+from sempa.coded import Coded
+from sempa.config import UNITS, WORDS
 from sempa.errors import InputError
 from sempa.studio import RankedHit, Studio
 from sempa.studios import Studios

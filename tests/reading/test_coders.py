@@ -9,13 +9,12 @@ import pytest
 import torch
 from scipy import sparse
 
+from sempa.config import UNITS, WORDS
 from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
 from sempa.models.sparse_coder import SparseCoder
 from sempa.reading.coders import (
     OWN_AND_ALIGNED,
-    UNITS,
-    WORDS,
     SparseEncoder,
     Unit,
     UnitCoder,
