@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 import faiss
 from shared import keep
 
+from sempa.outcomes import read_rows
 from sempa.reading.encoder import Encoder
 from sempa.reading.texts import read_corpus
 from sempa.reading.vectors import Rows, Vectors
@@ -88,8 +89,9 @@ def main() -> int:
     """Measure, print and write."""
     args = parser().parse_args()
     encoder = Encoder.default()
-    texts = list(dict.fromkeys(read_corpus(args.texts).texts))
-    rows = encoder.encode(texts)
+    texts = list(read_corpus(args.texts).texts)
+    first = {text: place for place, text in reversed(list(enumerate(texts)))}
+    rows = read_rows(encoder, encoder.best_variant, texts)[sorted(first.values())]
     order = np.random.default_rng(0).permutation(len(rows))
     held, kept = rows[order[:QUERIES]], rows[order[QUERIES:]]
     parts = {"texts": measured(kept, held)}

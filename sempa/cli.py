@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
     export.set_defaults(run=_export)
 
-    tables = commands.add_parser("tables", help="redraw the tables of README and results/README from results/")
+    tables = commands.add_parser("tables", help="redraw the READMEs' tables from results/")
     tables.set_defaults(run=_tables)
 
     for command in (embed, similarity, search, index, evaluate, export, sparse):
@@ -315,5 +315,6 @@ def _tables(_: argparse.Namespace) -> None:
     from sempa.evidence.tables import with_tables
     from sempa.studio import RESULTS_ROOT
 
-    for readme in (RESULTS_ROOT.with_name("README.md"), RESULTS_ROOT / "README.md"):
+    for folder in (RESULTS_ROOT.parent, RESULTS_ROOT, RESULTS_ROOT.with_name("benchmarks")):
+        readme = folder / "README.md"
         readme.write_text(with_tables(readme.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")

@@ -95,6 +95,16 @@ def _visitor(result: Mapping[str, Any]) -> Table:
     )
 
 
+def _profiles(result: Mapping[str, Any]) -> Table:
+    kinds = list(next(iter(result["paths"].values()))["shares"])
+    rows = []
+    for name, path in result["paths"].items():
+        shares = [path["shares"].get(kind, 0.0) for kind in kinds]
+        cells = [f"{share:.0%}".replace("%", " %") for share in (*shares, max(0.0, 1 - sum(shares)))]
+        rows.append([name, f"{path['seconds']:.2f} s", *cells])
+    return ["path", "takes", *kinds, "rest"], rows, "Shares of the threads' time; the rest is Python and waiting"
+
+
 SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "memory": _memory,
     "train-speed": _train,
@@ -103,5 +113,6 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "writing": _writing,
     "search": _search,
     "visitor": _visitor,
+    "profiles": _profiles,
 }
 """By a result's kind."""

@@ -131,6 +131,14 @@ def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
     return ["", "seeds", *sets, "mean"], rows, about
 
 
+def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    tasks = [name for name in ("sts", "lambada_openai", "wikitext") if name in result["doses"][0]]
+    rows = [[dose["run"], f"{dose['samples']:,}", *(f"{dose[task]:.2f}" for task in tasks)] for dose in result["doses"]]
+    about = f"{result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {', '.join(result['dev'])}"
+    named = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
+    return ["run", "samples", *(named[task] for task in tasks)], rows, about
+
+
 _TABLES = {
     STS_KIND: _sts_table,
     PEERS_KIND: _peers_table,
@@ -139,6 +147,7 @@ _TABLES = {
     TOKENS_KIND: _tokens_table,
     "readings": _readings_table,
     "seeds": _seeds_table,
+    "dose": _dose_table,
     **SPEED_TABLES,
     **CODE_TABLES,
 }

@@ -55,6 +55,33 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         ),
         (
             {
+                "kind": "profiles",
+                "paths": {
+                    "reading": {"seconds": 1.234, "shares": {"matrix products": 0.7, "attention": 0.1}},
+                    "writing": {"seconds": 0.5, "shares": {"attention": 0.25}},
+                },
+            },
+            ["path", "takes", "matrix products", "attention", "rest"],
+            [["reading", "1.23 s", "70 %", "10 %", "20 %"], ["writing", "0.50 s", "0 %", "25 %", "75 %"]],
+            "Shares of the threads' time; the rest is Python and waiting. a day.",
+        ),
+        (
+            {
+                "kind": "dose",
+                "doses": [
+                    {"run": "base", "samples": 0, "sts": 71.909, "lambada_openai": 30, "wikitext": 38.1},
+                    {"run": "joint", "samples": 2048, "sts": 85.5, "lambada_openai": 29.5, "wikitext": 38},
+                ],
+                "items": 300,
+                "pages": 10,
+                "dev": ["sts/dev"],
+            },
+            ["run", "samples", "STS dev, Spearman x100", "LAMBADA (%)", "word perplexity"],
+            [["base", "0", "71.91", "30.00", "38.10"], ["joint", "2,048", "85.50", "29.50", "38.00"]],
+            "300 items of LAMBADA, 10 pages of WikiText-2; sts/dev. a day.",
+        ),
+        (
+            {
                 "kind": "writing",
                 "tokens_a_second": {"at once": 30.04, "in turn": 15},
                 "ratio": RATIO,
