@@ -73,8 +73,8 @@ def test_paths_exist():
 
 
 def test_tables_are_those_of_the_results():
-    every, benchmarks = ((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in ("results", "benchmarks"))
-    for document in (README, every, benchmarks):
+    every = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    for document in (README, every, (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")):
         assert with_tables(document, ROOT / "results") == document, "run `python -m sempa tables`"
     measured = {path.stem for path in (ROOT / "results").glob("*.json")}
     assert sorted(named_in(every)) == sorted(measured), "results/README.md shows every result once"
