@@ -80,12 +80,16 @@ class Texts:
         texts = coder.codes(self.texts, self._variant, k)
         queries = coder.queries(list(self.data.queries.values()), self.queries, self._variant, k)
         figures = self._figures(np.asarray(first.multiply(second).sum(axis=1)), texts, queries)
-        return figures | {"bytes_a_text": round(Codes.of(texts).size / len(self.data.texts), 1)}
+        as_texts = self._ndcg(texts, coder.codes(self.queries, self._variant, k))
+        size = round(Codes.of(texts).size / len(self.data.texts), 1)
+        return figures | {"ndcg_queries_as_texts": as_texts, "bytes_a_text": size}
 
     def _figures(self, cosines: Any, texts: Any, queries: Any) -> dict[str, Any]:
         gold = np.asarray(self.pairs.scores, dtype=np.float32)
-        found = outcomes(texts, queries, self.data)
-        return {"spearman": round(spearman(cosines, gold), 2), "ndcg": round(100 * float(found["nDCG@10"].mean()), 2)}
+        return {"spearman": round(spearman(cosines, gold), 2), "ndcg": self._ndcg(texts, queries)}
+
+    def _ndcg(self, texts: Any, queries: Any) -> float:
+        return round(100 * float(outcomes(texts, queries, self.data)["nDCG@10"].mean()), 2)
 
 
 def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:

@@ -17,16 +17,17 @@ def _frontier(result: Mapping[str, Any]) -> Table:
         dense = model["dense"]
         figures = [f"{dense[measure]:.2f}" for measure in ("spearman", "ndcg")]
         spread = [f"{dense['uniformity']:.3f}", f"{dense['isotropy']:.3f}"]
-        rows.append([name, "dense", "", *figures, f"{dense['bytes_a_text']:,}", *spread])
+        rows.append([name, "dense", "", *figures, "", f"{dense['bytes_a_text']:,}", *spread])
         for code in model["codes"]:
             if code["coder"] == WORDS and code["k"] != WORDS_K:
                 continue
             figures = [_beside(code, dense, measure) for measure in ("spearman", "ndcg")]
             size = f"{code['bytes_a_text']:,.0f} ({code['bytes_a_text'] / dense['bytes_a_text']:.1%})"
-            rows.append([name, code["coder"], str(code["k"]), *figures, size.replace("%", " %"), "", ""])
-    head = ["model", "held as", "k", f"{result['pairs']}, Spearman", f"{result['retrieval']}, nDCG@10", "bytes a text"]
-    head += ["uniformity", "isotropy"]
-    about = f"x100, beside dense vectors in brackets; {result['pairs']} is {result['text']}"
+            as_texts = f"{code['ndcg_queries_as_texts']:.2f}"
+            rows.append([name, code["coder"], str(code["k"]), *figures, as_texts, size.replace("%", " %"), "", ""])
+    head = ["model", "held as", "k", f"{result['pairs']}, Spearman", f"{result['retrieval']}, nDCG@10"]
+    head += ["queries coded as texts", "bytes a text", "uniformity", "isotropy"]
+    about = f"x100, share of dense vectors in brackets; {result['pairs']} is {result['text']}"
     return head, rows, about
 
 

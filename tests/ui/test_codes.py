@@ -35,7 +35,7 @@ def test_names_and_texts_of_units_are_escaped() -> None:
 
 def test_the_frontier_has_a_line_a_model_and_kind() -> None:
     codes = [
-        {"coder": kind, "k": k, "spearman": 50 + k, "ndcg": 20 + k, "bytes_a_text": 5 * k}
+        {"coder": kind, "k": k, "spearman": 50 + k, "ndcg": 20 + k, "ndcg_queries_as_texts": 19, "bytes_a_text": 5 * k}
         for kind in ("words", "units")
         for k in (8, 16)
     ]
