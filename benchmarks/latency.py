@@ -61,7 +61,7 @@ def one_sentence(base: str, rounds: int) -> dict[str, Any]:
     """Return the milliseconds of both ways, alternating."""
     encoder = Encoder(ModelPair.open(base, shipped_adapters(base)[0]).for_inference())
     ways: dict[str, Callable[[], object]] = {
-        "both models": lambda: [encoder.encode([SENTENCE], variant, alone=True) for variant in encoder.variants],
+        "both models": lambda: encoder.encode_each([SENTENCE]),
         "one plain forward": plain_forward(base, encoder.pair.dtype),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}

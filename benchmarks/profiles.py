@@ -88,7 +88,7 @@ def main() -> int:
     objective = Objective(tuning, examples, config)
     paths: dict[str, tuple[Callable[[], object], int]] = {
         f"{len(sentences)} sentences, aligned model": (lambda: encoder.encode(sentences, "sempa"), threads),
-        "one sentence, aligned model": (lambda: encoder.encode(sentences[:1], "sempa", alone=True), 1),
+        "one sentence, both models": (lambda: encoder.encode_each(sentences[:1]), 1),
         f"both models writing {TOKENS} tokens": (lambda: list(write(pair, sentences[0], sampling)), 1),
         f"one training step of {PAIRS} pairs": (lambda: objective.backward(examples), threads),
     }

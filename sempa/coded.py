@@ -76,7 +76,8 @@ class Coded:
         require_k(k)
         opened = self._coded(index)
         variants, recipe = self._studio.variants, self._reader.recipe
-        asked = {variant: self._query(query, variant) for variant in variants}
+        rows = self._studio.embed_each([query])
+        asked = {v: self._reader.coder.queries([query], rows[v], v, self._reader.k) for v in variants}
         hits = {variant: opened.search(recipe(variant), asked[variant], k)[0] for variant in variants}
         return {
             variant: [
@@ -91,8 +92,8 @@ class Coded:
         require_text(first, "The first sentence")
         require_text(second, "The second sentence")
         found = {}
-        for variant in self._studio.variants:
-            codes = self._reader.codes(self._studio.embed([first, second], variant), variant)
+        for variant, rows in self._studio.embed_each([first, second]).items():
+            codes = self._reader.codes(rows, variant)
             a, b = codes[[0]], codes[[1]]
             shared = shared_parts(a, b)
             told = [self._parts(variant, parts) for parts in (shared, own_parts(a, b), own_parts(b, a))]
@@ -105,10 +106,6 @@ class Coded:
         with self._studio.shelf.building:
             code_into(index, self._reader)
         return index
-
-    def _query(self, query: str, variant: str) -> sparse.csr_array:
-        rows = self._studio.embed([query], variant)
-        return self._reader.coder.queries([query], rows, variant, self._reader.k)
 
     def _matched(self, index: SentenceIndex, variant: str, query: sparse.csr_array, hit: Hit) -> list[Part]:
         return self._parts(variant, index.shared(self._reader.recipe(variant), query, hit.id))

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, RECIPE_FILE, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
+from sempa.models.packed import PackedLinear
 from sempa.models.source import sha256_of
 
 log = logging.getLogger(__name__)
@@ -125,12 +126,13 @@ class AdapterSwitch:
         self._layers = [module for module in modules if isinstance(module, BaseTunerLayer)]
         told = not any(isinstance(module, AuxiliaryTrainingWrapper) for module in modules)
         self._directly = told and bool(self._layers) and all(isinstance(layer, LoraLayer) for layer in self._layers)
-        self._mixes = self._directly and all(_is_plain(layer) for layer in self._layers)
+        self.mixes = self._directly and all(_is_plain(layer) for layer in self._layers)
+        """Whether base and adapter can compute side by side without PEFT's hooks."""
 
     @contextmanager
     def off(self) -> Iterator[None]:
         """Leave the base model alone until the block ends."""
-        if self._mixes:
+        if self.mixes:
             with self._acting(lambda layer: layer.base_layer):
                 yield
             return
@@ -148,7 +150,7 @@ class AdapterSwitch:
     @contextmanager
     def on(self, slot: str) -> Iterator[None]:
         """Let one adapter, which is the active one, act on all rows until the block ends."""
-        if not self._mixes:
+        if not self.mixes:
             yield
             return
         with self._acting(lambda layer: partial(_on_rows, layer, slot, slice(None))):
@@ -160,7 +162,7 @@ class AdapterSwitch:
 
         To be used with the model as PEFT wraps it.
         """
-        if not self._mixes:
+        if not self.mixes:
             yield {"adapter_names": [slot if on else "__base__" for on in tuned]}
             return
         numbers = [number for number, on in enumerate(tuned) if on]
@@ -198,14 +200,22 @@ def _is_plain(layer: LoraLayer) -> bool:
 
 def _on_rows(layer: LoraLayer, slot: str, rows: slice | list[int], x: Tensor) -> Tensor:
     """Return the base layer's output of (B, T, in) with the adapter's term added to some rows."""
-    result: Tensor = layer.base_layer(x)
-    if slot in layer.lora_A:
-        a, b = (part[slot].weight.to(result.dtype) for part in (layer.lora_A, layer.lora_B))
-        low = x[rows].reshape(-1, x.shape[-1]).to(result.dtype) @ a.T
-        chosen = result[rows]  # a view where the rows are consecutive, else a copy
-        chosen.view(-1, chosen.shape[-1]).addmm_(low, b.T, alpha=layer.scaling[slot])
-        if not isinstance(rows, slice):
-            result[rows] = chosen
+    base = layer.base_layer
+    result: Tensor = base(x)
+    if slot not in layer.lora_A:
+        return result
+    a, b, scaling = layer.lora_A[slot].weight, layer.lora_B[slot].weight, layer.scaling[slot]
+    every = rows == slice(None)
+    if isinstance(base, PackedLinear) and (term := base.term(slot, a, b, scaling, x)):
+        if every:
+            return term.added(result, x)
+        result[rows] = term.added(result[rows], x[rows])
+        return result
+    low = x[rows].reshape(-1, x.shape[-1]).to(result.dtype) @ a.to(result.dtype).T
+    chosen = result[rows]  # a view where the rows are consecutive, else a copy
+    chosen.view(-1, chosen.shape[-1]).addmm_(low, b.to(result.dtype).T, alpha=scaling)
+    if not isinstance(rows, slice):
+        result[rows] = chosen
     return result
 
 

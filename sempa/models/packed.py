@@ -32,10 +32,34 @@ def _state(weight: Tensor) -> tuple[int, int]:
     return weight.data_ptr(), weight._version
 
 
+class PackedTerm:
+    """An adapter's low-rank term of one layer, `scaling * (x A^T) B^T`, with both factors packed in bfloat16."""
+
+    def __init__(self, a: Tensor, b: Tensor, scaling: float) -> None:
+        """Pack (r, in) and (out, r)."""
+        self._a, self._b = _Packed(a.bfloat16()), _Packed((b * scaling).bfloat16())
+        self._state = (_state(a), _state(b), scaling)
+
+    def is_of(self, a: Tensor, b: Tensor, scaling: float) -> bool:
+        """Whether the factors are still as they were packed."""
+        return self._state == (_state(a), _state(b), scaling)
+
+    def added(self, result: Tensor, x: Tensor) -> Tensor:
+        """Return (..., out) `result` with the term of (..., in) `x` added."""
+        low = torch.ops.mkldnn._linear_pointwise(x, self._a.values, None, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(low, result, self._b.values, None, "add")
+        return out
+
+    def __deepcopy__(self, _: dict[int, Any]) -> None:
+        return None
+
+
 class PackedLinear(nn.Linear):
     """A linear layer that multiplies by its packed weight wherever no gradient is asked for; see `pack`."""
 
     packed: _Packed | None
+    terms: dict[str, PackedTerm | None]
+    """Adapters' terms of this layer, by name, from when they are first asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., out) of (..., in)."""
@@ -45,6 +69,15 @@ class PackedLinear(nn.Linear):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed.values, self.bias, "none", [], "")
         return out
 
+    def term(self, name: str, a: Tensor, b: Tensor, scaling: float, x: Tensor) -> PackedTerm | None:
+        """Return an adapter's term to be added for `x`, None where gradients or other number formats are asked for."""
+        if self.packed is None or x.dtype != torch.bfloat16 or torch.is_grad_enabled():
+            return None
+        kept = self.terms.get(name)
+        if kept is None or not kept.is_of(a, b, scaling):
+            kept = self.terms[name] = PackedTerm(a, b, scaling)
+        return kept
+
 
 def _learns(x: Tensor) -> bool:
     return x.requires_grad and torch.is_grad_enabled()
@@ -53,9 +86,11 @@ def _learns(x: Tensor) -> bool:
 def pack(model: nn.Module) -> int:
     """Pack every plain bfloat16 linear layer on the CPU and return how many; for models that are not trained.
 
-    The packed copies take the weights' memory once more. A weight that is changed later is multiplied as before.
+    The packed copies, adapters' terms of these layers included, take the weights' memory once more. A weight that is
+    changed later is multiplied as before.
     """
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")):
+    names = ("_reorder_linear_weight", "_linear_pointwise")
+    if not (torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)):
         return 0
     fitting = [
         module
@@ -65,5 +100,5 @@ def pack(model: nn.Module) -> int:
     for module in fitting:
         packed = _Packed(module.weight)
         module.__class__ = PackedLinear
-        vars(module)["packed"] = packed
+        vars(module).update(packed=packed, terms={})
     return len(fitting)

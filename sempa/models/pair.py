@@ -223,20 +223,37 @@ class ModelPair:
         The LM head is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
-        layers = self.layers + 1
-        if not -layers <= layer < layers:
-            raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
+        self._require_layer(layer)
         with self.using(variant) as model:
+            yield from self.workers.map(lambda batch: self._states(model, *batch, layer), batches)
 
-            @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
-            def read(batch: tuple[Tensor, Tensor]) -> Tensor:
-                input_ids, mask = (part.to(self.device) for part in batch)
-                options = {"use_cache": False, "output_hidden_states": layer != -1}
-                out = model.base_model(input_ids=input_ids, attention_mask=mask, **options)
-                states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
-                return states
+    def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
+        """Yield one layer's states (V, T, D) of each (1, T) row of ids, by itself, under all V variants.
 
-            yield from self.workers.map(read, batches)
+        Where the adapter allows, both variants are read in one pass: a third less time than two.
+        Raises: what `each_hidden_states` raises.
+        """
+        self._require_layer(layer)
+        if len(self.variants) == 1 or not self._switch.mixes:
+            batches = [(row, torch.ones_like(row)) for row in rows]
+            each = [list(self.each_hidden_states(variant, batches, layer)) for variant in self.variants]
+            yield from map(torch.cat, zip(*each, strict=True))
+            return
+
+        def read(row: Tensor) -> Tensor:
+            ids = row.repeat(len(VARIANTS), 1)
+            return self._states(model, ids, torch.ones_like(ids), layer)
+
+        with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in VARIANTS]):
+            model = self._model.get_base_model()
+            yield from self.workers.map(read, rows)
+
+    @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
+    def _states(self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: int) -> Tensor:
+        options = {"use_cache": False, "output_hidden_states": layer != -1}
+        out = model.base_model(input_ids=input_ids.to(self.device), attention_mask=mask.to(self.device), **options)
+        states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+        return states
 
     @torch.inference_mode()
     def likeliest(self, variant: str, states: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -265,6 +282,11 @@ class ModelPair:
                 return model(input_ids=ids, **options).logits[:, -1].float()
         with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in variants]) as mixing:
             return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
+
+    def _require_layer(self, layer: int) -> None:
+        layers = self.layers + 1
+        if not -layers <= layer < layers:
+            raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:

@@ -67,6 +67,33 @@ def test_a_copy_is_a_plain_layer_that_can_be_saved() -> None:
     assert torch.equal(copied(x), nn.functional.linear(x, model[0].weight))
 
 
+@pytest.mark.parametrize("rank", [1, 4, 32])
+def test_an_adapter_s_term_is_added_as_it_is_now(rank: int) -> None:
+    """Against the product in float64, for rows of any number; a changed factor is not the one that was packed."""
+    layer = _layer()
+    pack(model := nn.Sequential(layer))
+    a, b = torch.randn(rank, 96) / 96**0.5, torch.randn(64, rank)
+    x, result = torch.randn(2, 5, 96).bfloat16(), torch.randn(2, 5, 64).bfloat16()
+    for factor in (1, 3):
+        a.mul_(factor)
+        with torch.no_grad():
+            term = model[0].term("mine", a, b, 1.5, x)
+            assert model[0].term("mine", a, b, 1.5, x) is term
+            found = term.added(result, x)
+        exact = result.double() + 1.5 * (x.double() @ a.double().T @ b.double().T)
+        assert torch.allclose(found.double(), exact, atol=0.06 * factor, rtol=0.02)
+
+
+def test_a_term_steps_aside_for_gradients_other_formats_and_copies() -> None:
+    pack(model := nn.Sequential(_layer()))
+    a, b, x = torch.randn(4, 96), torch.randn(64, 4), torch.randn(3, 96, dtype=torch.bfloat16)
+    assert model[0].term("mine", a, b, 1.0, x) is None
+    with torch.no_grad():
+        assert model[0].term("mine", a, b, 1.0, x.float()) is None
+        assert model[0].term("mine", a, b, 1.0, x) is not None
+        assert copy.deepcopy(model)[0].term("mine", a, b, 1.0, x) is None
+
+
 def test_other_number_formats_and_layers_stay_as_they_are() -> None:
     model = nn.Sequential(_layer(dtype=torch.float32), nn.LayerNorm(64))
     assert pack(model) == 0

@@ -60,6 +60,34 @@ def test_alone_equals_together(make_pair: MakePair, architecture: str) -> None:
     np.testing.assert_allclose(encoder.encode(SENTENCES), encoder.encode(SENTENCES, alone=True), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("config", [EncoderConfig(), EncoderConfig(layer=1), EncoderConfig(pooling="mean")])
+@pytest.mark.parametrize("mixes", [True, False], ids=["one pass", "a pass a variant"])
+def test_each_variant_at_once_equals_one_after_the_other(
+    tuned_pair: ModelPair, config: EncoderConfig, mixes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuned_pair._switch, "mixes", mixes)
+    encoder = Encoder(tuned_pair, config)
+    rows = encoder.encode_each(SENTENCES)
+    assert list(rows) == ["base", "sempa"]
+    assert np.abs(rows["base"] - rows["sempa"]).max() > 1e-3
+    for variant, values in rows.items():
+        np.testing.assert_allclose(values, encoder.encode(SENTENCES, variant, alone=True), atol=1e-5, rtol=0)
+        assert np.array_equal(values[1], encoder.encode_each(SENTENCES[1:2])[variant][0])  # whatever is beside it
+    assert {variant: values.shape for variant, values in encoder.encode_each([]).items()} == {
+        "base": (0, tuned_pair.width),
+        "sempa": (0, tuned_pair.width),
+    }
+
+
+def test_without_an_adapter_each_is_the_base(tiny_pair: ModelPair) -> None:
+    encoder = Encoder(tiny_pair)
+    rows = encoder.encode_each(SENTENCES)
+    assert list(rows) == ["base"]
+    np.testing.assert_allclose(rows["base"], encoder.encode(SENTENCES, alone=True), atol=1e-6)
+    with pytest.raises(InputError, match="Row 1 is empty"):
+        encoder.encode_each(["a", " "])
+
+
 def test_alone_does_not_depend_on_the_neighbours(tuned_pair: ModelPair) -> None:
     encoder = Encoder(tuned_pair)
     together = encoder.encode(SENTENCES, alone=True)
