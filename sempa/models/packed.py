@@ -89,8 +89,7 @@ def pack(model: nn.Module) -> int:
     The packed copies, adapters' terms of these layers included, take the weights' memory once more. A weight that is
     changed later is multiplied as before.
     """
-    names = ("_reorder_linear_weight", "_linear_pointwise")
-    if not (torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)):
+    if not _packs():
         return 0
     fitting = [
         module
@@ -102,3 +101,12 @@ def pack(model: nn.Module) -> int:
         module.__class__ = PackedLinear
         vars(module).update(packed=packed, terms={})
     return len(fitting)
+
+
+def _packs() -> bool:
+    """Whether this torch has the operations, and this processor computes bfloat16 by them."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    library = torch.ops.mkldnn
+    names = ("_is_mkldnn_bf16_supported", "_reorder_linear_weight", "_linear_pointwise")
+    return all(hasattr(library, name) for name in names) and bool(library._is_mkldnn_bf16_supported())

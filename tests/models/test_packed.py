@@ -8,7 +8,10 @@ from torch import nn
 
 from sempa.models.packed import PackedLinear, pack
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+pytestmark = pytest.mark.skipif(
+    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+    reason="this torch or this processor does not compute bfloat16 by oneDNN",
+)
 
 
 def _layer(bias: bool = False, dtype: torch.dtype = torch.bfloat16) -> nn.Linear:
@@ -92,6 +95,11 @@ def test_a_term_steps_aside_for_gradients_other_formats_and_copies() -> None:
         assert model[0].term("mine", a, b, 1.0, x.float()) is None
         assert model[0].term("mine", a, b, 1.0, x) is not None
         assert copy.deepcopy(model)[0].term("mine", a, b, 1.0, x) is None
+
+
+def test_a_processor_without_bfloat16_keeps_plain_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert pack(nn.Sequential(_layer())) == 0
 
 
 def test_other_number_formats_and_layers_stay_as_they_are() -> None:
