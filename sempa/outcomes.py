@@ -15,6 +15,8 @@ from sempa.reading.encoder import Encoder, Rows
 
 OFTEN = 2_000
 """Sentences after which it is said how far the reading is."""
+KEPT = 2**28
+"""Bytes of rows up to which they are kept: those of about a hundred thousand texts read by the default model."""
 
 
 def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -39,7 +41,7 @@ def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], N
 def read_rows(
     encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None] = lambda _: None
 ) -> Rows:
-    """Return (N, D) unit rows of the texts, from the cache folder where they were read before.
+    """Return (N, D) unit rows of the texts, from the cache folder where they were read before and are not too many.
 
     Raises: what `Encoder.encode` raises.
     """
@@ -51,7 +53,11 @@ def read_rows(
             told = done
             report(f"{variant}: {done:,} of {total:,} sentences read")
 
+    def read() -> Rows:
+        return encoder.encode(texts, variant, progress=progress)
+
+    if len(texts) * encoder.width * np.float32().itemsize > KEPT:
+        return read()
     asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
-    precision = str(encoder.pair.info.precision)
-    rows: Rows = remembered(precision, asked, lambda: encoder.encode(texts, variant, progress=progress))
+    rows: Rows = remembered(str(encoder.pair.info.precision), asked, read)
     return rows
