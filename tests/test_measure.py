@@ -14,10 +14,14 @@ from sempa.evidence.results import measured_models, read_results
 from sempa.evidence.tables import result_table
 from sempa.measure import KINDS, Measurement, measure
 from sempa.models.pair import ModelPair
-from sempa.outcomes import remembered
 from sempa.reading.encoder import Encoder
 
 SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -126,24 +130,6 @@ def test_parts_of_other_data_are_not_taken_up(encoder: Encoder, tmp_path: Path) 
     parts.write_text(json.dumps({"begun": {"what": "sts"}, "parts": {"a": {"pairs": 0}}}))
     assert measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"] == 36
     assert not parts.exists()
-
-
-def test_what_the_base_was_asked_before_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path))
-    asked: list[str] = []
-
-    def answer(model: str) -> np.ndarray:
-        def compute() -> np.ndarray:
-            asked.append(model)
-            return np.array([1.0, 0.0])
-
-        return remembered("bfloat16", {"task": "sums", "items": ["1+1"], "model": model}, compute)
-
-    for model in ("base", "one", "base", "two"):
-        assert answer(model).tolist() == [1, 0]
-    assert asked == ["base", "one", "two"]
-    remembered("float32", {"task": "sums", "items": ["1+1"], "model": "base"}, lambda: np.array([0.0]))
-    assert len(list((tmp_path / "outcomes").iterdir())) == 4
 
 
 @pytest.mark.parametrize("what", list(KINDS))
