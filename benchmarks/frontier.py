@@ -10,7 +10,8 @@ to the JSON's name with `-speed`. Codes come from `python -m sempa sparse fit`.
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import faiss
+from scipy.sparse import diags_array
 from shared import keep
 
 from sempa.config import DEFAULT_BASE, UNITS, WORDS, EncoderConfig
@@ -54,6 +56,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def kept(codes: Any, k: int) -> Any:
+    """Return (N, H) codes with each row's k largest alone, of unit length again: what a coder gives for that k."""
+    out = codes.copy()
+    for start, end in pairwise(codes.indptr.tolist()):
+        if end - start > k:
+            out.data[start + np.argpartition(codes.data[start:end], -k)[: end - start - k]] = 0
+    out.eliminate_zeros()
+    norms = np.sqrt(out.multiply(out).sum(axis=1))
+    return diags_array(1 / np.maximum(np.asarray(norms).ravel(), 1e-12), dtype=np.float32) @ out
+
+
 class Texts:
     """Hold what one model has read of the pairs and of the texts and queries to search."""
 
@@ -74,15 +87,16 @@ class Texts:
             "isotropy": round(isotropy(self.texts[::SPREAD]), 4),
         }
 
-    def coded(self, coder: Coder, k: int) -> dict[str, Any]:
-        """Return the figures of the vectors' codes."""
-        first, second = (coder.codes(rows, self._variant, k) for rows in (self.first, self.second))
-        texts = coder.codes(self.texts, self._variant, k)
-        queries = coder.queries(list(self.data.queries.values()), self.queries, self._variant, k)
-        figures = self._figures(np.asarray(first.multiply(second).sum(axis=1)), texts, queries)
-        as_texts = self._ndcg(texts, coder.codes(self.queries, self._variant, k))
-        size = round(Codes.of(texts).size / len(self.data.texts), 1)
-        return figures | {"ndcg_queries_as_texts": as_texts, "bytes_a_text": size}
+    def coded(self, coder: Coder) -> Iterator[dict[str, Any]]:
+        """Yield the figures of the vectors' codes for each k."""
+        rows = (self.first, self.second, self.texts, self.queries)
+        widest = [coder.codes(part, self._variant, max(KS)) for part in rows]
+        for k in KS:
+            first, second, texts, asked = (kept(codes, k) for codes in widest)
+            queries = coder.queries(list(self.data.queries.values()), self.queries, self._variant, k)
+            figures = self._figures(np.asarray(first.multiply(second).sum(axis=1)), texts, queries)
+            size = round(Codes.of(texts).size / len(self.data.texts), 1)
+            yield {"k": k, **figures, "ndcg_queries_as_texts": self._ndcg(texts, asked), "bytes_a_text": size}
 
     def _figures(self, cosines: Any, texts: Any, queries: Any) -> dict[str, Any]:
         gold = np.asarray(self.pairs.scores, dtype=np.float32)
@@ -176,7 +190,7 @@ def main() -> int:
             if name in models:
                 continue
             texts = Texts(Encoder(pair, EncoderConfig()), variant, pairs, data)
-            codes = [{"coder": kind, "k": k, **texts.coded(coder, k)} for kind, coder in coders.items() for k in KS]
+            codes = [{"coder": kind, **figures} for kind, coder in coders.items() for figures in texts.coded(coder)]
             models[name] = {"dense": texts.dense(), "codes": codes}
             print(name, models[name], flush=True)
             if variant == SEMPA and not speed and args.count:

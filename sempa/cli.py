@@ -108,6 +108,12 @@ def _add_sparse(commands: Any) -> argparse.ArgumentParser:
     fit.add_argument("--limit", type=int, help="fit on about so many of the triplets, evenly taken")
     fit.add_argument("--output", type=Path, help="a folder that does not exist yet (default: codes, in the adapter's)")
     fit.add_argument("--examples", type=Path, help="texts that units are shown by (default: the triplets' own)")
+    fit.add_argument(
+        "--units-per-number",
+        type=int,
+        default=known.units_per_number,
+        help="units for each number of a vector: more restore more and find less (default: %(default)s)",
+    )
     fit.add_argument("--k", type=int, default=known.k, help="units kept while fitting (default: %(default)s)")
     fit.add_argument("--epochs", type=int, default=known.epochs, help="passes over the triplets (default: %(default)s)")
     fit.add_argument("--lr", type=float, default=known.lr, help="learning rate (default: %(default)s)")
@@ -264,7 +270,10 @@ def _fit(args: argparse.Namespace) -> None:
 def _sparse_fit(args: argparse.Namespace) -> None:
     from sempa.sparse import fit_codes
 
-    given = {name: getattr(args, name) for name in ("k", "epochs", "lr", "tau", "preference_weight", "seed")}
+    given = {
+        name: getattr(args, name)
+        for name in ("units_per_number", "k", "epochs", "lr", "tau", "preference_weight", "seed")
+    }
     config = CodingConfig(**given)
     measured = fit_codes(open_encoder(args), args.data, config, args.limit, args.output, args.examples, _report)
     for variant, figures in measured.items():

@@ -202,13 +202,13 @@ class CodingConfig:
     Source: Wen et al. 2025 (CSR).
     """
 
-    units_per_number: int = 4
+    units_per_number: int = 1
     k: int = 32
     tau: float = 0.1
-    preference_weight: float = 0.1
+    preference_weight: float = 0.03
     lr: float = 3e-3
     batch_size: int = 256
-    epochs: int = 10
+    epochs: int = 20
     seed: int = 42
 
     def __post_init__(self) -> None:

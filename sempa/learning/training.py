@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ CHECKPOINT_EVERY = 10
 
 BEGUN_WITH = 340
 """Triplets whose sentences' states a coder of sparse codes begins at."""
+ALONG = CodingConfig(units_per_number=4, preference_weight=0.1)
+"""How codes are learned along with an adapter, in far fewer steps than a fit of their own takes."""
 
 EXPLODED = 10.0
 """So many times the loss of the first step, a run has gone astray: no objective here starts near 0."""
@@ -111,7 +113,7 @@ class Objective:
             )
         if config.codes:
             self.coder = _begun_coder(model, examples, config)
-            loss = CodeLoss(self.coder, CodingConfig(seed=config.seed))
+            loss = CodeLoss(self.coder, replace(ALONG, seed=config.seed))
             self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()], processes)
         self._weight = config.contrastive_weight if config.prefers else 1.0
         self._retention = (
@@ -148,7 +150,7 @@ def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainC
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)
     states = torch.cat([states.float() for states in reader.over(REFERENCE, batches, lambda _, states: states)])
-    coder = SparseCoder(model.pair.width, CodingConfig().units_per_number * model.pair.width, config.seed)
+    coder = SparseCoder(model.pair.width, ALONG.units_per_number * model.pair.width, config.seed)
     coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
     return coder
 

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sempa.config import CodingConfig, TrainConfig
+from sempa.config import TrainConfig
 from sempa.errors import InputError
 from sempa.learning import passes
 from sempa.learning.coding import CodeLoss
 from sempa.learning.passes import PreferencePass
 from sempa.learning.preferences import Triplet, preferences
 from sempa.learning.retention import ANCHORS_A_ROW, EVERY
-from sempa.learning.training import Example, Objective, tokenize
+from sempa.learning.training import ALONG, Example, Objective, tokenize
 from sempa.models.pair import ModelPair
 from sempa.models.tuning import TuningModel
 
@@ -152,7 +152,7 @@ def test_spod_is_preference_and_the_loss_of_codes(make_tuning: MakeTuning, make_
     with torch.no_grad(), tuning.pair.using("base"):
         assert torch.allclose(coder.centre, F.normalize(read(), dim=1).mean(dim=0), atol=1e-5)
     rows = read()
-    loss, _ = CodeLoss(coder, CodingConfig())(rows.view(5, 3, -1), [triplet.anchor for triplet in TRIPLETS])
+    loss, _ = CodeLoss(coder, ALONG)(rows.view(5, 3, -1), [triplet.anchor for triplet in TRIPLETS])
     (0.6 * loss).backward()
     coded = _gradients(tuning)
     preferred = Objective(tuning, examples, replace(config, objective="sempa")).backward(examples)
