@@ -149,28 +149,37 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 
 def draw(models: Mapping[str, Any], path: Path) -> None:
-    """Draw Spearman and nDCG against the bytes a text takes, one line a model and kind of code."""
+    """Draw Spearman and nDCG against the bytes a text takes, one line a model and kind of code.
+
+    Models that differ by their units alone share the lines of their vectors and words.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
     for axis, (measure, title) in zip(
         axes, {"spearman": "STS-B test, Spearman x100", "ndcg": "COCO captions, nDCG@10 x100"}.items(), strict=True
     ):
+        drawn = []
         for color, (name, model) in zip(colors, models.items(), strict=False):
-            axis.axhline(model["dense"][measure], color=color, linewidth=1, linestyle=":")
-            for kind, style in ((WORDS, "--"), (UNITS, "-")):
+            kinds = {UNITS: "-"} if model["dense"] in drawn else {UNITS: "-", WORDS: "--"}
+            if WORDS in kinds:
+                axis.axhline(model["dense"][measure], color=color, linewidth=1, linestyle=":")
+                drawn.append(model["dense"])
+            for kind, style in kinds.items():
                 line = [code for code in model["codes"] if code["coder"] == kind]
                 xs, ys = [code["bytes_a_text"] for code in line], [code[measure] for code in line]
                 axis.plot(xs, ys, style, color=color, marker="o", markersize=3.5, label=f"{name}, {kind}")
                 for code in line if kind == UNITS else ():
                     axis.annotate(f"{code['k']}", (code["bytes_a_text"], code[measure]), fontsize=6, color=color)
         axis.set(title=title, xlabel="bytes a text (dotted: dense vectors, 2,304)", xscale="log")
+        axis.set_xticks(ticks := (50, 100, 200, 400), [str(tick) for tick in ticks])
+        axis.minorticks_off()
         axis.grid(alpha=0.25)
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     figure.savefig(path, dpi=130)
 
 

@@ -1,8 +1,10 @@
 """README says what is so: its commands parse, its paths exist, its tables are those of results/."""
 
+import argparse
 import ast
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,12 +46,19 @@ def test_commands_parse(command):
 
 
 def test_options_named_in_the_text_exist():
-    commands = next(action for action in cli.parser()._actions if action.dest == "command").choices.values()
-    parsers = [app.parser(), train.parser(), *commands]
-    known = {option for made in parsers for action in made._actions for option in action.option_strings}
+    known = {option for made in (app.parser(), train.parser(), cli.parser()) for option in _options(made)}
     named = set(re.findall(r"`(--[a-z-]+)", README))
     assert len(named) > 10
     assert named <= known
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser and of the commands within it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)
 
 
 def test_python_examples_are_python():
