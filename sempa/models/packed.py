@@ -17,7 +17,7 @@ class _Packed:
     """Hold a packed copy of a weight and which state of the weight it is of; a copy of the module has none."""
 
     def __init__(self, weight: Tensor) -> None:
-        self.values = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _BATCH)
+        self.values = _reordered(weight)
         self._state = _state(weight)
 
     def is_of(self, weight: Tensor) -> bool:
@@ -26,6 +26,11 @@ class _Packed:
 
     def __deepcopy__(self, _: dict[int, Any]) -> None:
         return None
+
+
+def _reordered(weight: Tensor) -> Tensor:
+    made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _BATCH)
+    return made
 
 
 def _state(weight: Tensor) -> tuple[int, int]:
@@ -37,7 +42,7 @@ class PackedTerm:
 
     def __init__(self, a: Tensor, b: Tensor, scaling: float) -> None:
         """Pack (r, in) and (out, r)."""
-        self._a, self._b = _Packed(a.bfloat16()), _Packed((b * scaling).bfloat16())
+        self._a, self._b = _reordered(a.bfloat16()), _reordered((b * scaling).bfloat16())
         self._state = (_state(a), _state(b), scaling)
 
     def is_of(self, a: Tensor, b: Tensor, scaling: float) -> bool:
@@ -46,8 +51,8 @@ class PackedTerm:
 
     def added(self, result: Tensor, x: Tensor) -> Tensor:
         """Return (..., out) `result` with the term of (..., in) `x` added."""
-        low = torch.ops.mkldnn._linear_pointwise(x, self._a.values, None, "none", [], "")
-        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(low, result, self._b.values, None, "add")
+        low = torch.ops.mkldnn._linear_pointwise(x, self._a, None, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(low, result, self._b, None, "add")
         return out
 
     def __deepcopy__(self, _: dict[int, Any]) -> None:

@@ -1,12 +1,14 @@
 """Packed layers give what plain ones give, and step aside for gradients, changed weights and copies."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from sempa.models.packed import PackedLinear, pack
+from sempa.models.pair import ModelPair
 
 pytestmark = pytest.mark.skipif(
     not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
@@ -95,6 +97,32 @@ def test_a_term_steps_aside_for_gradients_other_formats_and_copies() -> None:
         assert model[0].term("mine", a, b, 1.0, x.float()) is None
         assert model[0].term("mine", a, b, 1.0, x) is not None
         assert copy.deepcopy(model)[0].term("mine", a, b, 1.0, x) is None
+
+
+@pytest.mark.parametrize("first", ["writing", "reading"])
+def test_a_packed_pair_writes_and_reads_whichever_comes_first(
+    model_folder: Path, adapter_folder: Path, first: str
+) -> None:
+    """Writing runs in inference mode, whose tensors say less of themselves."""
+    plain, packed = (
+        ModelPair.open(str(model_folder), str(adapter_folder), precision="bfloat16", device="cpu") for _ in range(2)
+    )
+    packed.for_inference()
+    ids = torch.arange(97, 105).repeat(2, 1)
+
+    def written(pair: ModelPair) -> torch.Tensor:
+        return pair.next_logits(["base", "sempa"], ids, pair.new_cache())
+
+    def read(pair: ModelPair) -> torch.Tensor:
+        return pair.hidden_states("sempa", ids, torch.ones_like(ids)).float()
+
+    calls = [written, read] if first == "writing" else [read, written]
+    for call in calls:
+        exact = call(plain)
+        torch.testing.assert_close(call(packed), exact, rtol=0.05, atol=0.05 * float(exact.abs().max()))
+    layers = [m for m in packed.peft.modules() if isinstance(m, PackedLinear)]
+    assert layers
+    assert any(layer.terms for layer in layers)
 
 
 def test_a_processor_without_bfloat16_keeps_plain_layers(monkeypatch: pytest.MonkeyPatch) -> None:
