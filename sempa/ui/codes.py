@@ -62,11 +62,11 @@ MEASURES = {"spearman": "Spearman x100", "ndcg": "nDCG@10 x100"}
 
 def frontier(result: Mapping[str, Any], adapter: str) -> str:
     """Return what codes keep of the base's and this adapter's vectors by their size: a picture a measure, the table."""
+    models = {name: result["models"][name] for name in ("base", adapter)}
     drawn = []
     for measure, told in MEASURES.items():
         lines, level = {}, {}
-        for name in ("base", adapter):
-            model = result["models"][name]
+        for name, model in models.items():
             level[name] = model["dense"][measure]
             for kind in (WORDS, UNITS):
                 points = [(code["bytes_a_text"], code[measure]) for code in model["codes"] if code["coder"] == kind]
@@ -74,7 +74,7 @@ def frontier(result: Mapping[str, Any], adapter: str) -> str:
         words = f"{told} by bytes a text; dense: {', '.join(f'{name} {value:.1f}' for name, value in level.items())}"
         picture = lines_plot(lines, words)
         drawn.append(f'<div role="group" class="sp-card sempa"><div class="sp-note">{words}</div>{picture}</div>')
-    return f'<div class="sp-grid">{"".join(drawn)}</div>{measured(result_table(result))}'
+    return f'<div class="sp-grid">{"".join(drawn)}</div>{measured(result_table({**result, "models": models}))}'
 
 
 def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:

@@ -49,5 +49,5 @@ def test_the_frontier_has_a_line_a_model_and_kind() -> None:
     assert view.count("<polyline") == 8
     assert view.count("<circle") == 16
     assert "mine, units" in view
-    assert "other, units" not in view
+    assert "other" not in view, "neither drawn nor in the table"
     assert "dense: base 80.0, mine 80.0" in view
