@@ -114,7 +114,8 @@ def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
     for _ in range(copies):
         engine.add(texts.texts[: min(len(texts.texts), count - engine.ntotal)])
     chosen = np.linspace(0, len(texts.queries) - 1, QUERIES, dtype=int)
-    asked, sentences = texts.queries[chosen], [list(texts.data.queries.values())[place] for place in chosen]
+    queries = list(texts.data.queries.values())
+    asked, sentences = texts.queries[chosen], [queries[place] for place in chosen]
     held = {f"units, k = {k}": (Codes.of(coder.codes(texts.texts, SEMPA, k)[places]), k) for k in TIMED}
     coded = {name: coder.queries(sentences, asked, SEMPA, k) for name, (_, k) in held.items()}
     rates: dict[str, dict[str, list[float]]] = {}

@@ -133,17 +133,14 @@ class Studio:
         require_sentences(sentences)
         recipes = {variant: self.encoder.recipe(variant) for variant in variants}  # refuses an unknown one
         known = {variant: self.shelf.recall(recipe, sentences) for variant, recipe in recipes.items()}
-        missing = {v: [s for s in dict.fromkeys(sentences) if s not in rows] for v, rows in known.items()}
-        lacking = [variant for variant, texts in missing.items() if texts]
+        lacking = [variant for variant, rows in known.items() if any(text not in rows for text in sentences)]
+        missing = [s for s in dict.fromkeys(sentences) if any(s not in known[variant] for variant in lacking)]
         if len(lacking) > 1:
-            together = list(dict.fromkeys(text for texts in missing.values() for text in texts))
-            read = {v: dict(zip(together, rows, strict=True)) for v, rows in self.encoder.encode_each(together).items()}
+            read = self.encoder.encode_each(missing)
         else:
-            read = {
-                v: dict(zip(missing[v], self.encoder.encode(missing[v], v, alone=True), strict=True)) for v in lacking
-            }
-        for variant in lacking:
-            fresh = {text: read[variant][text] for text in missing[variant]}
+            read = {variant: self.encoder.encode(missing, variant, alone=True) for variant in lacking}
+        for variant, rows in read.items():
+            fresh = {s: row for s, row in zip(missing, rows, strict=True) if s not in known[variant]}
             self.shelf.remember(recipes[variant], fresh)
             known[variant].update(fresh)
         shape = (len(sentences), self.encoder.width)
