@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -229,7 +230,7 @@ def _search(args: argparse.Namespace) -> None:
 def _index(args: argparse.Namespace) -> None:
     from sempa.coded import code_reader
     from sempa.models.processes import Processes
-    from sempa.reading.build import code_into, read_into
+    from sempa.reading.build import code_into, read_into, reading_folder
     from sempa.reading.coders import shipped_coders
     from sempa.reading.index import SentenceIndex, index_folder
     from sempa.reading.texts import read_corpus
@@ -238,13 +239,15 @@ def _index(args: argparse.Namespace) -> None:
     index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
     processes = Processes.join()
     encoder = open_encoder(args)
-    read_into(index, encoder, processes, args.parquet, _progress_line() if processes.first else None)
+    kept = reading_folder(folder)
+    read_into(index, encoder, processes, kept, args.parquet, _progress_line(processes.first))
     if not processes.first:
         return
     coders = shipped_coders(encoder.pair) if args.codes else {}
     for kind in args.codes:
         code_into(index, code_reader(encoder, coders, kind))
     index.save(folder)
+    shutil.rmtree(kept, ignore_errors=True)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:
         if how := index.approximation(encoder.recipe(variant)):
@@ -280,13 +283,18 @@ def _sparse_fit(args: argparse.Namespace) -> None:
         print(f"{variant:15} {json.dumps(figures)}")
 
 
-def _progress_line() -> Callable[[int, int], None]:
-    started = time.monotonic()
+def _progress_line(shown: bool) -> Callable[[int, int], None]:
+    started, first, last = 0.0, 0, sys.maxsize
 
     def say(done: int, total: int) -> None:
-        rate = done / max(time.monotonic() - started, 1e-9)
+        nonlocal started, first, last
+        if done <= last:  # a variant begins
+            started, first = time.monotonic(), done
+        last = done
+        rate = f", {(done - first) / (time.monotonic() - started):.0f} a second" if done > first else ""
         end = "\n" if done == total else ""
-        print(f"\r{done:,} of {total:,} texts, {rate:.0f} a second", end=end, file=sys.stderr, flush=True)
+        if shown:
+            print(f"\r{done:,} of {total:,} texts{rate}", end=end, file=sys.stderr, flush=True)
 
     return say
 

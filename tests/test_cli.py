@@ -90,6 +90,7 @@ def test_index_builds_one_that_search_finds(
     assert found["sempa"][0]["cosine"] == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_codes_are_fitted_kept_in_an_index_and_searched(
     model_folder: Path, adapter_folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,9 +100,7 @@ def test_codes_are_fitted_kept_in_an_index_and_searched(
     rows = "".join(f"A cat {i}.,Cat {i}.,No cat {i}.\n" for i in range(300))
     (tmp_path / "triplets.csv").write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
     fit = ["sparse", "fit", "--data", str(tmp_path / "triplets.csv"), "--epochs", "1", "--k", "4", *model]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
-        said = [json.loads(line.split(maxsplit=1)[1]) for line in _said(capsys, *fit).splitlines()]
+    said = [json.loads(line.split(maxsplit=1)[1]) for line in _said(capsys, *fit).splitlines()]
     assert [0 <= figures["entailment_nearer_codes"] <= 1 for figures in said] == [True, True]
     _said(capsys, "index", "demo", "--codes", "units", "--codes", "words", *model)
     kinds = [recipe.code and recipe.code.split("-")[0] for recipe in SentenceIndex.load(root / "demo").recipes]

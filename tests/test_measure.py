@@ -16,12 +16,8 @@ from sempa.measure import KINDS, Measurement, measure
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

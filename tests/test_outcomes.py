@@ -1,7 +1,5 @@
 """What was read is kept and not read again, unless it is too much to keep; how far a reading is, is told."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,12 +8,8 @@ from sempa.config import cache_folder
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 TEXTS = [f"The cat number {i} sat." for i in range(9)]
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
 
 
 def test_rows_are_read_once(tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:

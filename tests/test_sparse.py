@@ -22,9 +22,8 @@ CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, own_cache: Path) -> Path:
     """Return a file of 60 triplets; what is cached goes to a folder of the test's."""
-    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
     rows = "".join(f"The cat number {i} sat.,A cat {i}.,No cat {i} sat there.\n" for i in range(60))
     path = tmp_path / "triplets.csv"
     path.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")

@@ -60,16 +60,17 @@ def _latency(result: Mapping[str, Any]) -> Table:
 
 
 def _writing(result: Mapping[str, Any]) -> Table:
-    speed, ratio = result["tokens_a_second"], result["ratio"]
     names = {
         "at once": "both models at once, one batch",
         "in turn": "transformers' generate, one model after the other",
     }
-    rows = [[names[name], f"{rate:.1f}"] for name, rate in speed.items()]
-    rows.append(["ratio", f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"])
-    same = f"of {result['answers']} greedy answers {result['different_float32']} differ in float32"
-    about = f"{same}, {result['different']} in the precision named (near ties)"
-    return ["writing", "tokens a second"], rows, about[0].upper() + about[1:]
+    sides = [result["fast"], result["float32"]]
+    rows = [[text, *(f"{side['tokens_a_second'][name]:.1f}" for side in sides)] for name, text in names.items()]
+    ratios = [side["ratio"] for side in sides]
+    rows.append(["ratio", *(f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" for ratio in ratios)])
+    rows.append([f"of {result['answers']} greedy answers differ", *(str(side["different"]) for side in sides)])
+    about = f"Up to {result['longest_answer']} tokens an answer; answers differ where rounding decides a near tie"
+    return ["writing, tokens a second", "as it runs", "float32"], rows, about
 
 
 def _search(result: Mapping[str, Any]) -> Table:
@@ -84,6 +85,19 @@ def _search(result: Mapping[str, Any]) -> Table:
     head = ["vectors", "search", "median", "95 % within", "recall at 10", "memory", "built in"]
     about = f"Real vectors of {result['data']}, then as many drawn around them; one query at a time"
     return head, rows, f"{about}, {result['threads']} threads"
+
+
+def _scale(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for part in result["indexes"]:
+        thousand = 1000 * part["read_seconds"] / part["texts"]
+        memory = [f"{part[when] / 2**20:,.0f} MiB" for when in ("bytes_before", "peak_bytes", "disk_bytes")]
+        rows.append([f"{part['texts']:,}", f"{thousand:.2f} s", f"{part['build_seconds']:.0f} s", *memory])
+    head = ["texts", "a thousand read in", "index built in", "memory before", "at most", "index on disk"]
+    each = [1000 * part["seconds"] / part["tokens"] for part in result["whole_model"]]
+    first, last = (result["whole_model"][at]["sentences"] for at in (0, -1))
+    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s a thousand tokens for {first:,} to {last:,}"
+    return head, rows, f"Read by the first layer of {result['base_model']} alone; {whole} sentences of {result['data']}"
 
 
 def _visitor(result: Mapping[str, Any]) -> Table:
@@ -112,6 +126,7 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "latency": _latency,
     "writing": _writing,
     "search": _search,
+    "scale": _scale,
     "visitor": _visitor,
     "profiles": _profiles,
 }

@@ -77,7 +77,8 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
         p = [f"{change['p']:.2g}"] if change else []
-        rows.append([f"{task}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
+        data = task.partition(", ")[0]  # a set measured in several ways is named with each
+        rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
     return ["task", "items", *_names(result), *compared], rows, result["measure"]
 

@@ -53,7 +53,7 @@ class Vectors:
             raise ValueError(f"a {type(engine).__name__} where a {kind.__name__} is expected")
         if approximation:
             engine.nprobe = approximation.probes
-        elif not np.allclose(np.linalg.norm(self._all(), axis=1), 1, atol=1e-3):
+        elif not _all_of_unit_length(self._all()):
             raise ValueError("vectors that are not of unit length")
 
     @classmethod
@@ -63,7 +63,7 @@ class Vectors:
         Raises: InputError if they are not of unit length.
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
-        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+        if not _all_of_unit_length(rows):
             raise InputError("The vectors are not of unit length, so inner products would not be cosines.")
         if len(rows) > exact_up_to:
             return cls(*_approximate(rows))
@@ -79,9 +79,9 @@ class Vectors:
         """Return what `read` needs to know besides the file."""
         return {"approximation": asdict(self.approximation)} if self.approximation else {}
 
-    def serialised(self) -> bytes:
+    def serialised(self) -> memoryview:
         """Return the bytes `read` reads."""
-        return bytes(faiss.serialize_index(self.engine).tobytes())
+        return faiss.serialize_index(self.engine).data
 
     @classmethod
     def read(cls, path: Path, how: Mapping[str, Any]) -> Self:
@@ -118,6 +118,11 @@ class Vectors:
     def _all(self) -> Rows:
         values: Rows = faiss.rev_swig_ptr(self.engine.get_xb(), len(self) * self.engine.d)
         return values.reshape(len(self), self.engine.d)
+
+
+def _all_of_unit_length(rows: Rows) -> bool:
+    squares = np.einsum("nd,nd->n", rows, rows)  # takes no copy of rows, which may lie on disk
+    return bool(np.allclose(np.sqrt(squares), 1, atol=1e-3))
 
 
 def _approximate(rows: Rows) -> tuple[Any, Approximation]:

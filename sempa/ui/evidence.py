@@ -8,16 +8,16 @@ from sempa.evidence.sts import MeasuredPairs
 from sempa.evidence.tables import ResultTable, result_table
 from sempa.evidence.tokens import KeyToken
 from sempa.ui.plots import scatter
-from sempa.ui.present import MODEL_NAMES, grid, say
+from sempa.ui.present import MODEL_NAMES, grid, say, scrollable
 
 
 def measured(table: ResultTable) -> str:
     """Return a measured result as a table, how it was measured above it."""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    return (
-        f'<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>{escape(table.about)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return scrollable(
+        f'<table class="sp-table"><caption>{escape(table.about)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
@@ -76,11 +76,11 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
         for i in measured.disagreement()[:SHOWN_PAIRS]
     )
     heads = "".join(f"<th scope='col'>{MODEL_NAMES[variant]}</th>" for variant in measured.cosines)
-    return (
-        f'{grid(cards, adapter)}{moved}<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>The pairs '
-        f"whose rank differs most between the models</caption><thead><tr><th scope='col'>pair</th>"
-        f"<th scope='col'>score</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    table = scrollable(
+        f'<table class="sp-table"><caption>The pairs whose rank differs most between the models</caption><thead><tr>'
+        f"<th scope='col'>pair</th><th scope='col'>score</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
+    return f"{grid(cards, adapter)}{moved}{table}"
 
 
 def evidence(results: Sequence[Mapping[str, Any]], adapter: str) -> str:

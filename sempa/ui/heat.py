@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from sempa.evidence.matrix import PairMatrix, Square
-from sempa.ui.present import MODEL_NAMES
+from sempa.ui.present import MODEL_NAMES, scrollable
 
 READABLE = 10
 """Sentences up to which every cell shows its figure."""
@@ -56,7 +56,7 @@ def _cells(values: Square, colours: str, low: int) -> str:
         for i, row in enumerate(values.tolist())
     )
     head = "".join(f"<th scope='col'>{number}</th>" for number in range(1, len(values) + 1))
-    return f'<div class="sp-scroll" tabindex="0"><table class="sp-heat"><tr><td></td>{head}</tr>{rows}</table></div>'
+    return scrollable(f'<table class="sp-heat"><tr><td></td>{head}</tr>{rows}</table>')
 
 
 def _picture(values: Square, colours: str, low: int) -> str:
@@ -99,7 +99,7 @@ def _pairs(matrix: PairMatrix) -> str:
         rows.append(f"<tr><td>{pair}</td>{cells}</tr>")
     heads = "".join(f"<th scope='col'>{MODEL_NAMES[variant]}</th>" for variant in matrix.cosines)
     caption = "Pairs, those the models disagree on most first: cosine, and below it the place on the scale above"
-    return (
-        f'<div class="sp-scroll" tabindex="0"><table class="sp-table"><caption>{caption}</caption><thead><tr>'
-        f"<th scope='col'>pair</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    return scrollable(
+        f'<table class="sp-table"><caption>{caption}</caption><thead><tr>'
+        f"<th scope='col'>pair</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )

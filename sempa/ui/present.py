@@ -152,7 +152,12 @@ def _empty(done: bool) -> str:
 def fact_table(rows: Sequence[tuple[str, str]]) -> str:
     """Return names and values as a two-column table."""
     body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
-    return f'<div class="sp-scroll" tabindex="0"><table class="sp-table sp-facts"><tbody>{body}</tbody></table></div>'
+    return scrollable(f'<table class="sp-table sp-facts"><tbody>{body}</tbody></table>')
+
+
+def scrollable(table: str, more: str = "") -> str:
+    """Return a table in a frame that scrolls where it is too wide, by keys too; `more` adds classes."""
+    return f'<div class="{" ".join(filter(None, ("sp-scroll", more)))}" tabindex="0">{table}</div>'
 
 
 def paraphrase_choices() -> list[tuple[str, str]]:

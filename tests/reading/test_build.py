@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from sempa.errors import StorageError
 from sempa.models.pair import ModelPair
@@ -19,6 +21,7 @@ from sempa.models.processes import Processes
 from sempa.reading.build import read_into
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex
+from sempa.reading.row_file import RowFile
 from sempa.reading.texts import Corpus
 
 ROOT = Path(__file__).parents[2]
@@ -54,15 +57,16 @@ def test_two_processes_make_the_index_of_one(
     done = subprocess.run([*LAUNCH, *OPTIONS, str(script), *asked], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.count(f"{len(TEXTS)} texts, read with base and sempa.") == 1
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["mine", "vectors"]
     made, alone, encoder = SentenceIndex.load(tmp_path / "mine"), _index(), Encoder(tuned_pair)
-    read_into(alone, encoder, Processes())
+    read_into(alone, encoder, Processes(), tmp_path / "alone")
     assert made.corpus == alone.corpus
     assert made.recipes == alone.recipes
     for variant in encoder.variants:
         rows = encoder.encode(TEXTS, variant)
         recipe = encoder.recipe(variant)
         files = sorted(path.name for path in (tmp_path / "vectors" / variant).iterdir())
-        assert files == ["00000-of-00002.parquet", "00001-of-00002.parquet"]
+        assert files == ["000000000000.parquet", "000000000011.parquet"]
         ids, texts, vectors = _table(tmp_path / "vectors", variant)
         assert ids == list(range(len(TEXTS)))
         assert tuple(texts) == TEXTS
@@ -74,17 +78,91 @@ def test_two_processes_make_the_index_of_one(
             np.testing.assert_allclose([hit.cosine for hit in one], [hit.cosine for hit in other], atol=1e-5)
 
 
-def test_a_process_without_a_part_writes_nothing(tuned_pair: ModelPair, tmp_path: Path) -> None:
-    class Alone(Processes):
-        """The first of two that does not wait for the other."""
+def test_a_process_without_a_part_writes_no_parquet(tuned_pair: ModelPair, tmp_path: Path) -> None:
+    encoder = Encoder(tuned_pair)
 
-        def collect(self, rows: object, items: int) -> None:
-            assert (len(rows), items) == (0, 1)  # type: ignore[arg-type]
+    class Alone(Processes):
+        """The first of two that has the other's rows at once."""
+
+        def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
+            return compute()
+
+        def wait(self) -> None:
+            pass
+
+        def collect(self, rows: Any, items: int) -> Any:
+            assert (len(rows), items) == (0, 1)
+            return torch.from_numpy(encoder.encode(TEXTS[:1], "base"))
 
     index = _index(TEXTS[:1])
-    read_into(index, Encoder(tuned_pair), Alone(0, 2), tmp_path / "vectors")
+    read_into(index, encoder, Alone(0, 2), tmp_path, tmp_path / "vectors")
     assert not (tmp_path / "vectors").exists()
-    assert not index.recipes
+    assert len(index.recipes) == 2
+
+
+class _Broken(Exception):
+    pass
+
+
+def test_a_reading_goes_on_where_it_broke_off(
+    tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sempa.reading.build.BLOCK", 5)
+    encoder, read = Encoder(tuned_pair), []
+    encode = encoder.encode
+
+    def breaking(texts: list[str], variant: str, **options: Any) -> Any:
+        if len(read) == 3:
+            raise _Broken
+        read.append((variant, len(texts)))
+        return encode(texts, variant, **options)
+
+    monkeypatch.setattr(encoder, "encode", breaking)
+    with pytest.raises(_Broken):
+        read_into(_index(), encoder, Processes(), tmp_path / "kept", tmp_path / "vectors")
+    assert read == [("base", 5)] * 3
+    (part,) = (tmp_path / "kept").iterdir()
+    with part.open("ab") as stream:
+        stream.write(b"torn")  # as a crash in the middle of a block leaves it
+    read.clear()
+    read.extend([("", 0)] * 4)  # breaks off no more
+    told: list[tuple[int, int]] = []
+    index = _index()
+    read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors", lambda *at: told.append(at))
+    assert read[4:] == [("base", 5), ("base", 3), *[("sempa", 5)] * 4, ("sempa", 3)]
+    assert told[0] == (15, 23)
+    assert told[-1] == (23, 23)
+    monkeypatch.undo()
+    for variant in encoder.variants:
+        rows = encode(TEXTS, variant)
+        ids, texts, vectors = _table(tmp_path / "vectors", variant)
+        assert ids == list(range(len(TEXTS)))
+        assert tuple(texts) == TEXTS
+        np.testing.assert_allclose(vectors, rows, atol=1e-5)
+        np.testing.assert_allclose(index.rows(encoder.recipe(variant)), rows, atol=1e-5)
+
+
+def test_what_was_kept_of_other_texts_or_without_parquet_is_not_taken(tuned_pair: ModelPair, tmp_path: Path) -> None:
+    encoder, other = Encoder(tuned_pair), tuple(reversed(TEXTS))
+    read_into(_index(), encoder, Processes(), tmp_path / "kept")
+    shards = tmp_path / "vectors" / "base"
+    shards.mkdir(parents=True)
+    for stale in ("000000000040.parquet", "mine.parquet"):
+        (shards / stale).write_text("of somebody else")
+    for texts in (TEXTS, other):
+        index = _index(texts)
+        read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors")
+        assert sorted(path.name for path in shards.iterdir()) == ["000000000000.parquet", "mine.parquet"]
+        assert pq.read_table(shards / "000000000000.parquet")["text"].to_pylist() == list(texts)
+        np.testing.assert_allclose(index.rows(encoder.recipe("base")), encoder.encode(texts, "base"), atol=1e-5)
+
+
+def test_two_programs_that_read_into_one_folder_are_told(tmp_path: Path) -> None:
+    one, other = RowFile(tmp_path / "rows", 2), RowFile(tmp_path / "rows", 2)
+    one.append(np.ones((3, 2), np.float32))
+    with pytest.raises(StorageError, match="Another program writes"):
+        other.append(np.ones((1, 2), np.float32))
+    assert len(RowFile(tmp_path / "rows", 2)) == 3
 
 
 def test_readme_s_database_finds_what_the_index_finds(
@@ -93,7 +171,7 @@ def test_readme_s_database_finds_what_the_index_finds(
     pytest.importorskip("lancedb", reason="lancedb is not installed")
     index, encoder = _index(), Encoder(tuned_pair)
     monkeypatch.chdir(tmp_path)
-    read_into(index, encoder, Processes(), Path("vectors"))
+    read_into(index, encoder, Processes(), tmp_path / "kept", Path("vectors"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     example = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "lancedb" in block)
     monkeypatch.setattr(Encoder, "default", lambda: encoder)
@@ -109,4 +187,4 @@ def test_readme_s_database_finds_what_the_index_finds(
 def test_a_disk_that_refuses_is_said(tuned_pair: ModelPair, tmp_path: Path) -> None:
     (tmp_path / "vectors").write_text("in the way")
     with pytest.raises(StorageError, match="could not be written"):
-        read_into(_index(), Encoder(tuned_pair), Processes(), tmp_path / "vectors")
+        read_into(_index(), Encoder(tuned_pair), Processes(), tmp_path / "kept", tmp_path / "vectors")

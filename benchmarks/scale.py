@@ -1,0 +1,158 @@
+"""How an index's cost grows: seconds and memory of reading and building ever more texts, up to a million.
+
+`python benchmarks/scale.py --data SENTENCES.txt --json results/scale.json` builds an index of each count of texts (the
+file's sentences over and over) as `python -m sempa index` does, each in a process of its own, with the first layer of
+the default model: through all thirty a million sentences take a night on two cores, and what is asked here is what
+everything around the layers costs. The whole model then reads ever more sentences. Memory is what the process holds of
+its own (RssAnon, Linux); pages of files, which the system may drop, are not in it.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shared import Side, as_side, keep, say, told_to_go
+
+from sempa.config import DEFAULT_BASE
+from sempa.models.merging import standalone
+from sempa.models.pair import BASE, ModelPair
+from sempa.models.processes import Processes
+from sempa.reading.build import read_into, reading_folder
+from sempa.reading.encoder import Encoder
+from sempa.reading.index import SentenceIndex
+from sempa.reading.texts import read_corpus
+
+COUNTS = (10_000, 100_000, 1_000_000)
+WHOLE_MODEL = (500, 1_000, 2_000, 4_000)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument(
+        "--counts", type=int, nargs="+", default=COUNTS, help="texts of each index (default: %(default)s)"
+    )
+    made.add_argument("--json", type=Path)
+    return made
+
+
+def anonymous_bytes() -> int:
+    """Return the memory this process holds of its own."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+class Peak:
+    """Look at the memory ten times a second while the block runs."""
+
+    def __enter__(self) -> "Peak":
+        self.bytes, self._over = anonymous_bytes(), threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._over.wait(0.1):
+            self.bytes = max(self.bytes, anonymous_bytes())
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+class Clock:
+    """Note when it was called last."""
+
+    def __call__(self, *_: object) -> None:
+        self.at = time.perf_counter()
+
+
+def index_side(job: dict[str, Any]) -> None:
+    """Build and save one index of the corpus in a file."""
+    encoder = Encoder(ModelPair.open(job["base"]).for_inference())
+    encoder.encode(["One sentence, so that everything is loaded."] * 64)
+    say(bytes=anonymous_bytes())
+    while told_to_go():
+        folder = Path(job["folder"]) / "index"
+        with Peak() as peak:
+            started = time.perf_counter()
+            index = SentenceIndex(read_corpus(Path(job["corpus"])))
+            last_read = Clock()
+            read_into(index, encoder, Processes(), reading_folder(folder), progress=last_read)
+            read = last_read.at
+            index.save(folder)
+            saved = time.perf_counter()
+        disk = sum(path.stat().st_size for path in folder.iterdir())
+        say(read_seconds=read - started, build_seconds=saved - read, peak_bytes=peak.bytes, disk_bytes=disk)
+
+
+def indexes(sentences: list[str], counts: list[int], base: str, folder: Path) -> list[dict[str, Any]]:
+    """Return what an index of each count of texts costs."""
+    found = []
+    for count in counts:
+        corpus = folder / f"{count}.txt"
+        with corpus.open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{line}\n" for line in itertools.islice(itertools.cycle(sentences), count))
+        work = folder / str(count)
+        work.mkdir()
+        side = Side(__file__, "index", base=base, corpus=str(corpus), folder=str(work))
+        found.append({"texts": count, "bytes_before": side.ready["bytes"], **side.turn()})
+        print(found[-1], flush=True)
+        side.stop()
+    return found
+
+
+def whole_model(pair: ModelPair, sentences: list[str]) -> list[dict[str, Any]]:
+    """Return what reading ever more sentences takes the whole model."""
+    encoder = Encoder(pair.for_inference())
+    encoder.encode(sentences[:64])
+    found = []
+    for count in WHOLE_MODEL:
+        started = time.perf_counter()
+        encoder.encode(sentences[:count])
+        seconds = time.perf_counter() - started
+        tokens = sum(len(encoder.pair.tokenizer(text).input_ids) for text in sentences[:count])
+        found.append({"sentences": count, "tokens": tokens, "seconds": seconds})
+        print(found[-1], flush=True)
+    return found
+
+
+def main() -> int:
+    """Measure, print and write."""
+    if mine := as_side():
+        index_side(mine[1])
+        return 0
+    args = parser().parse_args()
+    sentences = list(read_corpus(args.data).texts)
+    pair = ModelPair.open(DEFAULT_BASE)
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "first-layer"
+        model = standalone(pair, BASE)
+        model.model.layers = model.model.layers[:1]
+        model.config.num_hidden_layers = 1
+        model.save_pretrained(base)
+        pair.tokenizer.save_pretrained(base)
+        found = indexes(sentences, args.counts, str(base), Path(folder))
+    result = {
+        "kind": "scale",
+        "indexes": found,
+        "whole_model": whole_model(pair, sentences),
+        "precision": str(pair.info.precision),
+        "data": args.data.name,
+        "base_model": DEFAULT_BASE,
+    }
+    keep(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
