@@ -40,8 +40,10 @@ def model(model_folder: Path, adapter_folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def studio(tuned_pair: ModelPair, root: Path) -> Studio:
-    return Studio(Encoder(tuned_pair), Shelf(root))
+def studio(model_folder: Path, adapter_folder: Path, root: Path) -> Studio:
+    """Return a studio with the model as the commands open it."""
+    pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
+    return Studio(Encoder(pair.for_inference()), Shelf(root))
 
 
 def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

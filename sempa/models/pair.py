@@ -99,7 +99,7 @@ class ModelPair:
     def for_inference(self) -> Self:
         """Hold weights as this machine multiplies them fastest, and return the pair; not for training.
 
-        On the CPU in bfloat16 the linear layers' weights are held twice from then on.
+        On the CPU the linear layers' weights are held twice from then on, in float32 those of small models alone.
         """
         pack(self._model)
         return self
