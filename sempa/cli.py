@@ -239,13 +239,14 @@ def _index(args: argparse.Namespace) -> None:
     index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
     processes = Processes.join()
     encoder = open_encoder(args)
+    coders = shipped_coders(encoder.pair) if args.codes else {}
+    readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # what is missing is said before the reading
     kept = reading_folder(folder)
     read_into(index, encoder, processes, kept, args.parquet, _progress_line(processes.first))
     if not processes.first:
         return
-    coders = shipped_coders(encoder.pair) if args.codes else {}
-    for kind in args.codes:
-        code_into(index, code_reader(encoder, coders, kind))
+    for reader in readers:
+        code_into(index, reader)
     index.save(folder)
     shutil.rmtree(kept, ignore_errors=True)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
@@ -288,10 +289,11 @@ def _progress_line(shown: bool) -> Callable[[int, int], None]:
 
     def say(done: int, total: int) -> None:
         nonlocal started, first, last
-        if done <= last:  # a variant begins
+        if done < last:  # a variant begins
             started, first = time.monotonic(), done
         last = done
-        rate = f", {(done - first) / (time.monotonic() - started):.0f} a second" if done > first else ""
+        seconds = max(time.monotonic() - started, 1e-9)
+        rate = f", {(done - first) / seconds:.0f} a second" if done > first else ""
         end = "\n" if done == total else ""
         if shown:
             print(f"\r{done:,} of {total:,} texts{rate}", end=end, file=sys.stderr, flush=True)

@@ -34,6 +34,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.reading.vectors": ({"errors"}, {"numpy", "faiss"}),
     "sempa.reading.parquet": ({"config", "errors"}, {"numpy", "pyarrow"}),
     "sempa.reading.row_file": ({"errors"}, {"numpy"}),
+    "sempa.reading.build": ({"errors", "models", "reading"}, {"scipy", "torch"}),
     "sempa.reading.texts": ({"errors"}, set()),
     "sempa.writing": ({"errors", "models"}, {"torch"}),
     "sempa.learning": ({"config", "errors", "learning", "models"}, {"torch", "safetensors"}),

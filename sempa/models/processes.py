@@ -80,9 +80,7 @@ class Processes:
         """Return all processes' rows, (items, ...), in the order of the step's items; this one's are its part's."""
         if self.count == 1:
             return rows
-        counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
-        padded = rows.new_zeros(max(counts), *rows.shape[1:])
-        padded[: len(rows)] = rows
+        padded, counts = self._even(rows, items)
         parts = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
@@ -91,12 +89,17 @@ class Processes:
         """Return all processes' rows, (items, ...), in the order of the items to the first; None to the others."""
         if self.count == 1:
             return rows
-        counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
-        padded = rows.new_zeros(max(counts), *rows.shape[1:], device=self._device)
-        padded[: len(rows)] = rows.to(self._device)
+        padded, counts = self._even(rows, items)
         parts = [torch.empty_like(padded) for _ in counts] if self.first else None
         dist.gather(padded, parts)
         return torch.cat([part[:n].cpu() for part, n in zip(parts, counts, strict=True)]) if parts else None
+
+    def _even(self, rows: Tensor, items: int) -> tuple[Tensor, list[int]]:
+        """Return this process's rows with zeros added so that all processes have as many, and how many each has."""
+        counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
+        padded = rows.new_zeros(max(counts), *rows.shape[1:], device=self._device)
+        padded[: len(rows)] = rows
+        return padded, counts
 
     def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
         """Return to all processes what the first computes; `together` all compute, as weights shared out need."""

@@ -1,5 +1,6 @@
 """Read a corpus into an index, alone or as one of several processes, and go on where a reading broke off."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -7,16 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from scipy import sparse
 
+from sempa.errors import InputError
 from sempa.models.processes import Processes
 from sempa.reading.coders import SparseEncoder
 from sempa.reading.encoder import Encoder, Progress
 from sempa.reading.index import SentenceIndex
-from sempa.reading.parquet import write_parquet
+from sempa.reading.parquet import write_shards
 from sempa.reading.row_file import RowFile
+from sempa.reading.vectors import of_unit_length
 
-BLOCK = 16_384
-"""Texts a process reads before its rows go to disk: all that it holds of them in memory."""
+BLOCK = 2_048
+"""Texts a process reads before their rows go to disk."""
+CODED_AT_ONCE = 65_536
+"""Rows that are coded at once."""
 
 
 def reading_folder(folder: Path) -> Path:
@@ -39,58 +45,57 @@ def read_into(
     """Read the index's texts with every variant: each process its part of a block, the first receives the vectors.
 
     The vectors go to files in the folder `kept` block by block; the same reading goes on after the blocks it finds
-    there. With `parquet`, each process also writes its part of a block to `parquet/VARIANT/FIRST_ID.parquet`.
-    Raises: what `encode`, `SentenceIndex.add` and `write_parquet` raise; StorageError if the disk refuses.
+    there. With `parquet`, the first process also writes them as Parquet files to `parquet/VARIANT`.
+    Raises: what `encode`, `SentenceIndex.add` and `write_shards` raise; InputError for a vector that is no direction;
+    StorageError if the disk refuses.
     """
     texts = index.corpus.texts
     corpus = _digest(texts)
+    read = {}
     for variant in encoder.variants:
-        recipe = encoder.recipe(variant)
-        asked = json.dumps([asdict(recipe), str(encoder.pair.info.precision), corpus], sort_keys=True)
-        held = RowFile(kept / f"{variant}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.rows", encoder.width)
-        shards = None if parquet is None else parquet / variant
-        unread = _unread(held, processes, len(texts), shards)
-        progress(unread[0].start if unread else len(texts), len(texts))
-        for block in unread:
-            numbers = processes.part(block)
-            own = [texts[number] for number in numbers]
-            rows = encoder.encode(own, variant, progress=_onward(progress, block, len(texts)))
-            if shards and own:
-                write_parquet(_shard(shards, numbers[0]), numbers[0], own, rows, recipe)
-            collected = processes.collect(torch.from_numpy(rows), len(block))
-            if collected is not None:
-                held.append(collected.numpy())
-        if processes.first:
-            index.add(recipe, held.rows())
+        asked = json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info), corpus], sort_keys=True)
+        name = f"{variant}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.rows"
+        read[variant] = RowFile(kept / name, encoder.width)
+        _read(read[variant], texts, encoder, variant, processes, progress)
+    if processes.first:  # the others need not wait for what follows
+        for variant, rows in read.items():
+            recipe = encoder.recipe(variant)
+            if parquet is not None:
+                write_shards(parquet / variant, texts, rows.rows(), recipe)
+            index.add(recipe, rows.rows())
 
 
-def _unread(held: RowFile, processes: Processes, count: int, shards: Path | None) -> list[range]:
-    """Return the blocks of `count` texts that are still to be read; all processes get the same."""
-    size = BLOCK * processes.count
+def _read(
+    held: RowFile, texts: Sequence[str], encoder: Encoder, variant: str, processes: Processes, progress: Progress
+) -> None:
+    """Read what is not held yet of the texts; the first process holds it."""
 
-    def whole() -> int:
-        kept = len(held) if len(held) == count else len(held) // size * size
-        if shards:
-            kept = next((at for at in range(0, kept, size) if not _shard(shards, at).is_file()), kept)
-        held.cut(kept)
-        return kept
+    def begun() -> int:
+        if len(held) != len(texts):  # a block that broke off is read again, so that its vectors are the same
+            held.cut(len(held) // BLOCK * BLOCK)
+        return len(held)
 
-    start = int(processes.from_first(whole, together=False))
-    if shards:
-        for path in shards.glob("*.parquet"):  # of another corpus, or read by another number of processes
-            if path.stem.isdigit() and int(path.stem) >= start:
-                path.unlink(missing_ok=True)
-        processes.wait()
-    return [range(at, min(at + size, count)) for at in range(start, count, size)]
+    start, size = int(processes.from_first(begun, together=False)), BLOCK * processes.count
+    progress(start, len(texts))
+    for at in range(start, len(texts), size):
+        block = range(at, min(at + size, len(texts)))
+        numbers = processes.part(block)
+        own = [texts[number] for number in numbers]
+        tells = functools.partial(_tell, progress, block, len(texts))
+        rows = encoder.encode(own, variant, progress=tells, first=numbers[0] if own else 0)
+        if not of_unit_length(rows):
+            raise InputError(
+                f"A vector of the texts from {numbers[0]} to {numbers[-1]} is no direction: see the model."
+            )
+        collected = processes.collect(torch.from_numpy(rows), len(block))
+        if collected is not None:
+            held.append(collected.numpy())
+    progress(len(texts), len(texts))
 
 
-def _shard(folder: Path, first: int) -> Path:
-    return folder / f"{first:012}.parquet"
-
-
-def _onward(progress: Progress, block: range, count: int) -> Progress:
-    """Return what tells one process's progress in its part of a block as that of all in the whole corpus."""
-    return lambda done, own: progress(block.start + done * len(block) // own, count)
+def _tell(progress: Progress, block: range, count: int, done: int, own: int) -> None:
+    """Tell one process's progress in its part of a block as that of all in the whole corpus."""
+    progress(block.start + done * len(block) // own, count)
 
 
 def _digest(texts: Sequence[str]) -> str:
@@ -107,5 +112,7 @@ def code_into(index: SentenceIndex, reader: SparseEncoder) -> None:
     """
     for variant in reader.encoder.variants:
         if (recipe := reader.recipe(variant)) not in index.recipes:
-            rows = index.rows(reader.encoder.recipe(variant))
-            index.add(recipe, reader.codes(rows, variant))
+            dense = reader.encoder.recipe(variant)
+            parts = [range(at, min(at + CODED_AT_ONCE, len(index))) for at in range(0, len(index), CODED_AT_ONCE)]
+            codes = [reader.codes(index.rows(dense, part), variant) for part in parts]
+            index.add(recipe, sparse.vstack(codes, format="csr"))

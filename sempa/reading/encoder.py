@@ -95,16 +95,17 @@ class Encoder:
         *,
         alone: bool = False,
         progress: Progress | None = None,
+        first: int = 0,
     ) -> Rows:
         """Return the embeddings of N sentences as (N, D) unit float32 rows, in order.
 
         `variant` is "base" or "sempa" (default: the best there is). `alone` reads each sentence in a forward of its
         own: slower for many, but its vector then does not depend on its neighbours. In float32 both ways agree to
-        1e-5; in bfloat16 a cosine may differ by 0.01.
+        1e-5; in bfloat16 a cosine may differ by 0.01. `first` is the number messages give the first sentence.
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
         variant = variant or self.best_variant
-        states = self.states(sentences, variant, alone=alone, progress=progress)
+        states = self.states(sentences, variant, alone=alone, progress=progress, first=first)
         return _unit(self._processed(states, variant)) if len(states) else states
 
     def encode_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
@@ -119,13 +120,19 @@ class Encoder:
         return {v: _unit(self._processed(rows[i], v)) if read else rows[i] for i, v in enumerate(self.variants)}
 
     def states(
-        self, sentences: Sequence[str], variant: str, *, alone: bool = False, progress: Progress | None = None
+        self,
+        sentences: Sequence[str],
+        variant: str,
+        *,
+        alone: bool = False,
+        progress: Progress | None = None,
+        first: int = 0,
     ) -> Rows:
         """Return (N, D) float32 states as the decoder gives them: not of unit length, no post-processing.
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
-        prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences))]
+        prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
         out: list[Rows | None] = [None] * len(prompts)
         done = 0
         groups = pack([len(ids) for ids in prompts], 0 if alone else BATCH_TOKENS)

@@ -67,15 +67,15 @@ class SentenceIndex:
             raise InputError(f"The index holds {len(self)} texts, but {rows.shape[0]} vectors were given.")
         self._hold(recipe, Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows))
 
-    def rows(self, recipe: EncoderConfig) -> Rows:
-        """Return the dense vectors of all texts, (N, D), as they are held.
+    def rows(self, recipe: EncoderConfig, ids: Sequence[int] | None = None) -> Rows:
+        """Return the dense vectors of texts, of all unless `ids` are given, (N, D), as they are held.
 
         Raises: RecipeMismatch if there are none of this recipe.
         """
         held = self._of(recipe)
         if not isinstance(held, Vectors):
             raise TypeError("rows are asked of dense vectors")
-        return held.rows(np.arange(len(self)))
+        return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
         """Return the units that a query's code and a text's share, with each one's part of the score, largest first."""

@@ -1,6 +1,7 @@
 """Vectors as Parquet files, which vector databases and data frames load."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,25 +15,34 @@ from sempa.config import EncoderConfig
 from sempa.errors import StorageError
 
 Rows = NDArray[np.float32]
-ROWS_A_GROUP = 8_192
+_SHARD = re.compile(r"\d{12}\.parquet")
+ROWS_A_FILE, ROWS_A_GROUP = 131_072, 8_192
 
 
-def write_parquet(path: Path, first: int, texts: Sequence[str], rows: Rows, recipe: EncoderConfig) -> None:
-    """Write N texts and their (N, D) float32 rows with the columns id, text, vector; ids count on from `first`.
+def write_shards(folder: Path, texts: Sequence[str], rows: Rows, recipe: EncoderConfig) -> None:
+    """Write N texts and their (N, D) float32 rows as Parquet files with the columns id, text, vector, in their order.
 
-    The recipe is kept as JSON under the file's metadata key `sempa`. The file appears when it is whole.
+    A file is named by its first id, `000000131072.parquet`; those of an earlier time are removed. The recipe is kept as
+    JSON under each file's metadata key `sempa`. A file appears when it is whole.
     Raises: StorageError if the disk refuses.
     """
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1), pa.float32()), rows.shape[1])
-    columns = {"id": pa.array(range(first, first + len(texts)), pa.int64()), "text": pa.array(texts, pa.string())}
-    table = pa.table(columns | {"vector": vectors}, metadata={"sempa": json.dumps(asdict(recipe))})
-    aside = path.with_name(f".{path.name}.new")
+    metadata = {"sempa": json.dumps(asdict(recipe))}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            pq.write_table(table, aside, row_group_size=ROWS_A_GROUP)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if _SHARD.fullmatch(path.name):
+                path.unlink()
+        for first in range(0, len(texts), ROWS_A_FILE):
+            own, vectors = texts[first : first + ROWS_A_FILE], rows[first : first + ROWS_A_FILE]
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), rows.shape[1])
+            columns = {"id": pa.array(range(first, first + len(own)), pa.int64()), "text": pa.array(own, pa.string())}
+            table = pa.table(columns | {"vector": lists}, metadata=metadata)
+            path = folder / f"{first:012}.parquet"
+            aside = path.with_name(f".{path.name}.new")
+            try:
+                pq.write_table(table, aside, row_group_size=ROWS_A_GROUP)
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"The vectors could not be written to {path} ({error.strerror or error}).") from error
+        raise StorageError(f"The vectors could not be written to {folder} ({error.strerror or error}).") from error

@@ -1,5 +1,7 @@
 """Rows of numbers on disk, written block by block, so that a long reading can go on where it broke off."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,13 @@ class RowFile:
     """Hold the first rows of N, `width` float32 numbers each, in a file that need not exist yet."""
 
     def __init__(self, path: Path, width: int) -> None:
+        """Look at what is there.
+
+        Raises: StorageError if the disk refuses, as all methods do.
+        """
         self._path, self._width = path, width
-        self._bytes = path.stat().st_size if path.is_file() else 0
+        with self._disk():
+            self._bytes = path.stat().st_size if path.is_file() else 0
 
     def __len__(self) -> int:
         """Return the number of whole rows."""
@@ -28,25 +35,28 @@ class RowFile:
     def cut(self, count: int) -> None:
         """Keep the first `count` rows alone."""
         if self._bytes != count * self._row:
-            with self._path.open("r+b") as stream:
+            with self._disk(), self._path.open("r+b") as stream:
                 stream.truncate(count * self._row)
             self._bytes = count * self._row
 
     def append(self, rows: Rows) -> None:
-        """Add (M, width) rows.
-
-        Raises: StorageError if the disk refuses, or another program writes here too.
-        """
-        try:
+        """Add (M, width) rows; refused, too, if another program changed the file."""
+        with self._disk():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as stream:
                 if stream.tell() != self._bytes:
-                    raise StorageError(f"Another program writes {self._path}: wait for it, or choose another name.")
+                    raise StorageError(f"Another program changed {self._path}: let it end, then start again.")
                 stream.write(np.ascontiguousarray(rows, dtype=np.float32).data)
-        except OSError as error:
-            raise StorageError(f"The vectors could not be kept in {self._path} ({error.strerror or error}).") from error
         self._bytes += rows.shape[0] * self._row
 
     def rows(self) -> Rows:
         """Return all rows, (len, width), as they lie on disk: what is not looked at takes no memory."""
-        return np.memmap(self._path, np.float32, "r", shape=(len(self), self._width))
+        with self._disk():
+            return np.memmap(self._path, np.float32, "r", shape=(len(self), self._width))
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"The vectors could not be kept in {self._path} ({error.strerror or error}).") from error

@@ -45,8 +45,12 @@ def read_corpus(path: Path, column: str | None = None) -> Corpus:
     return Corpus(
         tuple(_checked(row.get(name), number, path) for number, row in enumerate(rows, start=1)),
         tuple(
-            {"text_" if key == "text" else key: str(value) for key, value in row.items() if key != name and value}
-            for row in rows
+            {
+                "text_" if key == "text" else key: _whole(str(value), number, path)
+                for key, value in row.items()
+                if key != name and value
+            }
+            for number, row in enumerate(rows, start=1)
         ),
     )
 
@@ -84,7 +88,15 @@ def _checked(text: object, number: int, path: Path) -> str:
         raise InputError(f"{path} row {number} has no text.")
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{path} row {number} has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}.")
-    return text.strip()
+    return _whole(text.strip(), number, path)
+
+
+def _whole(text: str, number: int, path: Path) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # JSON can say "\ud83d" alone
+        raise InputError(f"{path} row {number} holds half a character (position {error.start}).") from error
+    return text
 
 
 def write_corpus(corpus: Corpus, path: Path) -> None:

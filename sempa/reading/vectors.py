@@ -53,7 +53,7 @@ class Vectors:
             raise ValueError(f"a {type(engine).__name__} where a {kind.__name__} is expected")
         if approximation:
             engine.nprobe = approximation.probes
-        elif not _all_of_unit_length(self._all()):
+        elif not of_unit_length(self._all()):
             raise ValueError("vectors that are not of unit length")
 
     @classmethod
@@ -63,7 +63,7 @@ class Vectors:
         Raises: InputError if they are not of unit length.
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
-        if not _all_of_unit_length(rows):
+        if not of_unit_length(rows):
             raise InputError("The vectors are not of unit length, so inner products would not be cosines.")
         if len(rows) > exact_up_to:
             return cls(*_approximate(rows))
@@ -120,7 +120,8 @@ class Vectors:
         return values.reshape(len(self), self.engine.d)
 
 
-def _all_of_unit_length(rows: Rows) -> bool:
+def of_unit_length(rows: Rows) -> bool:
+    """Whether all of (N, D) rows are."""
     squares = np.einsum("nd,nd->n", rows, rows)  # takes no copy of rows, which may lie on disk
     return bool(np.allclose(np.sqrt(squares), 1, atol=1e-3))
 

@@ -1,4 +1,4 @@
-"""One corpus read by two processes gives one process's index, and Parquet files that other engines load."""
+"""A corpus read by two processes, or in two goes, gives one index, and Parquet files that other engines load."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sempa.errors import StorageError
+from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
 from sempa.models.processes import Processes
 from sempa.reading.build import read_into
@@ -66,7 +67,7 @@ def test_two_processes_make_the_index_of_one(
         rows = encoder.encode(TEXTS, variant)
         recipe = encoder.recipe(variant)
         files = sorted(path.name for path in (tmp_path / "vectors" / variant).iterdir())
-        assert files == ["000000000000.parquet", "000000000011.parquet"]
+        assert files == ["000000000000.parquet"]
         ids, texts, vectors = _table(tmp_path / "vectors", variant)
         assert ids == list(range(len(TEXTS)))
         assert tuple(texts) == TEXTS
@@ -78,7 +79,7 @@ def test_two_processes_make_the_index_of_one(
             np.testing.assert_allclose([hit.cosine for hit in one], [hit.cosine for hit in other], atol=1e-5)
 
 
-def test_a_process_without_a_part_writes_no_parquet(tuned_pair: ModelPair, tmp_path: Path) -> None:
+def test_a_process_without_a_part_takes_the_other_s(tuned_pair: ModelPair, tmp_path: Path) -> None:
     encoder = Encoder(tuned_pair)
 
     class Alone(Processes):
@@ -87,16 +88,12 @@ def test_a_process_without_a_part_writes_no_parquet(tuned_pair: ModelPair, tmp_p
         def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
             return compute()
 
-        def wait(self) -> None:
-            pass
-
         def collect(self, rows: Any, items: int) -> Any:
             assert (len(rows), items) == (0, 1)
             return torch.from_numpy(encoder.encode(TEXTS[:1], "base"))
 
     index = _index(TEXTS[:1])
-    read_into(index, encoder, Alone(0, 2), tmp_path, tmp_path / "vectors")
-    assert not (tmp_path / "vectors").exists()
+    read_into(index, encoder, Alone(0, 2), tmp_path)
     assert len(index.recipes) == 2
 
 
@@ -131,6 +128,7 @@ def test_a_reading_goes_on_where_it_broke_off(
     read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors", lambda *at: told.append(at))
     assert read[4:] == [("base", 5), ("base", 3), *[("sempa", 5)] * 4, ("sempa", 3)]
     assert told[0] == (15, 23)
+    assert (0, 23) in told  # the next variant
     assert told[-1] == (23, 23)
     monkeypatch.undo()
     for variant in encoder.variants:
@@ -142,27 +140,55 @@ def test_a_reading_goes_on_where_it_broke_off(
         np.testing.assert_allclose(index.rows(encoder.recipe(variant)), rows, atol=1e-5)
 
 
-def test_what_was_kept_of_other_texts_or_without_parquet_is_not_taken(tuned_pair: ModelPair, tmp_path: Path) -> None:
-    encoder, other = Encoder(tuned_pair), tuple(reversed(TEXTS))
-    read_into(_index(), encoder, Processes(), tmp_path / "kept")
+def test_what_is_kept_is_taken_for_the_same_texts_alone(
+    tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sempa.reading.parquet.ROWS_A_FILE", 10)
+    encoder = Encoder(tuned_pair)
+    expected = {texts: encoder.encode(texts, "base") for texts in (TEXTS, TEXTS[::-1], TEXTS[:9])}
     shards = tmp_path / "vectors" / "base"
     shards.mkdir(parents=True)
-    for stale in ("000000000040.parquet", "mine.parquet"):
-        (shards / stale).write_text("of somebody else")
-    for texts in (TEXTS, other):
+    (shards / "mine.parquet").write_text("somebody's own")
+    for texts, rows in expected.items():
         index = _index(texts)
         read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors")
-        assert sorted(path.name for path in shards.iterdir()) == ["000000000000.parquet", "mine.parquet"]
-        assert pq.read_table(shards / "000000000000.parquet")["text"].to_pylist() == list(texts)
-        np.testing.assert_allclose(index.rows(encoder.recipe("base")), encoder.encode(texts, "base"), atol=1e-5)
+        starts = range(0, len(texts), 10)
+        names = [f"{start:012}.parquet" for start in starts]
+        assert sorted(path.name for path in shards.iterdir()) == [*names, "mine.parquet"]
+        assert [t for name in names for t in pq.read_table(shards / name)["text"].to_pylist()] == list(texts)
+        assert [i for name in names for i in pq.read_table(shards / name)["id"].to_pylist()] == list(range(len(texts)))
+        np.testing.assert_allclose(index.rows(encoder.recipe("base")), rows, atol=1e-5)
+    monkeypatch.setattr(encoder, "encode", lambda *_, **__: pytest.fail("read again"))
+    read_into(_index(), encoder, Processes(), tmp_path / "kept")
+
+
+def test_a_vector_that_is_no_direction_is_not_kept(
+    tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(tuned_pair)
+    monkeypatch.setattr(encoder, "encode", lambda own, *_, **__: np.full((len(own), encoder.width), np.nan, np.float32))
+    with pytest.raises(InputError, match="texts from 0 to 22"):
+        read_into(_index(), encoder, Processes(), tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
 
 
 def test_two_programs_that_read_into_one_folder_are_told(tmp_path: Path) -> None:
     one, other = RowFile(tmp_path / "rows", 2), RowFile(tmp_path / "rows", 2)
     one.append(np.ones((3, 2), np.float32))
-    with pytest.raises(StorageError, match="Another program writes"):
+    with pytest.raises(StorageError, match="Another program changed"):
         other.append(np.ones((1, 2), np.float32))
     assert len(RowFile(tmp_path / "rows", 2)) == 3
+
+
+def test_a_disk_that_refuses_the_rows_is_said(
+    tuned_pair: ModelPair, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    encoder = Encoder(tuned_pair)
+    with full_disk(1_000), pytest.raises(StorageError, match="could not be kept"):
+        read_into(_index(), encoder, Processes(), tmp_path / "kept")
+    index = _index()
+    read_into(index, encoder, Processes(), tmp_path / "kept")
+    np.testing.assert_allclose(index.rows(encoder.recipe("base")), encoder.encode(TEXTS, "base"), atol=1e-5)
 
 
 def test_readme_s_database_finds_what_the_index_finds(

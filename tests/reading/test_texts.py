@@ -82,6 +82,8 @@ def test_written_and_read_again_is_the_same(tmp_path: Path, texts: tuple[str, ..
         ("a.jsonl", '{"text": "x"}\n{"text": 3}\n', None, "row 2 has no text"),
         ("a.jsonl", '{"text": "x"}\n{"other": "y"}\n', None, "row 2 has no text"),
         ("a.jsonl", '{"text": "x"\n', None, "cannot be read as .jsonl"),
+        ("a.jsonl", '"x"\n"cut \\ud83d"\n', None, "row 2 holds half a character .position 4."),
+        ("a.jsonl", '{"text": "x", "t": "\\ud83d"}\n', None, "row 1 holds half a character .position 0."),
         ("a.txt", "short\n" + "x" * 20_001 + "\n", None, "row 2 has 20,001 characters, the limit is 20,000"),
         ("a.csv", 'text\n"' + "x" * 200_000 + '"\n', None, "cannot be read as .csv"),
         ("a.csv", "text\nfine\nCats, dogs and mice\n", None, "row 2 has more cells than the head"),
