@@ -83,7 +83,7 @@ def _search(result: Mapping[str, Any]) -> Table:
             sizes = [f"{found['bytes'] / 2**20:,.0f} MiB", f"{found['build_seconds']:.0f} s"]
             rows.append([f"{part['vectors']:,}", how, *times, recall, *sizes])
     head = ["vectors", "search", "median", "95 % within", "recall at 10", "memory", "built in"]
-    about = f"Real vectors of {result['data']}, then as many drawn around them; one query at a time"
+    about = f"Real vectors of {result['data']}, then more drawn around them; one query at a time"
     return head, rows, f"{about}, {result['threads']} threads"
 
 
@@ -96,8 +96,9 @@ def _scale(result: Mapping[str, Any]) -> Table:
     head = ["texts", "a thousand read in", "index built in", "memory before", "at most", "index on disk"]
     each = [1000 * part["seconds"] / part["tokens"] for part in result["whole_model"]]
     first, last = (result["whole_model"][at]["sentences"] for at in (0, -1))
-    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s a thousand tokens for {first:,} to {last:,}"
-    return head, rows, f"Read by the first layer of {result['base_model']} alone; {whole} sentences of {result['data']}"
+    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s a thousand tokens of text"
+    read = f"for {first:,} to {last:,} sentences of {result['data']}"
+    return head, rows, f"Read by the first layer of {result['base_model']} alone; {whole} {read}"
 
 
 def _visitor(result: Mapping[str, Any]) -> Table:

@@ -23,8 +23,7 @@ tags: [sentence-embeddings, sempa, lora]
 
 # SemPA adapter for {facts["base_model"]}
 
-A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}
-(after Chen et al., Findings of ACL 2026).
+A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
@@ -56,12 +55,14 @@ Trained in {facts["seconds"] / 60:.0f} minutes on {facts["hardware"]} with {fact
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
+_METHOD = "(after Chen et al., Findings of ACL 2026)"
 _OBJECTIVES = {
-    "sempa": "trained by semantic preference alignment: sentence-level DPO on paraphrases made of NLI triplets",
-    "listwise": "trained to rank paraphrases of NLI premises: entailment over neutral over contradiction",
+    "sempa": "trained by semantic preference alignment: sentence-level DPO on paraphrases made of NLI triplets "
+    f"{_METHOD}",
+    "listwise": f"trained to rank paraphrases of NLI premises: entailment over neutral over contradiction {_METHOD}",
     "contrastive": "trained on NLI triplets to embed: cosines of one-word-prompt states, in-batch and hard negatives",
-    "joint": "trained on NLI triplets by paraphrase preference and by cosines of one-word-prompt states together",
-    "spod": "trained on NLI triplets by paraphrase preference and by sparse codes of one-word-prompt states together",
+    "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and by cosines of one-word-prompt states",
+    "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} and by sparse codes of one-word-prompt states",
 }
 
 

@@ -115,7 +115,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 ["20,014", "exact", "1.2 ms", "2.0 ms", "1", "3 MiB", "2 s"],
                 ["20,014", "approximate", "1.2 ms", "2.0 ms", "0.960", "3 MiB", "2 s"],
             ],
-            "Real vectors of captions, then as many drawn around them; one query at a time, 2 threads. a day.",
+            "Real vectors of captions, then more drawn around them; one query at a time, 2 threads. a day.",
         ),
         (
             {
@@ -139,8 +139,8 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
             },
             ["texts", "a thousand read in", "index built in", "memory before", "at most", "index on disk"],
             [["10,000", "1.25 s", "1 s", "512 MiB", "1,024 MiB", "16 MiB"]],
-            "Read by the first layer of small alone; the whole model takes 0.80 to 0.85 s a thousand tokens for 500 to "
-            "4,000 sentences of wiki.txt. a day.",
+            "Read by the first layer of small alone; the whole model takes 0.80 to 0.85 s a thousand tokens of text "
+            "for 500 to 4,000 sentences of wiki.txt. a day.",
         ),
         (
             {"kind": "visitor", "seconds": {"started": 6.04, "answered": 1.0}, "total": 7.04},
