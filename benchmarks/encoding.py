@@ -108,10 +108,11 @@ def llemb(base: str) -> Encode:
     return encode
 
 
+PAPERS = "the paper's procedure (float32)"
 WAYS: dict[str, Callable[[str], Encode]] = {
     "ours": lambda base: ours("auto", base),
     "ours, float32": lambda base: ours("float32", base),
-    "the paper's procedure": paper,
+    PAPERS: paper,
     "sentence-transformers, float32": lambda base: sentence_transformers("float32", base),
     "sentence-transformers, bfloat16": lambda base: sentence_transformers("bfloat16", base),
     "llemb": llemb,
@@ -165,7 +166,7 @@ def main() -> int:
     needed = 2 * tokens * (pair.info.parameters - head)
     rate = matrix_rate(str(pair.dtype).removeprefix("torch."), "cpu")
     speed = {way: statistics.median(one[way] for one in rounds) for way in ways}
-    off = float(np.abs(rows["ours, float32"] - rows["the paper's procedure"]).max())
+    off = float(np.abs(rows["ours, float32"] - rows[PAPERS]).max())
     result = {
         "kind": "encoding",
         "ways": {

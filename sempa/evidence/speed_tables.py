@@ -20,7 +20,9 @@ def _memory(result: Mapping[str, Any]) -> Table:
     gpu = result["gpu"]
     share = f"{gpu['share_assumed']:.0%}".replace("%", " %")
     time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
-    return head, rows, f"Computed, not measured ({time}), for steps of {result['config']['token_cap']} tokens"
+    config = result["config"]
+    steps = f"LoRA rank {config['lora_r']}, steps of {config['token_cap']} tokens"
+    return head, rows, f"Computed, not measured ({time}), for {steps}"
 
 
 def _train(result: Mapping[str, Any]) -> Table:
@@ -31,7 +33,8 @@ def _train(result: Mapping[str, Any]) -> Table:
     ]
     rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
     best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
-    return ["", "pairs a second", "peak memory"], rows, f"{result['batch_size']} pairs a step; TRL: {best}"
+    work = f"{result['batch_size']} pairs a step, LoRA rank {result['config']['lora_r']}"
+    return ["", "pairs a second", "peak memory"], rows, f"{work}; TRL: {best}"
 
 
 def _encoding(result: Mapping[str, Any]) -> Table:
