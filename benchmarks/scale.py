@@ -95,19 +95,15 @@ def index_side(job: dict[str, Any]) -> None:
         say(read_seconds=read - started, build_seconds=saved - read, peak_bytes=peak.bytes, disk_bytes=disk)
 
 
-def indexes(sentences: list[str], counts: list[int], base: str, folder: Path) -> list[dict[str, Any]]:
-    """Return what an index of each count of texts costs."""
-    found = []
-    for count in counts:
-        corpus = folder / f"{count}.txt"
-        with corpus.open("w", encoding="utf-8") as stream:
-            stream.writelines(f"{line}\n" for line in itertools.islice(itertools.cycle(sentences), count))
-        work = folder / str(count)
-        work.mkdir()
-        side = Side(__file__, "index", base=base, corpus=str(corpus), folder=str(work))
-        found.append({"texts": count, "bytes_before": side.ready["bytes"], **side.turn()})
-        print(found[-1], flush=True)
-        side.stop()
+def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> dict[str, Any]:
+    """Return what an index of so many texts costs."""
+    corpus, work = folder / f"{count}.txt", folder / str(count)
+    with corpus.open("w", encoding="utf-8") as stream:
+        stream.writelines(f"{line}\n" for line in itertools.islice(itertools.cycle(sentences), count))
+    work.mkdir()
+    side = Side(__file__, "index", base=str(base), corpus=str(corpus), folder=str(work))
+    found = {"texts": count, "bytes_before": side.ready["bytes"], **side.turn()}
+    side.stop()
     return found
 
 
@@ -135,6 +131,14 @@ def main() -> int:
     args = parser().parse_args()
     sentences = list(read_corpus(args.data).texts)
     pair = ModelPair.open(DEFAULT_BASE)
+    result: dict[str, Any] = {
+        "kind": "scale",
+        "indexes": [],
+        "whole_model": whole_model(pair, sentences),
+        "precision": str(pair.info.precision),
+        "data": args.data.name,
+        "base_model": DEFAULT_BASE,
+    }
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "first-layer"
         model = standalone(pair, BASE)
@@ -142,16 +146,10 @@ def main() -> int:
         model.config.num_hidden_layers = 1
         model.save_pretrained(base)
         pair.tokenizer.save_pretrained(base)
-        found = indexes(sentences, args.counts, str(base), Path(folder))
-    result = {
-        "kind": "scale",
-        "indexes": found,
-        "whole_model": whole_model(pair, sentences),
-        "precision": str(pair.info.precision),
-        "data": args.data.name,
-        "base_model": DEFAULT_BASE,
-    }
-    keep(result, args.json)
+        for count in args.counts:
+            result["indexes"].append(index_cost(sentences, count, base, Path(folder)))
+            print(result["indexes"][-1], flush=True)
+            keep(result, args.json)
     return 0
 
 
