@@ -93,6 +93,7 @@ def index_side(job: dict[str, Any]) -> None:
             saved = time.perf_counter()
         disk = sum(path.stat().st_size for path in folder.iterdir())
         say(read_seconds=read - started, build_seconds=saved - read, peak_bytes=peak.bytes, disk_bytes=disk)
+    say()
 
 
 def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> dict[str, Any]:

@@ -204,12 +204,11 @@ class Encoder:
         vectors: list[Rows] = []
         read = self.pair.each_hidden_states(variant, batches, self.config.layer)
         for (_, mask), out in zip(batches, read, strict=True):
-            states = out.float().cpu()
             if self.config.pooling == "mean":
                 weights = mask.unsqueeze(-1)
-                vectors.extend(((states * weights).sum(1) / weights.sum(1)).numpy())
+                vectors.extend(((out.float().cpu() * weights).sum(1) / weights.sum(1)).numpy())
             else:
-                vectors.extend(states[torch.arange(len(mask)), mask.sum(1) - 1].numpy())
+                vectors.extend(out[torch.arange(len(mask)), mask.sum(1) - 1].float().cpu().numpy())
         return vectors
 
 
