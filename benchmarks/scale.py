@@ -4,11 +4,13 @@
 file's sentences over and over) as `python -m sempa index` does without an adapter, each in a process of its own, with
 the first layer of the default model: through all thirty a million sentences take a night on two cores, and what is
 asked here is what everything around the layers costs. The whole model then reads ever more sentences. Memory is what
-the process holds of its own (RssAnon, Linux); pages of files, which the system may drop, are not in it.
+the process holds of its own (RssAnon, Linux); pages of files, which the system may drop, are not in it. What the JSON
+holds already is not measured again.
 """
 
 import argparse
 import itertools
+import json
 import sys
 import tempfile
 import threading
@@ -132,10 +134,11 @@ def main() -> int:
     args = parser().parse_args()
     sentences = list(read_corpus(args.data).texts)
     pair = ModelPair.open(DEFAULT_BASE)
+    before = json.loads(args.json.read_text(encoding="utf-8")) if args.json and args.json.is_file() else {}
     result: dict[str, Any] = {
         "kind": "scale",
-        "indexes": [],
-        "whole_model": whole_model(pair, sentences),
+        "indexes": before.get("indexes", []),
+        "whole_model": before.get("whole_model") or whole_model(pair, sentences),
         "precision": str(pair.info.precision),
         "data": args.data.name,
         "base_model": DEFAULT_BASE,
@@ -147,7 +150,7 @@ def main() -> int:
         model.config.num_hidden_layers = 1
         model.save_pretrained(base)
         pair.tokenizer.save_pretrained(base)
-        for count in args.counts:
+        for count in sorted({*args.counts} - {known["texts"] for known in result["indexes"]}):
             result["indexes"].append(index_cost(sentences, count, base, Path(folder)))
             print(result["indexes"][-1], flush=True)
             keep(result, args.json)
