@@ -100,10 +100,9 @@ def main() -> int:
     args = parser().parse_args()
     adapter = args.adapter or shipped_adapters(args.base)[0]
     requests = [*PROMPTS, *(SentenceTemplate.paraphrase("P1").render(sentence) for sentence in SENTENCES)]
-    pairs = [
+    pair, plain, exact, plain_exact = (
         ModelPair.open(args.base, adapter, precision=precision) for precision in ("auto", "auto", "float32", "float32")
-    ]
-    pair, plain, exact, plain_exact = pairs
+    )
     result = {
         "kind": "writing",
         "fast": compared(pair.for_inference(), plain, requests, args),

@@ -242,7 +242,7 @@ def _index(args: argparse.Namespace) -> None:
     coders = shipped_coders(encoder.pair) if args.codes else {}
     readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # what is missing is said before the reading
     kept = reading_folder(folder)
-    read_into(index, encoder, processes, kept, args.parquet, _progress_line(processes.first))
+    read_into(index, encoder, processes, kept, args.parquet, _progress_line() if processes.first else None)
     if not processes.first:
         return
     for reader in readers:
@@ -284,7 +284,7 @@ def _sparse_fit(args: argparse.Namespace) -> None:
         print(f"{variant:15} {json.dumps(figures)}")
 
 
-def _progress_line(shown: bool) -> Callable[[int, int], None]:
+def _progress_line() -> Callable[[int, int], None]:
     started, first, last = 0.0, 0, sys.maxsize
 
     def say(done: int, total: int) -> None:
@@ -295,8 +295,7 @@ def _progress_line(shown: bool) -> Callable[[int, int], None]:
         seconds = max(time.monotonic() - started, 1e-9)
         rate = f", {(done - first) / seconds:.0f} a second" if done > first else ""
         end = "\n" if done == total else ""
-        if shown:
-            print(f"\r{done:,} of {total:,} texts{rate}", end=end, file=sys.stderr, flush=True)
+        print(f"\r{done:,} of {total:,} texts{rate}", end=end, file=sys.stderr, flush=True)
 
     return say
 

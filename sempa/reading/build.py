@@ -21,17 +21,13 @@ from sempa.reading.vectors import of_unit_length
 
 BLOCK = 2_048
 """Texts a process reads before their rows go to disk."""
-CODED_AT_ONCE = 65_536
-"""Rows that are coded at once."""
+TAKEN_AT_ONCE = 65_536
+"""Vectors that are taken out of an index at once to be coded."""
 
 
 def reading_folder(folder: Path) -> Path:
     """Name the folder for what is read of an index, beside its own: it goes once the index is saved."""
     return folder.with_name(f".{folder.name}-reading")
-
-
-def _silent(done: int, total: int) -> None:
-    pass
 
 
 def read_into(
@@ -40,7 +36,7 @@ def read_into(
     processes: Processes,
     kept: Path,
     parquet: Path | None = None,
-    progress: Progress = _silent,
+    progress: Progress | None = None,
 ) -> None:
     """Read the index's texts with every variant: each process its part of a block, the first receives the vectors.
 
@@ -56,7 +52,7 @@ def read_into(
         asked = json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info), corpus], sort_keys=True)
         name = f"{variant}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.rows"
         read[variant] = RowFile(kept / name, encoder.width)
-        _read(read[variant], texts, encoder, variant, processes, progress)
+        _read(read[variant], texts, encoder, variant, processes, progress or (lambda *_: None))
     if processes.first:  # the others need not wait for what follows
         for variant, rows in read.items():
             recipe = encoder.recipe(variant)
@@ -113,6 +109,6 @@ def code_into(index: SentenceIndex, reader: SparseEncoder) -> None:
     for variant in reader.encoder.variants:
         if (recipe := reader.recipe(variant)) not in index.recipes:
             dense = reader.encoder.recipe(variant)
-            parts = [range(at, min(at + CODED_AT_ONCE, len(index))) for at in range(0, len(index), CODED_AT_ONCE)]
+            parts = [range(at, min(at + TAKEN_AT_ONCE, len(index))) for at in range(0, len(index), TAKEN_AT_ONCE)]
             codes = [reader.codes(index.rows(dense, part), variant) for part in parts]
             index.add(recipe, sparse.vstack(codes, format="csr"))
