@@ -30,6 +30,7 @@ from sempa.learning.preferences import read_triplets
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
+from sempa.outcomes import read_rows
 from sempa.peers import ONE_EXAMPLE
 from sempa.reading.encoder import Encoder
 from sempa.reading.postprocess import KINDS, Postprocess, Rows
@@ -113,9 +114,9 @@ def main() -> int:
         encoder = fit_reading(pair, config, kind, texts, fitted_on) if kind else Encoder(pair, config)
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
-            "paper": set_scores(partial(Encoder(pair, PAPER).encode, variant=variant), tests)
+            "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests)
             | {"dev": tried.scores[0]["dev"]},
-            "best": set_scores(partial(encoder.encode, variant=variant), tests) | best,
+            "best": set_scores(partial(read_rows, encoder, variant), tests) | best,
             "tried": tried.scores,
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)

@@ -20,6 +20,7 @@ from shared import keep
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.sts import is_test, read_scored_pairs, set_scores
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.outcomes import read_rows
 from sempa.reading.encoder import Encoder
 
 
@@ -52,9 +53,9 @@ def main() -> int:
             assert pair.adapter.recipe
             assert pair.adapter.recipe.training, f"{folder} was not trained here"
             encoder = Encoder(pair, EncoderConfig())
-            base = base or set_scores(partial(encoder.encode, variant=BASE), sets)
+            base = base or set_scores(partial(read_rows, encoder, BASE), sets)
             facts = {"seed": pair.adapter.recipe.training.seed, "sha256": pair.adapter.sha256}
-            run = known.get(pair.adapter.sha256) or facts | set_scores(partial(encoder.encode, variant=SEMPA), sets)
+            run = known.get(pair.adapter.sha256) or facts | set_scores(partial(read_rows, encoder, SEMPA), sets)
             print(name, json.dumps(run), flush=True)
             found.setdefault(name, []).append(run)
             result = {

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,14 +102,7 @@ def measure(
 
 
 def _readers(encoder: Encoder, report: Callable[[str], None]) -> dict[str, Callable[[Sequence[str]], Any]]:
-    def progress(variant: str, done: int, total: int) -> None:
-        if total > 2_000:
-            report(f"{variant}: {done:,} of {total:,} sentences read")
-
-    return {
-        variant: functools.partial(encoder.encode, variant=variant, progress=functools.partial(progress, variant))
-        for variant in encoder.variants
-    }
+    return {variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants}
 
 
 def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
@@ -175,10 +168,15 @@ def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], No
     from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
 
     judge = functools.cache(functools.partial(open_judge, asked.judge))
+
+    def remember(what: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        return remembered(str(encoder.pair.info.precision), {**what, "judge": asked.judge}, compute)
+
     for path in _files_of(asked.data, (".tsv",)):
 
         def compute(path: Path = path) -> Figures:
-            found = paraphrase_figures(encoder.pair, read_sentences(path, asked.limit), judge(), report)
+            sentences = read_sentences(path, asked.limit)
+            found = paraphrase_figures(encoder.pair, sentences, judge(), report, remember=remember)
             return {f"{path.stem}, {name}": figures for name, figures in found.items()}
 
         yield path.stem, compute
@@ -190,10 +188,7 @@ def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], Non
     def compute() -> Figures:
         data = read_retrieval(asked.data, asked.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
-        readers = {
-            variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants
-        }
-        found = retrieval_figures(readers, data)
+        found = retrieval_figures(_readers(encoder, report), data)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}
 
     yield asked.data.name, compute

@@ -12,6 +12,7 @@ from sempa.evidence.judge import open_judge
 from sempa.models.packing import pack, right_padded
 from sempa.models.pair import BASE, SEMPA
 from sempa.models.prompts import padding_id
+from sempa.outcomes import read_rows
 from sempa.reading.encoder import BATCH_TOKENS, Encoder
 
 Rows = NDArray[np.float32]
@@ -55,7 +56,7 @@ def peers(encoder: Encoder) -> dict[str, Callable[[], Encode]]:
 
 def _reading(encoder: Encoder, variant: str, **how: str) -> Encode:
     config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # the texts of _READINGS are of its str fields
-    return functools.partial(Encoder(encoder.pair, config).encode, variant=variant)
+    return functools.partial(read_rows, Encoder(encoder.pair, config), variant)
 
 
 def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:

@@ -27,8 +27,9 @@ def encoder(tuned_pair: ModelPair) -> Encoder:
 
 def _scored(folder: Path, *names: str) -> Path:
     folder.mkdir()
-    pairs = [f"{(3 * i + j) % 5}\t{a}\t{b}" for i, a in enumerate(SENTENCES) for j, b in enumerate(SENTENCES) if i < j]
+    every = [(i, a, j, b) for i, a in enumerate(SENTENCES) for j, b in enumerate(SENTENCES) if i < j]
     for name in names:
+        pairs = [f"{(3 * i + j) % 5}\t{name}: {a}\t{name}: {b}" for i, a, j, b in every]
         (folder / f"{name}.tsv").write_text("\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n")
     return folder
 
@@ -115,7 +116,26 @@ def test_a_measurement_that_broke_off_does_not_do_again_what_is_done(
     assert len(read) == 5 + 2  # two sets were whole, two models each; the third was begun
     monkeypatch.undo()
     assert again["sets"] == measure(encoder, Measurement("sts", data))["sets"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "sets"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out.json", "sets"]
+
+
+def test_the_base_is_read_once_beside_several_adapters(
+    encoder: Encoder, other_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _scored(tmp_path / "sets", "a")
+    before = measure(encoder, Measurement("sts", data))["sets"]["a"]
+    read: list[str] = []
+    encode = Encoder.encode
+
+    def counted(self: Encoder, sentences: list[str], variant: str, **options: Any) -> Any:
+        read.append(variant)
+        return encode(self, sentences, variant, **options)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    other = measure(Encoder(encoder.pair.with_adapter(str(other_adapter))), Measurement("sts", data))["sets"]["a"]
+    assert read == ["sempa"]
+    assert other["base"] == before["base"]
+    assert other["sempa"] != before["sempa"]
 
 
 def test_parts_of_other_data_are_not_taken_up(encoder: Encoder, tmp_path: Path) -> None:

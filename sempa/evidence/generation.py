@@ -14,7 +14,7 @@ import numpy as np
 
 from sempa.config import EncoderConfig
 from sempa.errors import InputError, ModelUnavailable
-from sempa.evidence.paired import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, paired_figures
+from sempa.evidence.paired import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, Remember, paired_figures
 from sempa.evidence.thinned import thinned
 from sempa.models.pair import ModelPair
 
@@ -49,8 +49,6 @@ USUAL = ("arc_easy", "sciq", "lambada_openai", "truthfulqa_mc1", PERPLEXITY)
 """Measured on a local folder where nothing else is asked: the others need the hub, or hours on a processor."""
 PAPER = ("gsm8k_cot", "mmlu", "hellaswag", "drop", "truthfulqa_mc1")
 """Measured from the hub where nothing else is asked."""
-
-Remember = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
 
 
 def generation_figures(

@@ -11,6 +11,8 @@ from scipy.stats import binomtest, ttest_rel
 
 Outcomes = NDArray[np.float64]
 """One row an item: (N,), or (N, 2) of log-likelihood and words for perplexity."""
+Remember = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
+"""Takes what was asked of which model and what computes the outcomes, and returns them; from before, if it has them."""
 
 DRAWS = 1000
 

@@ -3,14 +3,16 @@
 import csv
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sempa.config import EncoderConfig
 from sempa.errors import InputError
-from sempa.evidence.paired import Measure, mcnemar, paired_figures, paired_t, percent
+from sempa.evidence.paired import Measure, Outcomes, Remember, mcnemar, paired_figures, paired_t, percent
 from sempa.evidence.thinned import thinned
 from sempa.models.completing import Completion, complete
 from sempa.models.pair import ModelPair
@@ -31,11 +33,17 @@ MEASURES = {
 
 
 def paraphrase_figures(
-    pair: ModelPair, sentences: Sequence[str], judge: Judge, report: Callable[[str], None], template: str = "P1"
+    pair: ModelPair,
+    sentences: Sequence[str],
+    judge: Judge,
+    report: Callable[[str], None],
+    template: str = "P1",
+    remember: Remember = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
     """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
 
     Changes are positive where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
+    `remember` is given what was asked of which model and what computes the outcomes, (measures, N).
     Raises: InputError for an unknown template.
     """
     asks = SentenceTemplate.paraphrase(template)
@@ -43,7 +51,13 @@ def paraphrase_figures(
     scored = {}
     for variant in pair.variants:
         report(f"paraphrases, {variant}: {len(sentences):,} sentences.")
-        scored[variant] = _scores(sentences, complete(pair, variant, requests, LONGEST), judge)
+
+        def compute(variant: str = variant) -> Outcomes:
+            found = _scores(sentences, complete(pair, variant, requests, LONGEST), judge)
+            return np.stack([found[name] for name in MEASURES])
+
+        asked = {"paraphrases": requests, "longest": LONGEST, "model": asdict(pair.recipe(variant, EncoderConfig()))}
+        scored[variant] = dict(zip(MEASURES, remember(asked, compute), strict=True))
     return {
         name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
         for name, measure in MEASURES.items()
