@@ -28,9 +28,9 @@ from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
 from sempa.learning.training import Objective, tokenize
+from sempa.models.heads import common_head
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
-from sempa.models.rows import common_head
 from sempa.models.source import locate
 from sempa.models.tuning import TuningModel
 
@@ -72,7 +72,7 @@ def ours(job: dict[str, Any]) -> None:
     objective = Objective(model, examples, config)
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
     pairs = [example.pair for example in examples if example.pair]
-    head = len(common_head(pairs))
+    head = len(common_head([pair.prompt for pair in pairs]))
     say(
         layout=objective.layouts[0],
         tokens=sum(p.row_length(head) for p in pairs) / len(pairs),

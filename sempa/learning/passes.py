@@ -16,8 +16,9 @@ from sempa.learning.losses import (
     plackett_luce_nll,
     same_anchors,
 )
+from sempa.models.heads import Head
 from sempa.models.processes import Processes
-from sempa.models.row_reader import Head, RowReader
+from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
 from sempa.models.tuning import POLICY, REFERENCE, TuningModel
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -15,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
+from sempa.models.heads import REFUSALS, Head, agreement, behind, head_length, read_head
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.packed import pack
 from sempa.models.prompts import stop_ids
@@ -23,6 +25,8 @@ from sempa.models.source import Report, locate, log
 from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
+PROBE = "A head, and a row behind it."
+"""Read once to learn whether a model reads rows behind a head as it reads them whole."""
 UNEMBEDDED = 256
 """States whose scores over the whole vocabulary are held at once."""
 
@@ -216,16 +220,37 @@ class ModelPair:
         return next(self.each_hidden_states(variant, [(input_ids, attention_mask)], layer))
 
     def each_hidden_states(
-        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: int = -1
+        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: int = -1, head: Head = ()
     ) -> Iterator[Tensor]:
         """Yield one layer's states (B, T, D) of each batch: (B, T) ids of right-padded rows and their mask.
 
-        The LM head is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
+        Rows that leave out a `head` (see `head`, of the same variant) are read as if it stood before each. The LM head
+        is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
         self._require_layer(layer)
         with self.using(variant) as model:
-            yield from self.workers.map(lambda batch: self._states(model, *batch, layer), batches)
+            yield from self.workers.map(lambda batch: self._states(model, *batch, layer, head), batches)
+
+    def head(self, variant: str, ids: Sequence[int]) -> Head:
+        """Return what one variant makes of the token ids that many rows begin with."""
+        with self.using(variant) as model, torch.no_grad():
+            return read_head(model, ids)
+
+    @cached_property
+    def takes_heads(self) -> bool:
+        """Whether rows behind a head are read as they are read whole; measured once, on a few tokens."""
+        if self.info.sharded:
+            return False
+        ids = torch.tensor([self.tokenizer(PROBE).input_ids])
+        whole = self.hidden_states(BASE, ids, torch.ones_like(ids))[:, 1:]
+        rest = ids[:, 1:]
+        try:
+            head = self.head(BASE, ids[0, :1].tolist())
+            found = next(self.each_hidden_states(BASE, [(rest, torch.ones_like(rest))], head=head))
+        except REFUSALS:
+            return False
+        return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
 
     def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
         """Yield one layer's states (V, T, D) of each (1, T) row of ids, by itself, under all V variants.
@@ -249,8 +274,14 @@ class ModelPair:
             yield from self.workers.map(read, rows)
 
     @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
-    def _states(self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: int) -> Tensor:
-        options = {"use_cache": False, "output_hidden_states": layer != -1}
+    def _states(self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: int, head: Head = ()) -> Tensor:
+        options: dict[str, object] = {"use_cache": False, "output_hidden_states": layer != -1}
+        if head:
+            rows, length = input_ids.shape
+            before = head_length(head)
+            places = torch.arange(before, before + length, device=self.device).expand(rows, -1)
+            options |= {"use_cache": True, "cache": behind(head, rows), "position_ids": places}
+            mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)
         out = model.base_model(input_ids=input_ids.to(self.device), attention_mask=mask.to(self.device), **options)
         states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
         return states
@@ -275,7 +306,7 @@ class ModelPair:
         """
         for variant in set(variants):
             self._require(variant)
-        options: dict[str, object] = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        options: dict[str, object] = {"cache": cache, "use_cache": True, "logits_to_keep": 1}
         ids = input_ids.to(self.device)
         if len(set(variants)) == 1:
             with self.using(variants[0]) as model:

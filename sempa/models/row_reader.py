@@ -6,15 +6,13 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
+from sempa.models.heads import REFUSALS, Head, agreement, behind, common_head, read_head
 from sempa.models.packing import pack
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.prompts import padding_id
-from sempa.models.rows import PairIds, RowBatch, common_head, plain_rows, shared_rows
-
-Head = list[tuple[Tensor, Tensor]]
-"""Keys and values (1, heads, H, width) of a prompt's head, layer by layer."""
+from sempa.models.rows import PairIds, RowBatch, plain_rows, shared_rows
 
 _Out = TypeVar("_Out")
 
@@ -34,7 +32,7 @@ class RowReader:
         """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states."""
         self.pair, self._logits, self._token_cap = pair, logits, token_cap
         self._pad = padding_id(pair.tokenizer)
-        self._head = common_head(prompts)
+        self._head = common_head([row.prompt for row in prompts])
         self._base_head: Head | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
 
@@ -75,32 +73,23 @@ class RowReader:
 
     def head(self, model: PreTrainedModel) -> Head:
         """Return the shared head's keys and values; empty without a head or for plain rows."""
-        return self._head_states(model) if self.shared else []
+        return self._head_states(model) if self.shared else ()
 
     def read(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
         """Return (P, V) logits or (P, D) states at the batch's places, gradients allowed."""
         return self._shared(model, batch, head) if self.shared else self._plain(model, batch)
 
     def _head_states(self, model: PreTrainedModel) -> Head:
-        if not self._head:
-            return []
-        cache = DynamicCache()
-        ids = torch.tensor([self._head], device=self.pair.device)
         with self._autocast():
-            model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-        return [(layer.keys, layer.values) for layer in cache.layers]
+            return read_head(model, self._head)
 
     def _shared(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
-        cache = DynamicCache()
-        count = batch.input_ids.shape[0]
-        for index, (keys, values) in enumerate(head):
-            cache.update(keys.expand(count, -1, -1, -1), values.expand(count, -1, -1, -1), index)
         with self._autocast():
             states = model.base_model(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 position_ids=batch.position_ids,
-                past_key_values=cache,
+                cache=behind(head, batch.input_ids.shape[0]),
                 use_cache=True,
             ).last_hidden_state.flatten(0, 1)[batch.at]
             return model.get_output_embeddings()(states) if self._logits else states
@@ -125,9 +114,9 @@ class RowReader:
             try:
                 expected = self._plain(base, plain)
                 found = self._shared(base, shared, self._head_states(base))
-            except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
-                return False  # the model's forward takes no such mask, positions or cache
-        share = 1e-3 if self.pair.dtype == torch.float32 else 0.05  # a wrong mask is far off
+            except REFUSALS:
+                return False
+        share = agreement(self.pair.dtype)
         if not self._logits:
             return bool((expected - found).abs().max() < share * expected.abs().max())
         logps = [torch.log_softmax(x.float(), -1).gather(-1, plain.targets.unsqueeze(-1)) for x in (expected, found)]

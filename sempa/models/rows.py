@@ -47,17 +47,6 @@ class RowBatch:
         return RowBatch(**{**vars(self), **moved})
 
 
-def common_head(pairs: Sequence[PairIds]) -> tuple[int, ...]:
-    """Return the token ids every prompt starts with, leaving at least one token of each prompt."""
-    first = min(pair.prompt for pair in pairs)
-    last = max(pair.prompt for pair in pairs)
-    length = 0
-    most = min(len(pair.prompt) for pair in pairs) - 1
-    while length < most and first[length] == last[length]:
-        length += 1
-    return first[:length]
-
-
 def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: int, dtype: torch.dtype) -> RowBatch:
     """Lay each pair out as one row [prompt after the head, response 1, ..., response K].
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.errors import InputError, StorageError
+from sempa.models.heads import Head, common_head, head_length
 from sempa.models.packing import pack, right_padded
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.prompts import padding_id
@@ -25,6 +26,8 @@ Progress = Callable[[int, int], None]
 
 BATCH_TOKENS = 512
 """Tokens of one forward when reading many sentences, padding included."""
+MANY = 8
+"""Sentences from which it pays to compute what all prompts begin with once, and no more with each."""
 
 
 class Encoder:
@@ -134,12 +137,18 @@ class Encoder:
         """
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
         out: list[Rows | None] = [None] * len(prompts)
+        head: Head = ()
+        if len(prompts) >= MANY and not alone and self.config.pooling == "last" and self.pair.takes_heads:
+            head = self.pair.head(variant, common_head(prompts))
+            prompts = [ids[head_length(head) :] for ids in prompts]
         done = 0
         groups = pack([len(ids) for ids in prompts], 0 if alone else BATCH_TOKENS)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
         for held in (groups[i : i + together] for i in range(0, len(groups), together)):
             rows = [row for group in held for row in group]
-            for row, vector in zip(rows, self._read([[prompts[i] for i in g] for g in held], variant), strict=True):
+            for row, vector in zip(
+                rows, self._read([[prompts[i] for i in g] for g in held], variant, head), strict=True
+            ):
                 out[row] = vector
             done += len(rows)
             if progress:
@@ -199,10 +208,10 @@ class Encoder:
         pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
         return np.asarray(pooled.cpu())
 
-    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str) -> list[Rows]:
+    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str, head: Head) -> list[Rows]:
         batches = [right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
         vectors: list[Rows] = []
-        read = self.pair.each_hidden_states(variant, batches, self.config.layer)
+        read = self.pair.each_hidden_states(variant, batches, self.config.layer, head)
         for (_, mask), out in zip(batches, read, strict=True):
             if self.config.pooling == "mean":
                 weights = mask.unsqueeze(-1)

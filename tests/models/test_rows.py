@@ -10,7 +10,7 @@ from sempa.errors import InputError
 from sempa.learning.preferences import Preference
 from sempa.learning.training import tokenize
 from sempa.models.packing import pack
-from sempa.models.rows import PairIds, common_head, plain_rows, shared_rows
+from sempa.models.rows import PairIds, plain_rows, shared_rows
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIRS = [PairIds((1, 2, 3, 4), ((10, 11, 9), (12, 9))), PairIds((1, 2, 5), ((13, 9), (9,)))]
@@ -49,13 +49,6 @@ def test_a_tokenizer_without_an_end_is_an_input_error(make_tokenizer: MakeTokeni
     tokenizer.eos_token = None
     with pytest.raises(InputError, match="no end-of-sequence token"):
         tokenize(tokenizer, [Preference("a", ("b", "c"))], 9)
-
-
-def test_common_head_leaves_each_prompt_a_token() -> None:
-    assert common_head(PAIRS) == (1, 2)
-    assert common_head(PAIRS[:1]) == (1, 2, 3)
-    assert common_head([PairIds((1,), ()), PairIds((1, 2), ())]) == ()
-    assert common_head([PairIds((1, 2), ()), PairIds((3, 2), ())]) == ()
 
 
 def test_shared_rows_by_hand() -> None:

@@ -1,8 +1,9 @@
 """Sentences to unit rows: against one naive forward a sentence, for every architecture and every awkward sentence."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,26 @@ def test_a_batch_equals_one_naive_forward_a_sentence(
     for row, sentence in zip(rows, SENTENCES, strict=True):
         prompt = f'This sentence : "{tidy_sentence(sentence)}" means in one word:"'
         np.testing.assert_allclose(row, _naive(pair, prompt, "base"), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("takes", "count", "fed"), [(True, 8, 1), (True, 7, 17 + 1), (False, 8, 17 + 1)])
+def test_many_sentences_are_read_behind_the_prompts_head(
+    tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch, takes: bool, count: int, fed: int
+) -> None:
+    """The head is 17 bytes long, `This sentence : "`; what is fed of "x." is the sentence with the template's end."""
+    tiny_pair.takes_heads = takes
+    shortest: list[int] = []
+    each_hidden_states = ModelPair.each_hidden_states
+
+    def record(self: ModelPair, variant: str, batches: list[Any], *rest: Any) -> Iterator[torch.Tensor]:
+        shortest.append(min(int(mask.sum(1).min()) for _, mask in batches))
+        return each_hidden_states(self, variant, batches, *rest)
+
+    expected = Encoder(tiny_pair).encode(SENTENCES[-count:], alone=True)
+    monkeypatch.setattr(ModelPair, "each_hidden_states", record)
+    rows = Encoder(tiny_pair).encode(SENTENCES[-count:])
+    assert min(shortest) == fed + len('x." means in one word:"') - 1
+    np.testing.assert_allclose(rows, expected, atol=1e-5, rtol=0)
 
 
 def test_alone_equals_together(make_pair: MakePair, architecture: str) -> None:
@@ -171,12 +192,12 @@ def test_no_sentences_give_no_rows(tuned_pair: ModelPair) -> None:
 
 def test_more_sentences_than_one_batch_come_back_in_order(make_pair: MakePair) -> None:
     encoder = Encoder(make_pair())
-    sentences = [f"Sentence number {i}{' and more' * (i % 7)}." for i in range(60)]
+    sentences = [f"Sentence number {i}{' and more' * (i % 7)}." for i in range(90)]
     seen: list[tuple[int, int]] = []
     rows = encoder.encode(sentences, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_allclose(rows, encoder.encode(sentences, alone=True), atol=1e-5)
     assert len(seen) >= 3
-    assert seen[-1] == (60, 60)
+    assert seen[-1] == (90, 90)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 

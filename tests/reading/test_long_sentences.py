@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sempa.config import EncoderConfig
 from sempa.errors import InputError
+from sempa.models.heads import Head
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 
@@ -27,10 +28,12 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     rows: list[list[int]] = []
     each_hidden_states = ModelPair.each_hidden_states
 
-    def record(self: ModelPair, variant: str, batches: list[Batch], layer: int = -1) -> Iterator[torch.Tensor]:
+    def record(
+        self: ModelPair, variant: str, batches: list[Batch], layer: int = -1, head: Head = ()
+    ) -> Iterator[torch.Tensor]:
         for ids, mask in batches:
             rows.extend(row[: int(length)].tolist() for row, length in zip(ids, mask.sum(1), strict=True))
-        return each_hidden_states(self, variant, batches, layer)
+        return each_hidden_states(self, variant, batches, layer, head)
 
     monkeypatch.setattr(ModelPair, "each_hidden_states", record)
     return rows

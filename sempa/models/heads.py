@@ -1,0 +1,50 @@
+"""What all prompts begin with, computed once: its keys and values, which every row behind it sees."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+Head = Sequence[tuple[Tensor, Tensor]]
+"""Keys and values (1, heads, H, width) of a head of H tokens, layer by layer; empty where there is none."""
+
+REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError)
+"""What a model raises whose forward takes no such cache, mask or positions."""
+
+
+def common_head(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Sequence[int]:
+    """Return the token ids every prompt starts with, leaving at least one token of each prompt."""
+    first, last = min(prompts), max(prompts)
+    length = 0
+    most = min(map(len, prompts)) - 1
+    while length < most and first[length] == last[length]:
+        length += 1
+    return first[:length]
+
+
+def read_head(model: PreTrainedModel, ids: Sequence[int]) -> Head:
+    """Return the keys and values of a head's token ids, gradients allowed."""
+    if not ids:
+        return ()
+    cache = DynamicCache()
+    model.base_model(input_ids=torch.tensor([ids], device=model.device), cache=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def behind(head: Head, rows: int) -> DynamicCache:
+    """Return a cache in which a head stands before each of so many rows."""
+    cache = DynamicCache()
+    for index, (keys, values) in enumerate(head):
+        cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
+    return cache
+
+
+def head_length(head: Head) -> int:
+    """Return H, the tokens of a head."""
+    return head[0][0].shape[2] if head else 0
+
+
+def agreement(dtype: torch.dtype) -> float:
+    """Return how far two ways to read the same may differ in a number format; a wrong mask is far off."""
+    return 1e-3 if dtype == torch.float32 else 0.05
