@@ -48,7 +48,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.evidence.harness": ({"models"}, {"lm_eval"}),
     "sempa.evidence.judge": ({"errors", "evidence"}, {"numpy", "sentence_transformers"}),
     "sempa.evidence.paired": (set(), {"numpy", "scipy"}),
-    "sempa.evidence.paraphrasing": ({"errors", "evidence", "models", "templates"}, {"numpy"}),
+    "sempa.evidence.paraphrasing": ({"config", "errors", "evidence", "models", "templates"}, {"numpy"}),
     "sempa.evidence.retrieval": ({"errors", "evidence"}, {"numpy", "pytrec_eval", "scipy"}),
     "sempa.evidence.tokens": ({"errors"}, {"snowballstemmer"}),
     "sempa.evidence.metrics": ({"errors"}, {"numpy", "scipy"}),
