@@ -1,6 +1,7 @@
 """Other ways to get sentence embeddings, read in the same run on the same data as the two models."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from sempa.config import EncoderConfig
 from sempa.evidence.judge import open_judge
 from sempa.models.packing import pack, right_padded
 from sempa.models.pair import BASE, SEMPA
+from sempa.models.prepending import prepended_states
 from sempa.models.prompts import padding_id
 from sempa.outcomes import read_rows
 from sempa.reading.encoder import BATCH_TOKENS, Encoder
+from sempa.templates import SentenceTemplate, tidy_sentence
 
 Rows = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Rows]
@@ -40,12 +43,14 @@ def peers(encoder: Encoder) -> dict[str, Callable[[], Encode]]:
 
     Every reading is of the base model, but for the last: the aligned model under PromptEOL, where there is an adapter.
     all-MiniLM-L6-v2 is the encoder people would use instead (trained on a billion pairs, it cannot write).
-    Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024.
+    Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
+    (Echo); Fu et al. 2025 (Token Prepending).
     """
     made: dict[str, Callable[[], Encode]] = {
         f"base, {name}": functools.partial(_reading, encoder, BASE, **how) for name, how in _READINGS.items()
     }
     made["base, Echo"] = lambda: functools.partial(_echo, encoder)
+    made["base, Token Prepending"] = lambda: functools.partial(_prepended, encoder)
     if SEMPA in encoder.variants and encoder.pair.adapter:
         made[f"{encoder.pair.adapter.name}, PromptEOL"] = functools.partial(
             _reading, encoder, SEMPA, template="prompteol"
@@ -75,5 +80,26 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
         for i, row in zip(group, states.float().cpu(), strict=True):
             ids, start = rows[i]
             out[i] = row[start : len(ids)].mean(dim=0).numpy()
-    unit: Rows = out / np.linalg.norm(out, axis=1, keepdims=True)
+    return _unit(out)
+
+
+def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
+    """Read PromptEOL with Token Prepending, in the first quarter of the layers, after five sixths of them."""
+    pair = encoder.pair
+    template = SentenceTemplate.embedding("prompteol")
+    before = [*pair.tokenizer(template.before).input_ids, padding_id(pair.tokenizer)]
+    rows = [
+        before + pair.tokenizer(tidy_sentence(sentence) + template.after, add_special_tokens=False).input_ids
+        for sentence in sentences
+    ]
+    until, layer = max(2, math.ceil(pair.layers / 4)), math.ceil(pair.layers * 5 / 6)
+    out = np.empty((len(rows), pair.width), dtype=np.float32)
+    for group in pack([len(ids) for ids in rows], BATCH_TOKENS):
+        held = [rows[i] for i in group]
+        out[group] = prepended_states(pair, held, len(before) - 1, until, layer).numpy()
+    return _unit(out)
+
+
+def _unit(rows: Rows) -> Rows:
+    unit: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit

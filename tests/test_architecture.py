@@ -66,7 +66,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
     "sempa.outcomes": ({"config", "machine", "reading"}, {"numpy"}),
-    "sempa.peers": ({"config", "evidence", "models", "outcomes", "reading"}, {"numpy"}),
+    "sempa.peers": ({"config", "evidence", "models", "outcomes", "reading", "templates"}, {"numpy"}),
     "sempa.sparse": (
         {"config", "errors", "evidence", "learning", "machine", "models", "outcomes", "reading"},
         {"numpy", "scipy", "torch"},
