@@ -12,7 +12,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from typing import TYPE_CHECKING
 
-from sempa.cli import add_model_arguments, open_encoders
+from sempa.arguments import add_model_arguments
+from sempa.cli import open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
