@@ -53,7 +53,7 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     means = [mean_score(sets, variant) for variant in variants]
     moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
     rows.append(["mean without dev", *(f"{mean:.2f}" for mean in means), *moved])
-    head = [result["text"], *_names(result), *(["change (95 % interval)"] if moved else [])]
+    head = [result["text"], *model_names(result), *(["change (95 % interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
     reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
     corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
@@ -80,7 +80,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
-    return ["task", "items", *_names(result), *compared], rows, result["measure"]
+    return ["task", "items", *model_names(result), *compared], rows, result["measure"]
 
 
 _GEOMETRY = {
@@ -97,7 +97,7 @@ def _geometry_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
     models = result["models"]
     rows = [[shown, *(f"{found[name]:g}" for found in models.values())] for name, shown in _GEOMETRY.items()]
     count = next(iter(models.values()))["triplets"]
-    return [f"{count:,} triplets of {result['data']['name']}", *_names(result)], rows, result["measure"]
+    return [f"{count:,} triplets of {result['data']['name']}", *model_names(result)], rows, result["measure"]
 
 
 def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -105,7 +105,7 @@ def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     shown = {"gar": "the same word", "gar_stem": "the same stem"}
     rows = [[words, *(f"{found[name]:.3f}" for found in models.values())] for name, words in shown.items()]
     count = next(iter(models.values()))["sentences"]
-    return [f"aligned tokens, {count:,} sentences", *_names(result)], rows, result["measure"]
+    return [f"aligned tokens, {count:,} sentences", *model_names(result)], rows, result["measure"]
 
 
 def _readings_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -154,7 +154,8 @@ _TABLES = {
 }
 
 
-def _names(result: Mapping[str, Any]) -> list[str]:
+def model_names(result: Mapping[str, Any]) -> list[str]:
+    """Return the models of a result as tables name them: the aligned one by its adapter's name."""
     return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sempa.evidence.sts import MeasuredPairs
 from sempa.evidence.tables import ResultTable, result_table
 from sempa.evidence.tokens import KeyToken
+from sempa.evidence.verdicts import title, verdict
 from sempa.ui.plots import scatter
 from sempa.ui.present import MODEL_NAMES, grid, say, scrollable
 
@@ -84,8 +85,17 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
 
 
 def evidence(results: Sequence[Mapping[str, Any]], adapter: str) -> str:
-    """Return measured results as tables, those of geometry with each model's picture of the same triplets."""
-    return "".join(measured(result_table(result)) + _plane(result, adapter) for result in results)
+    """Return measured results, each a line that unfolds to its table, geometry's with each model's picture."""
+    return "".join(
+        f"<details class='sp-result'{' open' if result['what'] in OPEN else ''}>"
+        f"<summary><b>{escape(title(result))}</b> {escape(verdict(result))}</summary>"
+        f"{measured(result_table(result))}{_plane(result, adapter)}</details>"
+        for result in results
+    )
+
+
+OPEN = ("sts", "generation")
+"""What is unfolded from the start: what is gained, and what it costs."""
 
 
 _TRIPLET = {"anchor": "anchor", "positive": "entailment", "negative": "contradiction"}

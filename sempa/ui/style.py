@@ -40,6 +40,9 @@ CSS = """
 .sp-table.sp-table th:first-child, .sp-table.sp-table td:first-child, .sp-table.sp-facts td {text-align: left}
 .sp-facts {margin-bottom: 1rem}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
+.sp-result {border-top: 1px solid var(--border-color-primary); padding: .15rem 0}
+.sp-result summary {cursor: pointer; padding: .45rem 0; color: var(--body-text-color-subdued); font-size: .92rem}
+.sp-result summary b {color: var(--body-text-color); font-weight: 650; margin-right: .35rem}
 .sp-scroll {overflow-x: auto; margin-bottom: 1rem}
 .sp-say {padding: .7rem .9rem; border-radius: 10px; border: 1px dashed var(--border-color-primary);
   color: var(--body-text-color-subdued)}

@@ -167,8 +167,26 @@ def test_geometry_comes_with_a_picture_of_each_model() -> None:
     figures = dict.fromkeys(("uniformity", "alignment", "distance_to_negative", "isotropy", "mean_cosine"), 0.5)
     plane = {name: [[0.0, 1.0], [2.0, 3.0]] for name in ("anchor", "positive", "negative")}
     model = {**figures, "effective_rank": 3, "triplets": 2, "plane": plane, "plane_variance": [0.5, 0.25]}
-    result = {"kind": "geometry", "measure": "Rows", "data": {"name": EVIL}, "recipes": {"base": {}, "sempa": {}}}
+    result = {
+        "kind": "geometry",
+        "what": "geometry",
+        "measure": "Rows",
+        "data": {"name": EVIL},
+        "recipes": {"base": {}, "sempa": {}},
+    }
     html = evidence([{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}], "mine")
     assert html.count("<circle") == 12
     assert html.count("50 % and 25 % of the variance") == 2
     assert "<script" not in html
+
+
+def test_a_result_is_a_line_that_unfolds() -> None:
+    tasks = {EVIL: {"measure": "accuracy", "items": 9, "base": {"figure": 1.0}, "sempa": {"figure": 2.0}}}
+    tasks[EVIL]["change"] = {"figure": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}
+    result = {"kind": "paired", "what": "generation", "measure": "Tasks", "data": {"name": "d"}, "tasks": tasks}
+    shown = {**result, "recipes": {"base": {}, "sempa": {}}, "hardware": "h"}
+    first, second = evidence([shown, {**shown, "what": "paraphrase"}], "mine").split("</details>")[:2]
+    assert _plain(first)[:2] == ["Knowledge and writing", "better on 1 of 1, worse on 0 (at the 5 % level)"]
+    assert "<details class='sp-result' open>" in first
+    assert "<details class='sp-result'>" in second
+    assert "<script" not in first + second

@@ -1,0 +1,90 @@
+"""A measured result in a line: what it is of, and who is better by more than chance."""
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
+from sempa.evidence.sts import is_test
+from sempa.evidence.tables import mean_score, model_names
+
+LEVEL = 0.05
+"""Differences less likely than this by chance alone count."""
+
+_TITLES = {
+    "sts": "Similarity",
+    "peers": "Other ways to embed",
+    "generation": "Knowledge and writing",
+    "paraphrase": "Paraphrases",
+    "retrieval": "Retrieval",
+    "geometry": "Geometry",
+    "tokens": "Key tokens",
+}
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Return what a result of `python -m sempa evaluate` is of."""
+    named = _TITLES[result["what"]]
+    if result["kind"] in (STS_KIND, PEERS_KIND):
+        return f"{named}, {result['text']}"
+    return f"{named}, {result['data']['name']}" if result["what"] == "retrieval" else named
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """Return in a line what a result says of base and adapter; empty where there is no adapter to compare."""
+    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) == 2 else ""
+
+
+def _sts(result: Mapping[str, Any]) -> str:
+    sets = {name: found for name, found in result["sets"].items() if is_test(name)} or result["sets"]
+    before, after = (mean_score(sets, variant) for variant in result["recipes"])
+    better = sum(found["change"]["low"] > 0 for found in sets.values())
+    worse = sum(found["change"]["high"] < 0 for found in sets.values())
+    of = f"mean of {len(sets)} sets" if len(sets) > 1 else next(iter(sets))
+    return f"{before:.1f} → {after:.1f} ({after - before:+.1f}), {of}; {_counted(better, worse, len(sets))}"
+
+
+def _paired(result: Mapping[str, Any]) -> str:
+    changes = [found["change"] for found in result["tasks"].values()]
+    sure = [change["figure"] for change in changes if change["p"] < LEVEL]
+    return _counted(sum(figure > 0 for figure in sure), sum(figure < 0 for figure in sure), len(changes))
+
+
+def _counted(better: int, worse: int, of: int) -> str:
+    level = f"{LEVEL:.0%}".replace("%", " %")
+    return f"better on {better} of {of}, worse on {worse} (at the {level} level)"
+
+
+def _peers(result: Mapping[str, Any]) -> str:
+    own = f"{model_names(result)[-1]}, PromptEOL"
+    sets = next(iter(result["ways"].values()))
+    tests = [name for name in sets if is_test(name)] or list(sets)
+    means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    best = max(means, key=lambda way: means[way])
+    place = sorted(means.values(), reverse=True).index(means[own]) + 1
+    first = "" if best == own else f"; highest: {best}, {means[best]:.1f}"
+    return f"{own}: {means[own]:.1f}, place {place} of {len(means)}{first}"
+
+
+def _geometry(result: Mapping[str, Any]) -> str:
+    before, after = result["models"].values()
+    shown = {"uniformity": ".2f", "isotropy": ".2f", "effective_rank": ".0f"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {before[name]:{form}} → {after[name]:{form}}" for name, form in shown.items()
+    )
+
+
+def _tokens(result: Mapping[str, Any]) -> str:
+    before, after = result["models"].values()
+    return f"{before['gar']:.1%} → {after['gar']:.1%} of all words are named by a sentence's own embedding".replace(
+        "%", " %"
+    )
+
+
+_VERDICTS = {
+    STS_KIND: _sts,
+    PAIRED_KIND: _paired,
+    PEERS_KIND: _peers,
+    GEOMETRY_KIND: _geometry,
+    TOKENS_KIND: _tokens,
+}
