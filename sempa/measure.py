@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,24 +224,24 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
 
 
 def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+    import numpy as np
+
     from sempa.evidence.tokens import TOP, aligned_ratio
 
     lines = [line.strip() for line in asked.data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    sentences = lines[: asked.limit]
+    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # tokens are those of the states as read
     for variant in encoder.variants:
 
         def compute(variant: str = variant) -> Figures:
-            def aligned(sentences: Sequence[str]) -> list[list[tuple[str, float]]]:
-                return encoder.aligned_tokens(sentences, variant, TOP)
+            rows = dict(zip(sentences, read_rows(plain, variant, sentences, report), strict=True))
 
-            sentences = lines[: asked.limit]
-            say = functools.partial(_say_share, report, variant, len(sentences))
-            return aligned_ratio(sentences, aligned, encoder.own_tokens, say)
+            def aligned(some: Sequence[str]) -> list[list[tuple[str, float]]]:
+                return plain.tokens_at(np.stack([rows[sentence] for sentence in some]), variant, TOP)
+
+            return aligned_ratio(sentences, aligned, encoder.own_tokens)
 
         yield variant, compute
-
-
-def _say_share(report: Callable[[str], None], variant: str, total: int, done: int) -> None:
-    report(f"{variant}: {done:,} of {total:,} sentences read")
 
 
 KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None]], Iterator[Part]]]] = {

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from sempa.errors import InputError
 from sempa.evidence.geometry import uniformity
 from sempa.evidence.results import measured_models, read_results
 from sempa.evidence.tables import result_table
+from sempa.evidence.tokens import aligned_ratio
 from sempa.measure import KINDS, Measurement, measure
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
+from sempa.reading.postprocess import Postprocess
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
@@ -92,6 +95,18 @@ def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path
         assert found["uniformity"] == pytest.approx(uniformity(anchors), abs=1e-3)
         assert np.array(found["plane"]["negative"]).shape == (4, 2)
         assert 0 < found["plane_variance"][1] <= found["plane_variance"][0] <= 1
+
+
+def test_tokens_are_those_of_the_states_as_they_are_read(encoder: Encoder, tmp_path: Path) -> None:
+    """Whatever post-processing the encoder has, and from unit rows as from the states themselves."""
+    data = _lines(tmp_path / "wiki.txt")
+    centre = Postprocess.fit("centre", {v: np.ones((2, 32), np.float32) for v in encoder.variants}, "a constant")
+    processed = Encoder(encoder.pair, postprocess=centre)
+    for reader in (encoder, processed):
+        found = measure(reader, Measurement("tokens", data))["models"]
+        for variant in encoder.variants:
+            aligned = partial(encoder.aligned_tokens, variant=variant, k=10)
+            assert found[variant] == aligned_ratio(SENTENCES, aligned, encoder.own_tokens)
 
 
 def test_a_measurement_that_broke_off_does_not_do_again_what_is_done(

@@ -45,14 +45,11 @@ def _match(word: str, own: set[str], stems: set[str]) -> str:
     return STEM if word and _stems([word]) & stems else OTHER
 
 
-def aligned_ratio(
-    sentences: Sequence[str], aligned: Aligned, split: Split, report: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
+def aligned_ratio(sentences: Sequence[str], aligned: Aligned, split: Split) -> dict[str, Any]:
     """Return GAR, in 0..1, over N sentences: of all the tokens in them, the share some sentence's own embedding names.
 
     GAR = |union of (top10_i and tokens_i)| / |union of tokens_i|. Tokens are compared as words (`gar`: without the
     space before, case folded, since a byte-level vocabulary has several items for one word) and by stem (`gar_stem`).
-    `report` hears how many sentences are done.
     Raises: InputError without a sentence.
     """
     if not sentences:
@@ -66,13 +63,12 @@ def aligned_ratio(
             for name, mine, theirs in (("gar", own, top), ("gar_stem", _stems(own), _stems(top))):
                 every[name] |= mine
                 named[name] |= mine & theirs
-        report(start + len(chunk))
     ratios = {name: round(len(named[name]) / max(1, len(tokens)), 4) for name, tokens in every.items()}
     return {"sentences": len(sentences), **ratios}
 
 
 CHUNK = 512
-"""Sentences read at once."""
+"""Sentences whose tokens are looked at together."""
 
 _stemmer = snowballstemmer.stemmer("english")
 

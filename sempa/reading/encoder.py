@@ -162,9 +162,16 @@ class Encoder:
 
         Each is (text, unembedding score), best first. Raises: InputError where another layer or the mean is read.
         """
+        return self.tokens_at(self.states(sentences, variant), variant, k)
+
+    def tokens_at(self, states: Rows, variant: str, k: int) -> list[list[tuple[str, float]]]:
+        """Return what `aligned_tokens` does of (N, D) states that were read before; of unit rows, the same tokens.
+
+        Raises: InputError where another layer or the mean is read.
+        """
         if self.config.layer not in (-1, self.pair.layers) or self.config.pooling != "last":
             raise InputError("Aligned tokens are those of the last token's state after the last layer.")
-        scores, ids = self.pair.likeliest(variant, torch.from_numpy(self.states(sentences, variant)), k)
+        scores, ids = self.pair.likeliest(variant, torch.from_numpy(states), k)
         texts = [self.pair.tokenizer.convert_ids_to_tokens(row) for row in ids.tolist()]
         decode = self.pair.tokenizer.convert_tokens_to_string
         return [
