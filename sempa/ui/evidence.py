@@ -15,11 +15,15 @@ from sempa.ui.present import MODEL_NAMES, grid, say, scrollable
 def measured(table: ResultTable) -> str:
     """Return a measured result as a table, how it was measured above it."""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    return scrollable(
-        f'<table class="sp-table"><caption>{escape(table.about)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    return f'<div class="sp-note">{escape(table.about)}</div>' + scrollable(
+        f'<table class="sp-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
+
+
+def _cell(text: str) -> str:
+    """Return a cell's text; an interval stays on one line."""
+    return escape(text).replace(" to ", "&nbsp;to&nbsp;")
 
 
 def token_cards(tokens: Mapping[str, Sequence[KeyToken]], adapter: str) -> str:
