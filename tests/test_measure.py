@@ -14,6 +14,7 @@ from sempa.evidence.geometry import uniformity
 from sempa.evidence.results import measured_models, read_results
 from sempa.evidence.tables import result_table
 from sempa.evidence.tokens import aligned_ratio
+from sempa.evidence.verdicts import title, verdict
 from sempa.measure import KINDS, Measurement, measure
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
@@ -84,6 +85,8 @@ def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, wh
     assert heard
     table = result_table(read)
     assert all(len(row) <= len(table.head) for row in table.rows)
+    assert title(read)
+    assert verdict(read)
     assert [path.name for path in out.parent.iterdir()] == ["out.json"]
 
 
