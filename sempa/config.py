@@ -89,6 +89,7 @@ class TrainConfig:
     "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives), "joint" (sempa plus
     `contrastive_weight` times contrastive) or "spod" (sempa plus `code_weight` times the loss of sparse codes of the
     states, whose coder is learned along: see CodingConfig).
+    `chosen_weight` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
     `prompt_format` is "chat" (requests in the model's own chat format, where
     it has one) or "plain" (the template's text alone, the answer right behind it). `tokenised_share` of the sentences
     are shown as SentEval writes text.
@@ -98,7 +99,8 @@ class TrainConfig:
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
     tokens of one forward and never changes the result beyond rounding. `shared_rows` allows the shared prompt head and
     the one-row-a-pair layout where the model is found to support them.
-    Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there.
+    Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
+    (`chosen_weight`; TRL's and ms-swift's `rpo_alpha`).
     """
 
     objective: str = "sempa"
@@ -110,6 +112,7 @@ class TrainConfig:
     tau: float = 0.05
     contrastive_weight: float = 1.0
     code_weight: float = 1.0
+    chosen_weight: float = 0.0
     keep_weight: float = 0.0
     keep_text_share: float = 0.0
     lr: float = 2e-4
@@ -152,13 +155,15 @@ class TrainConfig:
         ):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
-        _require_not_negative(self, "keep_weight")
+        _require_not_negative(self, "keep_weight", "chosen_weight")
 
     def summary(self) -> str:
         """Return the settings that matter to the objective, in words."""
         parts = []
         if self.prefers:
             parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
+        if self.prefers and self.chosen_weight:
+            parts.append(f"weight {self.chosen_weight} of the preferred answer's likelihood")
         if self.contrasts:
             parts.append(f"reading template {self.reading}, tau {self.tau}")
         if self.objective == "joint":

@@ -16,6 +16,14 @@ def completion_logps(logits: Tensor, targets: Tensor, segments: Tensor, count: i
     return logps.new_zeros(count).index_add(0, segments, logps)
 
 
+def mean_nll(logps: Tensor, segments: Tensor) -> Tensor:
+    """Return each completion's negative log-likelihood a token, in nats, (count,), of its `completion_logps`.
+
+    Source: Pang et al. 2024, eq. 1 (normalised by length).
+    """
+    return -logps / torch.bincount(segments, minlength=len(logps)).clamp(min=1)
+
+
 def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float) -> Tensor:
     """Return beta * log(policy / reference) of each completion, the shape of the inputs.
 

@@ -13,6 +13,7 @@ from sempa.learning.losses import (
     completion_logps,
     contrastive_scores,
     implicit_rewards,
+    mean_nll,
     plackett_luce_nll,
     same_anchors,
 )
@@ -110,14 +111,15 @@ class PreferencePass:
         """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
 
         Metrics are means over all the pairs, computed before any update: `preference/loss`, `rewards/*` in units of
-        beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1.
+        beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1, and with a
+        `chosen_weight` `chosen/loss`, the negative log-likelihood of the best response in nats a token of it.
         """
         total = len(pairs)
         own = self.reader.batches(self._processes.part(pairs))
         batches = self._even.batches(own, lambda: self.reader.batches(pairs[:1]))
         references = list(self.reader.over(REFERENCE, batches, _logps))
         nothing = torch.empty(0, len(pairs[0].responses))
-        parts: list[tuple[Tensor, ...]] = [(nothing[:, 0], nothing, nothing)]
+        parts: list[tuple[Tensor, ...]] = [(nothing[:, 0], nothing, nothing, nothing[:, 0])]
         with as_policy(self._model, self.reader) as policy:
 
             def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -125,15 +127,19 @@ class PreferencePass:
                 logps = _logps(batch, self.reader.read(policy.model, batch, policy.head))
                 rewards = implicit_rewards(logps, reference, self._config.beta).view(batch.pairs, batch.candidates)
                 losses = plackett_luce_nll(rewards, depth=batch.candidates - 1)
-                gradients = policy.gradients(losses.sum() / total)
-                return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards)))
+                chosen = mean_nll(logps, batch.segments).view_as(rewards)[:, 0]
+                gradients = policy.gradients((losses + self._config.chosen_weight * chosen).sum() / total)
+                return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards), chosen))
 
             learned = self._model.map(learn, list(zip(batches, references, strict=True)))
             for gradients, part in self._even.own(learned, len(own)):
                 policy.add(gradients)
                 parts.append(part)
-        losses, rewards, logps = (torch.cat(column) for column in zip(*parts, strict=True))
-        return self._processes.sum(_preference_metrics(losses, rewards, logps, total))
+        losses, rewards, logps, chosen = (torch.cat(column) for column in zip(*parts, strict=True))
+        metrics = _preference_metrics(losses, rewards, logps, total)
+        if self._config.chosen_weight:
+            metrics["chosen/loss"] = chosen.double().sum().item() / total
+        return self._processes.sum(metrics)
 
 
 SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, float]]]

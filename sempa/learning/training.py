@@ -132,6 +132,7 @@ class Objective:
         if self._preference:
             metrics |= self._preference.backward(_pairs(examples))
             metrics["loss"] += metrics["preference/loss"]
+            metrics["loss"] += self._config.chosen_weight * metrics.get("chosen/loss", 0.0)
         if self._contrastive:
             metrics |= self._contrastive.backward([e.sentences for e in examples], self._weight)
             metrics["loss"] += self._weight * metrics["contrastive/loss"]

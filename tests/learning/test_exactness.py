@@ -40,10 +40,13 @@ def _naive_logp(model: torch.nn.Module, prompt: tuple[int, ...], response: tuple
     return torch.stack([logps[len(prompt) - 1 + i, token] for i, token in enumerate(response)]).sum()
 
 
-def _naive(tuning: TuningModel, pairs: list[PairIds]) -> tuple[float, dict[str, Tensor]]:
-    """Return the mean DPO loss and its gradients, each sequence in a forward of its own."""
+def _naive(tuning: TuningModel, pairs: list[PairIds], weight: float) -> tuple[float, float, dict[str, Tensor]]:
+    """Return the mean DPO loss, the chosen answers' mean loss a token, and the gradients of both weighted together.
+
+    Each sequence is in a forward of its own.
+    """
     tuning.peft.zero_grad(set_to_none=True)
-    losses = []
+    losses, likelihoods = [], []
     for pair in pairs:
         with torch.no_grad(), tuning.peft.disable_adapter():
             references = [_naive_logp(tuning.peft, pair.prompt, response) for response in pair.responses]
@@ -51,9 +54,10 @@ def _naive(tuning: TuningModel, pairs: list[PairIds]) -> tuple[float, dict[str, 
         assert all((p - r).abs() > 1e-3 for p, r in zip(policies, references, strict=True))  # the adapter acts
         chosen, rejected = (BETA * (p - r) for p, r in zip(policies, references, strict=True))
         losses.append(-torch.nn.functional.logsigmoid(chosen - rejected))
-    loss = torch.stack(losses).mean()
-    loss.backward()
-    return loss.item(), _gradients(tuning)
+        likelihoods.append(-policies[0] / len(pair.responses[0]))
+    loss, likelihood = torch.stack(losses).mean(), torch.stack(likelihoods).mean()
+    (loss + weight * likelihood).backward()
+    return loss.item(), likelihood.item(), _gradients(tuning)
 
 
 def _gradients(tuning: TuningModel) -> dict[str, Tensor]:
@@ -66,8 +70,9 @@ def _compare(tuning: TuningModel, config: TrainConfig, pairs: list[PairIds]) -> 
     preference = PreferencePass(tuning, pairs, config)
     metrics = preference.backward(pairs)
     found = _gradients(tuning)
-    loss, expected = _naive(tuning, pairs)
+    loss, likelihood, expected = _naive(tuning, pairs, config.chosen_weight)
     assert metrics["preference/loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics.get("chosen/loss") == (pytest.approx(likelihood, rel=1e-5) if config.chosen_weight else None)
     assert set(found) == set(expected) == set(tuning.trainable)
     for name, gradient in expected.items():
         assert gradient.norm() > 0, name
@@ -103,6 +108,16 @@ def test_plain_rows(
     preference = _compare(*_setting(make_tuning, make_pair, architecture, make_tokenizer(), shared_rows=False))
     assert not preference.reader.shared
     assert preference.reader.layout == "plain rows, one a response"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_preferred_answers_own_likelihood(
+    make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer, architecture: str, shared: bool
+) -> None:
+    setting = _setting(
+        make_tuning, make_pair, architecture, make_tokenizer(), chosen_weight=0.7, shared_rows=shared, token_cap=150
+    )
+    assert len(_compare(*setting).reader.batches(setting[2])) > 1
 
 
 @pytest.mark.parametrize("pad", [None, "</s>", "<s>"], ids=["no pad", "pad is eos", "pad is bos"])

@@ -13,6 +13,7 @@ from sempa.learning.losses import (
     contrastive_scores,
     implicit_rewards,
     kept_text_loss,
+    mean_nll,
     plackett_luce_nll,
 )
 
@@ -78,6 +79,12 @@ def test_completion_logps_by_hand() -> None:
     logps = completion_logps(logits, torch.tensor([2, 0, 1]), torch.tensor([0, 0, 2]), count=3)
     assert logps.tolist() == pytest.approx([math.log(5 / 64), 0.0, math.log(2 / 8)])
     assert logps.dtype == torch.float32
+
+
+def test_likelihood_a_token_by_hand() -> None:
+    """Completions of three tokens, none and one."""
+    found = mean_nll(torch.tensor([-6.0, 0.0, -2.5]), torch.tensor([0, 0, 2, 0]))
+    assert found.tolist() == [2.0, 0.0, 2.5]
 
 
 def test_completion_logps_ignore_a_shift_of_the_logits() -> None:
