@@ -236,6 +236,7 @@ def _require_not_negative(config: object, *names: str) -> None:
 RECIPES = {
     "small": TrainConfig(
         lr=1e-3,
+        chosen_weight=0.1,
         keep_weight=2.0,
         keep_text_share=0.3,
         lora_r=32,
