@@ -103,6 +103,7 @@ def _require_right(studio: Studio, endpoint: str, asked: tuple[Any, ...], answer
             assert [hit["text"] for hit in answer[variant]] == [hit["text"] for hit in hits]
 
 
+@pytest.mark.timeout(1_200)  # nine minutes on two cores without bfloat16
 def test_memory_stays_bounded_over_a_thousand_requests(served: Any) -> None:
     client = Client(served.url, verbose=False)
     draw = random.Random(1)
