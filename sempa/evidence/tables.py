@@ -52,7 +52,8 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     ]
     means = [mean_score(sets, variant) for variant in variants]
     moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
-    rows.append(["mean without dev", *(f"{mean:.2f}" for mean in means), *moved])
+    label = "mean without dev" if any(map(is_test, sets)) else "mean"
+    rows.append([label, *(f"{mean:.2f}" for mean in means), *moved])
     head = [result["text"], *model_names(result), *(["change (95 % interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
     reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
