@@ -61,10 +61,15 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     return head, rows, f"Spearman x100, {reading}{corrected}"
 
 
-def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def way_means(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean score of each way to embed over the test sets (all sets where there are no others)."""
     sets = list(next(iter(result["ways"].values())))
     tests = [name for name in sets if is_test(name)] or sets
-    means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    return {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+
+
+def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, means = list(next(iter(result["ways"].values()))), way_means(result)
     rows = [
         [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()
     ]

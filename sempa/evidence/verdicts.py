@@ -1,12 +1,11 @@
 """A measured result in a line: what it is of, and who is better by more than chance."""
 
 from collections.abc import Mapping
-from statistics import fmean
 from typing import Any
 
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
 from sempa.evidence.sts import is_test
-from sempa.evidence.tables import mean_score, model_names
+from sempa.evidence.tables import mean_score, model_names, way_means
 
 LEVEL = 0.05
 """Differences less likely than this by chance alone count."""
@@ -57,9 +56,7 @@ def _counted(better: int, worse: int, of: int) -> str:
 
 def _peers(result: Mapping[str, Any]) -> str:
     own = f"{model_names(result)[-1]}, PromptEOL"
-    sets = next(iter(result["ways"].values()))
-    tests = [name for name in sets if is_test(name)] or list(sets)
-    means = {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    means = way_means(result)
     best = max(means, key=lambda way: means[way])
     place = sorted(means.values(), reverse=True).index(means[own]) + 1
     first = "" if best == own else f"; highest: {best}, {means[best]:.1f}"
