@@ -36,7 +36,7 @@ SETTINGS = {
     "lora_alpha": "scale of the adapter",
     "lora_dropout": "dropout before the adapter",
     "max_length": "longest prompt and response, in tokens; longer pairs are left out",
-    "token_cap": "tokens of one forward; lower it if memory is short",
+    "token_cap": "tokens of one forward; lower it if memory is short (default: by device)",
     "seed": "seed of data order and adapter",
 }
 SHOWN = {

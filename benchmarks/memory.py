@@ -35,6 +35,8 @@ FOUR_BITS = 0.5 + 0.127 / 8
 """Bytes a weight in NF4 with double quantisation (Dettmers et al. 2023: 0.127 bits a weight for the constants)."""
 PROMPT, ANSWER = 30, 11
 """Tokens of a prompt behind the shared head and of an answer, on average over the NLI triplets."""
+TOKEN_CAP = 512
+"""Tokens of one forward that the table is made for."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def main() -> int:
     made.add_argument("--json", type=Path)
     args = made.parse_args()
     torch.manual_seed(0)
-    config = TrainConfig()
+    config = TrainConfig(token_cap=TOKEN_CAP)
     rows = [computed(shape, config) for shape in SHAPES]
     result = {
         "kind": "memory",

@@ -3,14 +3,18 @@
 `python benchmarks/sweep.py NAME --settings SETTINGS.jsonl -- --data TRIPLETS.csv --dev DEV.tsv`: each line of
 SETTINGS.jsonl is an object of train.py's flags, e.g. {"lr": 3e-4, "objective": "joint"}; what follows `--` is given to
 every run. A setting that NAME.jsonl holds already is not run again, so a broken-off sweep goes on where it stopped.
+A GPU takes several runs of a small model at once (`--parallel`); their seconds are then those beside each other.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,8 +22,9 @@ ROOT = Path(__file__).parents[1]
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("name", help="results/sweeps/NAME.jsonl; adapters go to runs/sweeps/NAME")
+    made.add_argument("name", help="results/sweeps/NAME.jsonl; adapters go to runs/sweeps/NAME/FOLDER")
     made.add_argument("--settings", type=Path, required=True, help="one JSON object of train.py's flags a line")
+    made.add_argument("--parallel", type=int, default=1, help="runs at once (default: %(default)s)")
     return made
 
 
@@ -30,28 +35,37 @@ def main() -> int:
     record = ROOT / "results" / "sweeps" / f"{args.name}.jsonl"
     record.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
+    taken = [run["setting"] for run in known]
+    number = max((run["run"] for run in known), default=-1) + 1
+    running: set[Future[dict[str, Any]]] = set()
     failed = 0
-    while True:  # the file is read anew, so that settings may be added while a sweep runs
-        settings = [json.loads(line) for line in args.settings.read_text().splitlines() if line.strip()]
-        left = [setting for setting in settings if setting not in [run["setting"] for run in known]]
-        if not left:
-            return failed
-        run = _run(args.name, left[0], common, len(known))
-        known.append(run)
-        failed += "error" in run
-        with record.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(run) + "\n")
-        print(json.dumps(run), flush=True)
+    with ThreadPoolExecutor(args.parallel) as pool:
+        while True:  # the file is read anew, so that settings may be added while a sweep runs
+            settings = [json.loads(line) for line in args.settings.read_text().splitlines() if line.strip()]
+            for setting in [one for one in settings if one not in taken][: args.parallel - len(running)]:
+                running.add(pool.submit(_run, args.name, setting, common, number))
+                taken.append(setting)
+                number += 1
+            if not running:
+                return failed
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for run in (future.result() for future in done):
+                failed += "error" in run
+                with record.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(run) + "\n")
+                print(json.dumps(run), flush=True)
 
 
-def _run(name: str, setting: dict[str, object], common: list[str], number: int) -> dict[str, object]:
-    output = ROOT / "runs" / "sweeps" / name / f"{number:03d}"
+def _run(name: str, setting: dict[str, Any], common: list[str], number: int) -> dict[str, Any]:
+    key = hashlib.sha256(json.dumps([setting, common]).encode()).hexdigest()[:8]  # found again after a break
+    output = ROOT / "runs" / "sweeps" / name / key
     flags = [part for key, value in setting.items() for part in (f"--{key.replace('_', '-')}", str(value))]
     command = [sys.executable, str(ROOT / "train.py"), *common, *flags, "--output", str(output)]
     resume = ["--resume"] if output.with_name(output.name + ".partial").is_dir() else []
     started = time.monotonic()
     done = subprocess.run([*command, *resume], cwd=ROOT, capture_output=True, text=True, check=False)
-    run: dict[str, object] = {"run": number, "setting": setting, "seconds": round(time.monotonic() - started)}
+    seconds = round(time.monotonic() - started)
+    run: dict[str, Any] = {"run": number, "folder": key, "setting": setting, "seconds": seconds}
     if done.returncode:
         return run | {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     facts = json.loads((output / "training.json").read_text())

@@ -34,11 +34,8 @@ from sempa.models.prompts import request_text
 from sempa.models.source import locate
 from sempa.models.tuning import TuningModel
 
-TRL_SWEEP = [
-    {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
-    for size in (2, 4, 8, 16)
-    for order, before in (("sequential", False), ("group_by_length", False), ("sequential", True))
-]
+TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (8, 16, 32, 64)}
+"""Pairs of one forward that TRL is tried with."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -174,13 +171,20 @@ def trl(job: dict[str, Any]) -> None:
 
 def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
     runs = []
-    for setting in TRL_SWEEP:
+    settings = [
+        {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
+        for size in TRL_SIZES[args.device]
+        for order, before in (("sequential", False), ("group_by_length", False), ("sequential", True))
+    ]
+    for setting in settings:
         size = args.sweep_pairs
         run: dict[str, Any] = {"setting": setting}
         try:
             side = Side(
-                __file__, "trl", **_common(args), setting=setting, batch_size=size, steps=1, lr=1e-4, adapter=adapter
+                __file__, "trl", **_common(args), setting=setting, batch_size=size, steps=2, lr=1e-4, adapter=adapter
             )
+            if args.device != "cpu":  # a GPU's first step loads its kernels
+                side.turn()
             seconds = side.turn()["seconds"] / size + side.ready["before_a_pair"]
             run |= {"pairs_a_second": 1 / seconds, **side.stop()}
         except (RuntimeError, KeyError) as error:

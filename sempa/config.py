@@ -97,8 +97,8 @@ class TrainConfig:
     `keep_text_share` of the target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
-    tokens of one forward and never changes the result beyond rounding. `shared_rows` allows the shared prompt head and
-    the one-row-a-pair layout where the model is found to support them.
+    tokens of one forward (None: as many as suit the device) and never changes the result beyond rounding.
+    `shared_rows` allows the shared prompt head and the one-row-a-pair layout where the model is found to support them.
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`chosen_weight`; TRL's and ms-swift's `rpo_alpha`).
     """
@@ -128,7 +128,7 @@ class TrainConfig:
     lora_dropout: float = 0.0
     max_length: int = 1024
     evaluate_every: int = 1024
-    token_cap: int = 512
+    token_cap: int | None = None
     shared_rows: bool = True
     seed: int = 42
 

@@ -3,7 +3,8 @@
 import os
 import platform
 import time
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ def hardware() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that move numbers."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Return the versions of the packages that move numbers; training and measuring need neither faiss nor gradio."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def circumstances() -> dict[str, Any]:

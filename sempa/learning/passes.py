@@ -171,18 +171,20 @@ class SentencePass:
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
-        Scores need every sentence of the step at once. Up to HELD_TOKENS tokens their activations are kept; beyond,
-        sentences are read once without gradient and again batch by batch with it, under the same random numbers.
+        Scores need every sentence of the step at once. Up to HELD_TOKENS tokens, or what a GPU reads at once, their
+        activations are kept; beyond, sentences are read once without gradient and again batch by batch with it, under
+        the same random numbers.
         Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         own = self.reader.batches(prompts)
         batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
-        held = sum(batch.input_ids.numel() for batch in own) <= HELD_TOKENS and not self._model.sharded
+        most = max(HELD_TOKENS, self._model.pair.forward_tokens)
+        held = sum(batch.input_ids.numel() for batch in own) <= most and not self._model.sharded
         with as_policy(self._model, self.reader) as policy:
 
             def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
-                random_state = torch.get_rng_state()
+                random_state = self._model.random_state
                 with torch.set_grad_enabled(held):
                     return random_state, self.reader.read(policy.model, batch, policy.head)
 
@@ -201,7 +203,7 @@ class SentencePass:
             def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
                 batch, (random_state, states) = item
                 if not held:
-                    torch.set_rng_state(random_state)
+                    self._model.draw_from(random_state)
                     states = self.reader.read(policy.model, batch, policy.head)
                 into = gradient[list(batch.order)] if own else torch.zeros_like(states)
                 return policy.gradients(states, into.to(states.dtype))

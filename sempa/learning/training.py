@@ -293,7 +293,7 @@ class _State:
 
     def checkpoint(self) -> Checkpoint:
         """Return everything training continues from."""
-        tensors = {"rng": torch.get_rng_state()}
+        tensors = {"rng": self._model.random_state}
         for name, parameter in self._parameters.items():
             tensors[f"weight.{name}"] = parameter.detach()
             for key, value in self._optimizer.state[parameter].items():
@@ -306,7 +306,7 @@ class _State:
         tensors = checkpoint.tensors
         facts = checkpoint.facts
         self.step, self.best, self.first_loss = facts["step"], facts["best"], facts["first_loss"]
-        torch.set_rng_state(tensors["rng"])
+        self._model.draw_from(tensors["rng"])
         for name, buffer in self._coder.named_buffers() if self._coder else ():
             buffer.copy_(tensors[f"buffer.{name}"])
         for name, parameter in self._parameters.items():

@@ -27,6 +27,10 @@ from sempa.models.workers import Workers
 BASE, SEMPA = VARIANTS
 PROBE = "A head, and a row behind it."
 """Read once to learn whether a model reads rows behind a head as it reads them whole."""
+CPU_TOKENS, GPU_TOKENS = 512, 16_384
+"""Tokens of one forward: what a CPU's caches hold, and what fills a GPU."""
+BYTES_A_STATE = 34
+"""Kept for the gradient for each number of a state, layer and token, in bfloat16. Source: Korthikanti et al. 2022."""
 UNEMBEDDED = 256
 """States whose scores over the whole vocabulary are held at once."""
 
@@ -163,6 +167,15 @@ class ModelPair:
     def vocabulary(self) -> int:
         """Return V, the number of unembedding scores."""
         return int(self._model.get_output_embeddings().out_features)
+
+    @property
+    def forward_tokens(self) -> int:
+        """Return how many tokens one forward takes best: few on a CPU, many on a GPU, within half its free memory."""
+        if self.device.type != "cuda":
+            return CPU_TOKENS
+        free, _ = torch.cuda.mem_get_info(self.device)
+        kept = self.layers * self.width * BYTES_A_STATE
+        return max(CPU_TOKENS, min(GPU_TOKENS, free // 2 // kept))
 
     @property
     def layers(self) -> int:

@@ -26,11 +26,14 @@ class RowReader:
         prompts: Sequence[PairIds],
         *,
         logits: bool,
-        token_cap: int,
+        token_cap: int | None,
         shared: bool = True,
     ) -> None:
-        """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states."""
-        self.pair, self._logits, self._token_cap = pair, logits, token_cap
+        """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states.
+
+        `token_cap` bounds the tokens of one forward; None: as many as suit the device.
+        """
+        self.pair, self._logits, self._token_cap = pair, logits, token_cap or pair.forward_tokens
         self._pad = padding_id(pair.tokenizer)
         self._head = common_head([row.prompt for row in prompts])
         self._base_head: Head | None = None

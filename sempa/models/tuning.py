@@ -69,6 +69,20 @@ class TuningModel:
             if name.endswith(".lora_dropout"):
                 module.train(on)
 
+    @property
+    def random_state(self) -> torch.Tensor:
+        """Return the state of the random numbers that dropout draws, those of the weights' device."""
+        device = self.pair.device
+        return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+    def draw_from(self, state: torch.Tensor) -> None:
+        """Let dropout draw on from a state; its tensor is on the CPU."""
+        device = self.pair.device
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.set_rng_state(state)
+
     def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
         """Yield `call(item)` in the items' order, on the pair's workers; in turn where the adapter has dropout."""
         return map(call, items) if self._in_turn else self.pair.workers.map(call, items)

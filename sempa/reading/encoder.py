@@ -24,8 +24,6 @@ Rows = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Receives (sentences done, sentences in all)."""
 
-BATCH_TOKENS = 512
-"""Tokens of one forward when reading many sentences, padding included."""
 MANY = 8
 """Sentences from which it pays to compute what all prompts begin with once, and no more with each."""
 
@@ -142,7 +140,7 @@ class Encoder:
             head = self.pair.head(variant, common_head(prompts))
             prompts = [ids[head_length(head) :] for ids in prompts]
         done = 0
-        groups = pack([len(ids) for ids in prompts], 0 if alone else BATCH_TOKENS)
+        groups = pack([len(ids) for ids in prompts], 0 if alone else self.pair.forward_tokens)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
         for held in (groups[i : i + together] for i in range(0, len(groups), together)):
             rows = [row for group in held for row in group]

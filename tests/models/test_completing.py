@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sempa.errors import InputError
-from sempa.models.completing import ROWS, complete
+from sempa.models.completing import CPU_ROWS, complete
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.models.tuning import TuningModel
@@ -38,7 +38,7 @@ def test_answers_equal_those_fed_one_by_one(
 ) -> None:
     folder = save_model(tmp_path / "base", architecture)
     pair = make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).pair
-    assert len(REQUESTS) > ROWS
+    assert len(REQUESTS) > CPU_ROWS
     for most in (1, 12):
         answers = complete(pair, variant, REQUESTS, most)
         expected = [_one_by_one(pair, variant, request, most) for request in REQUESTS]
