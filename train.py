@@ -120,7 +120,10 @@ def _run(args: argparse.Namespace) -> None:
     from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
 
     start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
-    config = replace(RECIPES[args.recipe] if args.recipe else start, **given)
+    start = RECIPES[args.recipe] if args.recipe else start
+    if "max_samples" in given:  # who sets the schedule's length wants it trained through
+        start = replace(start, stop_after=None)
+    config = replace(start, **given)
     output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
     request = TuneRequest(
         output=output,

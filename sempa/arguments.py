@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
 
     sparse = _add_sparse(commands)
 
+    strength = commands.add_parser("strength", help="write a weaker copy of an adapter, between the base and itself")
+    strength.add_argument("strength", type=float, help="1 is the adapter as it is, 0 would be the base")
+    strength.add_argument("output", type=Path, help="a folder that does not exist yet")
+    strength.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa)")
+
     merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
     merge.add_argument("output", type=Path, help="a folder that does not exist yet")
 

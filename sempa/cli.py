@@ -1,4 +1,4 @@
-"""`python -m sempa`: embed, similarity, search, index, fit, evaluate, merge and export from the terminal."""
+"""`python -m sempa`: embed, similarity, search, index, fit, evaluate, weaken, merge and export from the terminal."""
 
 import argparse
 import json
@@ -168,6 +168,15 @@ def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _strength(args: argparse.Namespace) -> None:
+    from sempa.models.adapters import shipped_adapters
+    from sempa.tune import at_strength
+
+    adapter = args.adapter or next(iter(shipped_adapters()))
+    at_strength(adapter, args.output, args.strength)
+    print(f"{args.output}: {adapter} at {args.strength:g} of its strength; use it with --adapter {args.output}.")
+
+
 def _merge(args: argparse.Namespace) -> None:
     from sempa.models.merging import save_merged
 
@@ -200,6 +209,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "evaluate": _evaluate,
     "sparse": _sparse_fit,
     "merge": _merge,
+    "strength": _strength,
     "export": _export,
     "tables": _tables,
 }

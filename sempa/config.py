@@ -242,7 +242,8 @@ RECIPES = {
         lora_r=32,
         lora_alpha=128,
         tokenised_share=0.5,
-        max_samples=2048,
+        max_samples=8192,
+        stop_after=3072,
         evaluate_every=512,
     ),
     "paper": TrainConfig(

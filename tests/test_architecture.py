@@ -89,6 +89,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
             "sparse",
             "studio",
             "coded",
+            "tune",
         },
         set(),
     ),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import train
+from sempa import cli
 from sempa.config import Recipe
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
@@ -86,6 +87,7 @@ def test_a_run_writes_a_whole_folder_that_opens(
     assert recipe.encoder.base_model == str(model_folder)
     assert recipe.training is not None
     assert (recipe.training.batch_size, recipe.training.max_samples) == (4, 8)
+    assert recipe.training.stop_after is None  # the recipe stops early on its own schedule alone
     pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
     assert pair.adapter is not None
     assert pair.adapter.recipe == recipe
@@ -110,6 +112,27 @@ def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> N
         assert part in card
     for point in facts["scores"]:
         assert f"| {point['samples']} | {point['score']:.2f} |" in card
+
+
+def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
+    small: list[str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(small) == 0
+    run, weaker, weakest = (tmp_path / name for name in ("run", "weaker", "weakest"))
+    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(run)]) == 0
+    assert "at 0.5 of its strength" in capsys.readouterr().out
+    assert {path.name for path in weaker.iterdir()} == FILES
+    pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
+    assert pair.adapter
+    assert pair.adapter.recipe
+    assert pair.adapter.recipe.encoder.adapter == pair.adapter.sha256 != sha256_of(run / "adapter_model.safetensors")
+    assert "Then scaled to 0.5 of its strength" in (weaker / "README.md").read_text(encoding="utf-8")
+    assert "of its strength" not in (run / "README.md").read_text(encoding="utf-8")
+    assert cli.main(["strength", "0.5", str(weakest), "--adapter", str(weaker)]) == 0
+    assert json.loads((weakest / "training.json").read_text(encoding="utf-8"))["strength"] == 0.25
+    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(run)]) == 2
+    assert cli.main(["strength", "9", str(tmp_path / "strong"), "--adapter", str(run)]) == 2
+    assert not (tmp_path / "strong").exists()
 
 
 def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     for task, figures in result["tasks"].items():
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
-        p = [f"{change['p']:.2g}"] if change else []
+        p = [f"{change['p']:.2g}" if change["p"] else "< 1e-300"] if change else []
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
@@ -146,6 +146,25 @@ def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], 
     return ["run", "samples", *(named[task] for task in tasks)], rows, about
 
 
+def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    named = {
+        "sts": "STS dev, Spearman x100",
+        "lambada_openai": "LAMBADA (%)",
+        "wikitext": "word perplexity",
+        "copies": "copies (%)",
+        "meaning": "meaning kept (x100)",
+        "new_words": "new words (%)",
+        "runs_on": "runs on (%)",
+    }
+    rows = [
+        [f"{float(strength):.0%}".replace("%", " %"), *(f"{found[name]:.2f}" for name in named)]
+        for strength, found in result["strengths"].items()
+    ]
+    asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
+    about = f"{result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
+    return [f"strength of {result['adapter']['name']}", *named.values()], rows, about
+
+
 _TABLES = {
     STS_KIND: _sts_table,
     PEERS_KIND: _peers_table,
@@ -155,6 +174,7 @@ _TABLES = {
     "readings": _readings_table,
     "seeds": _seeds_table,
     "dose": _dose_table,
+    "strength": _strength_table,
     **SPEED_TABLES,
     **CODE_TABLES,
 }

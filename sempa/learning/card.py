@@ -30,7 +30,7 @@ A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[co
 {attribution}
 ## Settings
 {summary[0].upper()}{summary[1:]},
-{facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.
+{facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.{_strength(facts)}
 The whole recipe is in `sempa.json`.
 
 ## Scores
@@ -64,6 +64,12 @@ _OBJECTIVES = {
     "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and by cosines of one-word-prompt states",
     "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} and by sparse codes of one-word-prompt states",
 }
+
+
+def _strength(facts: Mapping[str, Any]) -> str:
+    if "strength" not in facts:
+        return ""
+    return f" Then scaled to {facts['strength']:g} of its strength; the scores below are those before."
 
 
 def _kept(config: TrainConfig) -> str:

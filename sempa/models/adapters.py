@@ -77,7 +77,7 @@ def attach_adapter(
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
     naming both sides, if layers or shapes do not fit.
     """
-    folder = _adapter_folder(adapter)
+    folder = adapter_folder(adapter)
     written_for = _base_named_in(folder)
     if written_for != base_name:
         log.warning("The adapter %s was trained on %s and is put on %s.", adapter, written_for, base_name)
@@ -219,7 +219,11 @@ def _on_rows(layer: LoraLayer, slot: str, rows: slice | list[int], x: Tensor) ->
     return result
 
 
-def _adapter_folder(adapter: str) -> Path:
+def adapter_folder(adapter: str) -> Path:
+    """Return the folder of an adapter named by folder or hub id, fetched from there if need be.
+
+    Raises: StorageError if there is no such folder or it is incomplete; ModelUnavailable if it cannot be fetched.
+    """
     folder = Path(adapter).expanduser()
     if not folder.is_dir():
         if adapter.startswith((".", "/", "~")) or adapter.count("/") != 1:

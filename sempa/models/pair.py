@@ -27,7 +27,7 @@ from sempa.models.workers import Workers
 BASE, SEMPA = VARIANTS
 PROBE = "A head, and a row behind it."
 """Read once to learn whether a model reads rows behind a head as it reads them whole."""
-CPU_TOKENS, GPU_TOKENS = 512, 16_384
+CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens of one forward: what a CPU's caches hold, and what fills a GPU."""
 BYTES_A_STATE = 34
 """Kept for the gradient for each number of a state, layer and token, in bfloat16. Source: Korthikanti et al. 2022."""

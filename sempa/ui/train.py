@@ -22,8 +22,9 @@ EVERY = 2.0
 """Seconds between two looks at a run."""
 SAMPLES = "The sample triplets (500, written for this project)"
 FILE, HUB = "A file of mine (CSV or JSONL)", "A hub data set"
+PAIRS = "max_samples"
 NUMBERS = {
-    "max_samples": "Pairs",
+    PAIRS: "Pairs",
     "lr": "Learning rate",
     "batch_size": "Pairs a step",
     "keep_weight": "Weight of holding to text",
@@ -31,7 +32,7 @@ NUMBERS = {
     "seed": "Seed",
 }
 """Settings that can be given, with their labels; whole numbers are those of WHOLE."""
-WHOLE = ("max_samples", "batch_size", "evaluate_every", "seed")
+WHOLE = (PAIRS, "batch_size", "evaluate_every", "seed")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Asked:
         if kind != SAMPLES and not data:
             raise InputError("There are no triplets yet: choose a file or name a hub data set.")
         settings = _settings(objective, dict(zip(self.numbers, given, strict=True)))
+        if settings.get(PAIRS) == _shown(_start(kind), PAIRS):
+            del settings[PAIRS]  # the recipe's own pairs, on the recipe's own schedule
         return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
@@ -108,7 +111,7 @@ def _build_question() -> Asked:
     )
     with gr.Accordion("Settings of the run", open=False), gr.Row():
         numbers = {
-            name: gr.Number(getattr(SAMPLE_SETTINGS, name), label=label, min_width=120, elem_id=f"train-{name}")
+            name: gr.Number(_shown(SAMPLE_SETTINGS, name), label=label, min_width=120, elem_id=f"train-{name}")
             for name, label in NUMBERS.items()
         }
     name = gr.Textbox("mine", label="Name of the run", elem_id="train-name")
@@ -116,7 +119,7 @@ def _build_question() -> Asked:
     def turned(kind: str) -> list[Any]:
         start = _start(kind)
         shown = [gr.update(visible=kind == FILE), gr.update(visible=kind == HUB)]
-        return [*shown, *(getattr(start, name) for name in numbers)]
+        return [*shown, *(_shown(start, name) for name in numbers)]
 
     kind.change(turned, kind, [file, hub, *numbers.values()], **PRIVATE)
     return Asked([kind, file, hub, dev, objective, name], numbers)
@@ -172,6 +175,11 @@ def _build_runs(
 def _start(kind: str) -> TrainConfig:
     """Return the settings that train.py starts from."""
     return SAMPLE_SETTINGS if kind == SAMPLES else RECIPES["small"]
+
+
+def _shown(start: TrainConfig, name: str) -> Any:
+    """Return the number to start from; of pairs, those that are trained on."""
+    return start.stop_after or start.max_samples if name == PAIRS else getattr(start, name)
 
 
 def _named(name: str | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from sempa.evidence.tables import result_table
 
+WEAK = {"lambada_openai": 30, "wikitext": 38.1, "copies": 20, "meaning": 82, "new_words": 21}
 RATIO = {"median": 1.96, "low": 1.5, "high": 2.25}
 WAY = {"sentences_a_second": 40.04, "low": 39, "high": 41, "ratio": 1, "peak_bytes": 2**30, "sts": 73.804}
 FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
@@ -79,6 +80,35 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
             ["run", "samples", "STS dev, Spearman x100", "LAMBADA (%)", "word perplexity"],
             [["base", "0", "71.91", "30.00", "38.10"], ["joint", "2,048", "85.50", "29.50", "38.00"]],
             "300 items of LAMBADA, 10 pages of WikiText-2; sts/dev. a day.",
+        ),
+        (
+            {
+                "kind": "strength",
+                "adapter": {"name": "mine", "sha256": "ab"},
+                "strengths": {
+                    "0": WEAK | {"sts": 71.909, "runs_on": 30},
+                    "0.65": WEAK | {"sts": 79.95, "runs_on": 2.5},
+                },
+                "items": 300,
+                "pages": 10,
+                "sentences": 40,
+                "dev": ["sts/dev"],
+            },
+            [
+                "strength of mine",
+                "STS dev, Spearman x100",
+                "LAMBADA (%)",
+                "word perplexity",
+                "copies (%)",
+                "meaning kept (x100)",
+                "new words (%)",
+                "runs on (%)",
+            ],
+            [
+                ["0 %", "71.91", "30.00", "38.10", "20.00", "82.00", "21.00", "30.00"],
+                ["65 %", "79.95", "30.00", "38.10", "20.00", "82.00", "21.00", "2.50"],
+            ],
+            "300 items of LAMBADA, 10 pages of WikiText-2, 40 sentences of each file to paraphrase; sts/dev. a day.",
         ),
         (
             {

@@ -56,6 +56,11 @@ def test_generation_shows_items_change_interval_and_test() -> None:
     assert table.rows == [["sums, accuracy %", "1,234", "20.00", "21.25", "+1.25 (-1.00 to +3.50)", "0.043"]]
 
 
+def test_a_chance_too_small_for_a_number_is_not_called_none() -> None:
+    tiny = TASKS["sums"] | {"change": TASKS["sums"]["change"] | {"p": 0.0}}
+    assert result_table(_result(PAIRED | {"tasks": {"sums": tiny}})).rows[0][-1] == "< 1e-300"
+
+
 def test_a_set_measured_in_several_ways_is_named_once_a_row() -> None:
     several = {"captions, nDCG@10": TASKS["sums"] | {"measure": "nDCG@10 (x100)"}}
     assert result_table(_result(PAIRED | {"tasks": several})).rows[0][0] == "captions, nDCG@10 (x100)"

@@ -239,6 +239,17 @@ def test_a_further_adapter_that_does_not_fit_leaves_the_first_at_work(
     assert list(tuned_pair.peft.peft_config) == ["sempa"]
 
 
+def test_a_gpu_takes_as_many_tokens_at_once_as_half_its_free_memory_holds(
+    tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tiny_pair.forward_tokens == 512
+    monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
+    a_token = tiny_pair.layers * tiny_pair.width * 34
+    for free, expected in ((2 * 1000 * a_token, 1000), (10**12, 4096), (10, 512)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10**12))
+        assert tiny_pair.forward_tokens == expected
+
+
 def test_a_base_alone_takes_no_further_adapter(tiny_pair: ModelPair, other_adapter: Path) -> None:
     with pytest.raises(InputError, match="There is no model 'sempa' here"):
         tiny_pair.with_adapter(str(other_adapter))

@@ -46,6 +46,14 @@ def test_settings_are_numbers_of_their_kind(asked: Asked) -> None:
     assert isinstance(settings["seed"], int)
 
 
+def test_the_recipe_s_own_pairs_keep_the_recipe_s_schedule() -> None:
+    asked = Asked([], {"max_samples": gr.Number()})
+    kept, changed = (asked.request(FILE, "a.csv", "", "", "sempa", "mine", pairs).settings for pairs in (3072, 500))
+    assert kept == {"objective": "sempa"}
+    assert changed == {"objective": "sempa", "max_samples": 500}
+    assert RECIPES["small"].stop_after == 3072
+
+
 def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
     with pytest.raises(InputError, match="no triplets yet"):
         asked.request(FILE, "", "", "", "sempa", "mine", 1e-3, 1)
@@ -60,7 +68,7 @@ def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelP
     assert tuned_pair.adapter.steps == []
     assert run_curves(tuned_pair.adapter.steps) == ""
     beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
-    assert [step["samples"] for step in beside.steps][-1] == 2048
+    assert [step["samples"] for step in beside.steps][-1] == 3072
     seen = run_curves(beside.steps)
     assert "Score on the development pairs: " in seen
     assert seen.count("<svg") == 4

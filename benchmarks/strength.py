@@ -1,0 +1,88 @@
+"""What an adapter does at part of its strength: similarity, text prediction and paraphrases between base and adapter.
+
+`python benchmarks/strength.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
+results/strength.json` measures copies at each of `--strengths` (see `python -m sempa strength`) as `dose.py` measures
+doses, and on samples of sentences how the greedy paraphrases are. The base model is the strength of 0. A strength that
+is in the JSON already is not measured again.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from dose import measured
+from shared import keep
+
+from sempa.config import DEFAULT_BASE
+from sempa.evidence.judge import open_judge
+from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
+from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.source import sha256_of
+from sempa.models.strength import write_at_strength
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("adapter", type=Path)
+    made.add_argument("--base", default=DEFAULT_BASE)
+    made.add_argument("--strengths", type=float, nargs="+", default=[0.5, 0.65, 0.8, 1.0])
+    made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
+    made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
+    made.add_argument("--paraphrase", type=Path, required=True, help="folder of TSV files with sentence1")
+    made.add_argument("--limit", type=int, default=300, help="items of LAMBADA (default: %(default)s)")
+    made.add_argument("--pages", type=int, default=10, help="pages of running text (default: %(default)s)")
+    made.add_argument("--sentences", type=int, default=40, help="of each file, to paraphrase (default: %(default)s)")
+    made.add_argument("--json", type=Path, required=True)
+    return made
+
+
+def figures(pair: ModelPair, variants: list[str], args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return each variant's figures."""
+    sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
+    found = paraphrase_figures(pair, sentences, open_judge(), print)
+    return {
+        variant: measured(pair, variant, args) | {name: value[variant]["figure"] for name, value in found.items()}
+        for variant in variants
+    }
+
+
+def main() -> int:
+    """Measure what is missing, and write."""
+    args = parser().parse_args()
+    known = json.loads(args.json.read_text(encoding="utf-8"))["strengths"] if args.json.is_file() else {}
+    pair: ModelPair | None = None
+    for strength in args.strengths:
+        if f"{strength:g}" in known:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = str(Path(scratch) / "adapter")
+            write_at_strength(str(args.adapter), Path(folder), strength)
+            pair = pair.with_adapter(folder) if pair else ModelPair.open(args.base, folder)
+        variants = [SEMPA] if "0" in known else [BASE, SEMPA]
+        found = figures(pair, variants, args)
+        if BASE in found:
+            known["0"] = found[BASE]
+        known[f"{strength:g}"] = found[SEMPA]
+        print(strength, json.dumps(found), flush=True)
+        result = {
+            "kind": "strength",
+            "adapter": {"name": args.adapter.name, "sha256": sha256_of(args.adapter / "adapter_model.safetensors")},
+            "strengths": dict(sorted(known.items(), key=lambda item: float(item[0]))),
+            "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
+            "items": args.limit,
+            "pages": args.pages,
+            "sentences": args.sentences,
+            "precision": str(pair.info.precision),
+        }
+        keep(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
