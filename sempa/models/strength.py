@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -39,5 +40,7 @@ def write_at_strength(adapter: str, output: Path, strength: float) -> Path:
     shutil.copy(folder / CONFIG_FILE, output / CONFIG_FILE)
     if (folder / RECIPE_FILE).is_file():
         recipe = Recipe.load(folder)
-        Recipe(recipe.encoder.with_adapter(sha256_of(output / WEIGHTS_FILE)), recipe.training).save(output)
+        # Statistics for post-processing are those of other vectors.
+        encoder = replace(recipe.encoder, adapter=sha256_of(output / WEIGHTS_FILE), postprocess=None)
+        Recipe(encoder, recipe.training).save(output)
     return folder

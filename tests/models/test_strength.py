@@ -49,12 +49,15 @@ def test_every_weight_lies_on_the_line_from_base_to_adapter(
 
 def test_the_recipe_is_the_old_one_with_the_new_weights(adapter_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(adapter_folder, tmp_path / "whole")
-    before = EncoderConfig(base_model="tiny", adapter=sha256_of(tmp_path / "whole" / "adapter_model.safetensors"))
+    before = EncoderConfig(
+        base_model="tiny", postprocess="ab", adapter=sha256_of(tmp_path / "whole" / "adapter_model.safetensors")
+    )
     Recipe(before).save(tmp_path / "whole")
     write_at_strength(str(tmp_path / "whole"), tmp_path / "weaker", 0.5)
     after = Recipe.load(tmp_path / "weaker").encoder
     assert after.adapter == sha256_of(tmp_path / "weaker" / "adapter_model.safetensors")
-    assert after.differences(before).keys() == {"adapter"}
+    assert after.differences(before).keys() == {"adapter", "postprocess"}
+    assert after.postprocess is None
 
 
 def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> None:
