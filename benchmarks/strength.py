@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.models.strength import write_at_strength
+from sempa.outcomes import remembered
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
 def figures(pair: ModelPair, variants: list[str], args: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Return each variant's figures."""
     sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
-    found = paraphrase_figures(pair, sentences, open_judge(), print)
+    remember = partial(remembered, str(pair.info.precision))  # the base's are the same beside every copy
+    found = paraphrase_figures(pair, sentences, open_judge(), print, remember=remember)
     return {
         variant: measured(pair, variant, args) | {name: value[variant]["figure"] for name, value in found.items()}
         for variant in variants

@@ -161,7 +161,7 @@ def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
         for strength, found in result["strengths"].items()
     ]
     asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
-    about = f"{result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
+    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
     return [f"strength of {result['adapter']['name']}", *named.values()], rows, about
 
 
