@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("adapter", type=Path)
     made.add_argument("--base", default=DEFAULT_BASE)
-    made.add_argument("--strengths", type=float, nargs="+", default=[0.5, 0.65, 0.8, 1.0])
+    made.add_argument("--strengths", type=float, nargs="+", default=[0.5, 0.65, 1.0])
     made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
     made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
     made.add_argument("--paraphrase", type=Path, required=True, help="folder of TSV files with sentence1")
