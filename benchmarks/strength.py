@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from shared import keep
 
 from sempa.config import DEFAULT_BASE
 from sempa.evidence.judge import open_judge
-from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences
+from sempa.evidence.paraphrasing import Judge, paraphrase_figures, read_sentences
+from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.models.strength import write_at_strength
@@ -44,11 +46,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def figures(pair: ModelPair, variants: list[str], args: argparse.Namespace) -> dict[str, dict[str, float]]:
+def figures(
+    pair: ModelPair, variants: list[str], sentences: Sequence[str], judge: Judge, args: argparse.Namespace
+) -> dict[str, dict[str, float]]:
     """Return each variant's figures."""
-    sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
     remember = partial(remembered, str(pair.info.precision))  # the base's are the same beside every copy
-    found = paraphrase_figures(pair, sentences, open_judge(), print, remember=remember)
+    found = paraphrase_figures(pair, sentences, judge, print, remember=remember)
     return {
         variant: measured(pair, variant, args) | {name: value[variant]["figure"] for name, value in found.items()}
         for variant in variants
@@ -59,6 +62,9 @@ def main() -> int:
     """Measure what is missing, and write."""
     args = parser().parse_args()
     known = json.loads(args.json.read_text(encoding="utf-8"))["strengths"] if args.json.is_file() else {}
+    sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
+    judge = open_judge()
+    about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
     pair: ModelPair | None = None
     for strength in args.strengths:
         if f"{strength:g}" in known:
@@ -68,14 +74,14 @@ def main() -> int:
             write_at_strength(str(args.adapter), Path(folder), strength)
             pair = pair.with_adapter(folder) if pair else ModelPair.open(args.base, folder)
         variants = [SEMPA] if "0" in known else [BASE, SEMPA]
-        found = figures(pair, variants, args)
+        found = figures(pair, variants, sentences, judge, args)
         if BASE in found:
             known["0"] = found[BASE]
         known[f"{strength:g}"] = found[SEMPA]
         print(strength, json.dumps(found), flush=True)
         result = {
             "kind": "strength",
-            "adapter": {"name": args.adapter.name, "sha256": sha256_of(args.adapter / "adapter_model.safetensors")},
+            "adapter": about,
             "strengths": dict(sorted(known.items(), key=lambda item: float(item[0]))),
             "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
             "items": args.limit,

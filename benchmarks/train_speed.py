@@ -176,14 +176,22 @@ def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
         for size in TRL_SIZES[args.device]
         for order, before in (("sequential", False), ("group_by_length", False), ("sequential", True))
     ]
+    warm_up = args.device != "cpu"  # a GPU's first step loads its kernels
+    size, steps = args.sweep_pairs, 1 + warm_up
     for setting in settings:
-        size = args.sweep_pairs
         run: dict[str, Any] = {"setting": setting}
         try:
             side = Side(
-                __file__, "trl", **_common(args), setting=setting, batch_size=size, steps=2, lr=1e-4, adapter=adapter
+                __file__,
+                "trl",
+                **_common(args),
+                setting=setting,
+                batch_size=size,
+                steps=steps,
+                lr=1e-4,
+                adapter=adapter,
             )
-            if args.device != "cpu":  # a GPU's first step loads its kernels
+            if warm_up:
                 side.turn()
             seconds = side.turn()["seconds"] / size + side.ready["before_a_pair"]
             run |= {"pairs_a_second": 1 / seconds, **side.stop()}

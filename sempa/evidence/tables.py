@@ -138,19 +138,19 @@ def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
     return ["", "seeds", *sets, "mean"], rows, about
 
 
+_LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
+"""What is measured of every dose and strength."""
+
+
 def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    tasks = [name for name in ("sts", "lambada_openai", "wikitext") if name in result["doses"][0]]
+    tasks = [name for name in _LEARNED if name in result["doses"][0]]
     rows = [[dose["run"], f"{dose['samples']:,}", *(f"{dose[task]:.2f}" for task in tasks)] for dose in result["doses"]]
     about = f"{result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {', '.join(result['dev'])}"
-    named = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
-    return ["run", "samples", *(named[task] for task in tasks)], rows, about
+    return ["run", "samples", *(_LEARNED[task] for task in tasks)], rows, about
 
 
 def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    named = {
-        "sts": "STS dev, Spearman x100",
-        "lambada_openai": "LAMBADA (%)",
-        "wikitext": "word perplexity",
+    named = _LEARNED | {
         "copies": "copies (%)",
         "meaning": "meaning kept (x100)",
         "new_words": "new words (%)",

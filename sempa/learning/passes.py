@@ -171,16 +171,14 @@ class SentencePass:
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
-        Scores need every sentence of the step at once. Up to HELD_TOKENS tokens, or what a GPU reads at once, their
-        activations are kept; beyond, sentences are read once without gradient and again batch by batch with it, under
-        the same random numbers.
+        Scores need every sentence of the step at once. Up to HELD_TOKENS tokens their activations are kept; beyond,
+        sentences are read once without gradient and again batch by batch with it, under the same random numbers.
         Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         own = self.reader.batches(prompts)
         batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
-        most = max(HELD_TOKENS, self._model.pair.forward_tokens)
-        held = sum(batch.input_ids.numel() for batch in own) <= most and not self._model.sharded
+        held = sum(batch.input_ids.numel() for batch in own) <= HELD_TOKENS and not self._model.sharded
         with as_policy(self._model, self.reader) as policy:
 
             def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
