@@ -20,7 +20,9 @@ from shared import keep
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
 from sempa.evidence.generation import PERPLEXITY, generation_figures
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
+from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.source import sha256_of
 from sempa.reading.encoder import Encoder
 
 TASKS = ("lambada_openai", PERPLEXITY)
@@ -33,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
     made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
+    made.add_argument("--samples", type=int, nargs="+", help="doses to measure (default: every one that was kept)")
     made.add_argument("--limit", type=int, default=300, help="items of LAMBADA (default: %(default)s)")
     made.add_argument("--pages", type=int, default=10, help="pages of running text (default: %(default)s)")
     made.add_argument("--json", type=Path, required=True)
@@ -55,25 +58,31 @@ def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[st
 def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return every dose of every run, measured now or before."""
     kept = json.loads(args.json.read_text(encoding="utf-8"))["doses"] if args.json.is_file() else []
-    known = {(dose["run"], dose["samples"]): dose for dose in kept}
+    known = {dose.get("adapter", dose["run"]): dose for dose in kept}
     pair: ModelPair | None = None
     for run in args.runs:
         recipe = Recipe.load(run).training
         assert recipe is not None, f"{run} was not trained here"
         for folder in sorted((run / "scored").iterdir()):
-            if (run.name, int(folder.name)) in known:
+            if args.samples and int(folder.name) not in args.samples:
+                continue
+            adapter = sha256_of(folder / WEIGHTS_FILE)
+            if adapter in known:
                 continue
             pair = pair.with_adapter(str(folder)) if pair else ModelPair.open(args.base, str(folder))
-            if (first := ("base", 0)) not in known:
-                known[first] = {"run": "base", "samples": 0, **measured(pair, BASE, args)}
-            facts = {"run": run.name, "samples": int(folder.name), "objective": recipe.objective}
-            known[run.name, int(folder.name)] = {
-                **facts,
+            if BASE not in known:
+                known[BASE] = {"run": BASE, "samples": 0, **measured(pair, BASE, args)}
+            known[adapter] = {
+                "run": run.name,
+                "adapter": adapter,
+                "samples": int(folder.name),
+                "objective": recipe.objective,
                 "keep_weight": recipe.keep_weight,
+                "chosen_weight": recipe.chosen_weight,
                 "seed": recipe.seed,
                 **measured(pair, SEMPA, args),
             }
-            print(json.dumps(known[run.name, int(folder.name)]), flush=True)
+            print(json.dumps(known[adapter]), flush=True)
             _write(list(known.values()), args)
     return list(known.values())
 
@@ -96,7 +105,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    base = next(dose for dose in found if dose["run"] == "base")
+    base = next(dose for dose in found if dose["run"] == BASE)
     panels = {
         "sts": "STS-B dev, Spearman x100",
         "lambada_openai": "LAMBADA, accuracy (%)",
@@ -104,7 +113,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     }
     figure, axes = plt.subplots(1, len(panels), figsize=(13, 3.8), layout="constrained")
     for axis, (name, title) in zip(axes, panels.items(), strict=True):
-        for run in dict.fromkeys(dose["run"] for dose in found if dose["run"] != "base"):
+        for run in dict.fromkeys(dose["run"] for dose in found if dose["run"] != BASE):
             line = sorted((dose["samples"], dose[name]) for dose in found if dose["run"] == run)
             axis.plot(*zip((0, base[name]), *line, strict=True), marker="o", markersize=3.5, label=run)
         axis.axhline(base[name], color="grey", linewidth=0.8, linestyle="--")

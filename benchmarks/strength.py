@@ -22,7 +22,7 @@ from shared import keep
 
 from sempa.config import DEFAULT_BASE
 from sempa.evidence.judge import open_judge
-from sempa.evidence.paraphrasing import Judge, paraphrase_figures, read_sentences
+from sempa.evidence.paraphrasing import MEASURES, Judge, paraphrase_figures, read_sentences
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
@@ -53,7 +53,7 @@ def figures(
     remember = partial(remembered, str(pair.info.precision))  # the base's are the same beside every copy
     found = paraphrase_figures(pair, sentences, judge, print, remember=remember)
     return {
-        variant: measured(pair, variant, args) | {name: value[variant]["figure"] for name, value in found.items()}
+        variant: measured(pair, variant, args) | {name: found[name][variant]["figure"] for name in MEASURES}
         for variant in variants
     }
 
@@ -61,14 +61,17 @@ def figures(
 def main() -> int:
     """Measure what is missing, and write."""
     args = parser().parse_args()
-    known = json.loads(args.json.read_text(encoding="utf-8"))["strengths"] if args.json.is_file() else {}
+    about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
+    before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.is_file() else {}
+    assert before.get("adapter", about) == about, f"{args.json} is of another adapter"
+    known = before.get("strengths", {})
+    missing = [strength for strength in args.strengths if f"{strength:g}" not in known]
+    if not missing:
+        return 0
     sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
     judge = open_judge()
-    about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
     pair: ModelPair | None = None
-    for strength in args.strengths:
-        if f"{strength:g}" in known:
-            continue
+    for strength in missing:
         with tempfile.TemporaryDirectory() as scratch:
             folder = str(Path(scratch) / "adapter")
             write_at_strength(str(args.adapter), Path(folder), strength)

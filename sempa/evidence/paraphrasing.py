@@ -30,6 +30,8 @@ MEASURES = {
     "new_words": Measure("mean share of the answer's words that are new (%)", percent, paired_t),
     "runs_on": Measure("answers without an end, or twice as long (%)", percent, mcnemar, better=-1),
 }
+ENDED = "new_words_ended"
+"""New words where no model's answer runs on: what an answer that runs on adds is new, but no paraphrase."""
 
 
 def paraphrase_figures(
@@ -42,7 +44,8 @@ def paraphrase_figures(
 ) -> dict[str, dict[str, Any]]:
     """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
 
-    Changes are positive where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
+    ENDED, there if two sentences are left for it, is over those alone on which no variant runs on. Changes are positive
+    where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
     `remember` is given what was asked of which model and what computes the outcomes, (measures, N).
     Raises: InputError for an unknown template.
     """
@@ -58,10 +61,17 @@ def paraphrase_figures(
 
         asked = {"paraphrases": requests, "longest": LONGEST, "model": asdict(pair.recipe(variant, EncoderConfig()))}
         scored[variant] = dict(zip(MEASURES, remember(asked, compute), strict=True))
-    return {
+    figures = {
         name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
         for name, measure in MEASURES.items()
     }
+    ended = ~np.any([found["runs_on"] for found in scored.values()], axis=0)
+    if ended.sum() > 1:
+        measure = Measure("share of new words where no answer runs on (%)", percent, paired_t)
+        figures[ENDED] = paired_figures(
+            {variant: found["new_words"][ended] for variant, found in scored.items()}, measure
+        )
+    return figures
 
 
 def _scores(sentences: Sequence[str], answers: Sequence[Completion], judge: Judge) -> dict[str, NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sempa.evidence.generation import TASKS, USUAL
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
 from sempa.evidence.sts import is_test
 from sempa.evidence.tables import mean_score, model_names, way_means
@@ -26,6 +27,8 @@ def title(result: Mapping[str, Any]) -> str:
     named = _TITLES[result["what"]]
     if result["kind"] in (STS_KIND, PEERS_KIND):
         return f"{named}, {result['text']}"
+    if result["what"] == "generation" and set(result["tasks"]) <= {*TASKS} - {*USUAL}:
+        return f"{named}, {', '.join(result['tasks'])}"
     return f"{named}, {result['data']['name']}" if result["what"] == "retrieval" else named
 
 

@@ -14,14 +14,20 @@ from sempa.evidence.paraphrasing import paraphrase_figures, read_sentences, word
 from sempa.models.completing import Completion
 from sempa.models.pair import ModelPair
 
-SENTENCES = ["A dog runs.", "It rains today.", "We sing, you dance."]
+SENTENCES = ["A dog runs.", "It rains today.", "We sing, you dance.", "Birds fly south."]
 ANSWERS = {
     "base": [
         Completion("a dog runs", True),  # a copy but for case and full stop
         Completion("It rains it rains today and tomorrow", True),  # seven words for three: runs on
         Completion("You dance and we sing", False),  # never ended
+        Completion("Birds travel south.", True),
     ],
-    "sempa": [Completion("A hound hurries.", True), Completion("", True), Completion("We sing, you dance.", True)],
+    "sempa": [
+        Completion("A hound hurries.", True),
+        Completion("", True),
+        Completion("We sing, you dance.", True),
+        Completion("South they fly.", True),
+    ],
 }
 
 
@@ -42,13 +48,16 @@ def test_every_measure_by_hand(tuned_pair: ModelPair, monkeypatch: pytest.Monkey
     figures = paraphrase_figures(tuned_pair, SENTENCES, _judge, lambda _: None, "Again: {sentence}")
     assert asked == [[f"Again: {sentence}" for sentence in SENTENCES]] * 2
     both = {name: (found["base"]["figure"], found["sempa"]["figure"]) for name, found in figures.items()}
-    assert both["copies"] == pytest.approx((100 / 3, 100 / 3), abs=1e-3)
-    assert both["runs_on"] == pytest.approx((200 / 3, 0), abs=1e-3)
-    # New words: none of 3, then "it rains it rains today and tomorrow": 2 of 7, then "and": 1 of 5.
-    assert both["new_words"] == pytest.approx((100 * (2 / 7 + 1 / 5) / 3, 100 * (2 / 3) / 3), abs=1e-3)
+    assert both["copies"] == pytest.approx((25, 25), abs=1e-3)
+    assert both["runs_on"] == pytest.approx((50, 0), abs=1e-3)
+    # New words: none of 3, then "it rains it rains today and tomorrow": 2 of 7, then "and": 1 of 5, then 1 of 3.
+    assert both["new_words"] == pytest.approx((100 * (2 / 7 + 1 / 5 + 1 / 3) / 4, 100 * (2 / 3 + 1 / 3) / 4), abs=1e-3)
+    # Without the second and the third, on which the base runs on.
+    assert both["new_words_ended"] == pytest.approx((100 * (1 / 3) / 2, 100 * (2 / 3 + 1 / 3) / 2), abs=1e-3)
+    assert figures["new_words_ended"]["items"] == 2
     cosines = [float(a @ b) for a, b in zip(_judge(SENTENCES), _judge([a.text for a in ANSWERS["base"]]), strict=True)]
     assert both["meaning"][0] == pytest.approx(100 * np.mean(cosines), abs=1e-3)
-    assert figures["runs_on"]["change"]["figure"] == pytest.approx(200 / 3, abs=1e-3)  # fewer is better
+    assert figures["runs_on"]["change"]["figure"] == pytest.approx(50, abs=1e-3)  # fewer is better
     assert figures["copies"]["change"]["figure"] == 0
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sempa.evidence.generation import USUAL
 from sempa.evidence.verdicts import title, verdict
 
 BOTH: dict[str, Any] = {"recipes": {"base": {}, "sempa": {}}, "adapter": "mine", "text": "raw text"}
@@ -32,11 +33,13 @@ def test_a_development_set_alone_is_told() -> None:
 
 def test_tasks_count_by_their_paired_test() -> None:
     changes = [(3, 0.01), (-2, 0.04), (-9, 0.06), (1, 0.9), (0.5, 0.0)]
-    tasks = {str(i): {"change": {"figure": figure, "p": p}} for i, (figure, p) in enumerate(changes)}
+    tasks = {task: {"change": {"figure": figure, "p": p}} for task, (figure, p) in zip(USUAL, changes, strict=True)}
     result = {**BOTH, "kind": "paired", "what": "generation", "tasks": tasks, "data": {"name": "generation"}}
     assert title(result) == "Knowledge and writing"
     assert verdict(result) == "better on 2 of 5, worse on 1 (at the 5 % level)"
     assert title({**result, "what": "retrieval"}) == "Retrieval, generation"
+    written = {"drop": tasks["sciq"], "gsm8k_cot": tasks["sciq"]}
+    assert title({**result, "tasks": written}) == "Knowledge and writing, drop, gsm8k_cot"
 
 
 @pytest.mark.parametrize(
