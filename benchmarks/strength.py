@@ -24,9 +24,9 @@ from sempa.config import DEFAULT_BASE
 from sempa.evidence.judge import open_judge
 from sempa.evidence.paraphrasing import MEASURES, Judge, paraphrase_figures, read_sentences
 from sempa.models.adapters import WEIGHTS_FILE
+from sempa.models.blending import write_at_strength
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.models.strength import write_at_strength
 from sempa.outcomes import remembered
 
 

@@ -55,6 +55,11 @@ def parser() -> argparse.ArgumentParser:
     strength.add_argument("output", type=Path, help="a folder that does not exist yet")
     strength.add_argument("--adapter", help="PEFT folder or hub id (default: adapters/sempa)")
 
+    average = commands.add_parser("average", help="write the mean of several adapters of one base as one adapter")
+    average.add_argument("output", type=Path, help="a folder that does not exist yet")
+    average.add_argument("--adapter", action="append", required=True, help="PEFT folder or hub id; give it repeatedly")
+    average.add_argument("--rank", type=int, help="rank of the mean (default: all their ranks together, exactly it)")
+
     merge = commands.add_parser("merge", help="write base and adapter as one model that transformers loads by itself")
     merge.add_argument("output", type=Path, help="a folder that does not exist yet")
 

@@ -169,12 +169,19 @@ def _report(line: str) -> None:
 
 
 def _strength(args: argparse.Namespace) -> None:
+    from sempa.blend import at_strength
     from sempa.models.adapters import shipped_adapters
-    from sempa.tune import at_strength
 
     adapter = args.adapter or next(iter(shipped_adapters()))
     at_strength(adapter, args.output, args.strength)
     print(f"{args.output}: {adapter} at {args.strength:g} of its strength; use it with --adapter {args.output}.")
+
+
+def _average(args: argparse.Namespace) -> None:
+    from sempa.blend import average
+
+    average(args.adapter, args.output, args.rank)
+    print(f"{args.output}: the mean of {len(args.adapter)} adapters; use it with --adapter {args.output}.")
 
 
 def _merge(args: argparse.Namespace) -> None:
@@ -210,6 +217,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "sparse": _sparse_fit,
     "merge": _merge,
     "strength": _strength,
+    "average": _average,
     "export": _export,
     "tables": _tables,
 }

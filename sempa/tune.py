@@ -1,7 +1,6 @@
 """One training run: triplets, model, score and run folder joined; what train.py and the app call."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe, TrainConfig
-from sempa.errors import InputError, StorageError
+from sempa.errors import InputError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
 from sempa.learning.card import write_card
@@ -28,7 +27,7 @@ from sempa.learning.preferences import (
     triplets_from_rows,
     with_neutrals,
 )
-from sempa.learning.runs import METRICS, RunFolder
+from sempa.learning.runs import RunFolder
 from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
@@ -38,7 +37,6 @@ from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.processes import Processes
 from sempa.models.prompts import request_text
 from sempa.models.source import Report, locate, log, sha256_of
-from sempa.models.strength import write_at_strength
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
 
@@ -208,30 +206,6 @@ def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
     tokenizer = read_tokenizer(locate(request.base, None, report))
     shown = preferences(triplets, request.config)
     return export_preferences(shown, form, request.output, partial(request_text, tokenizer))
-
-
-def at_strength(adapter: str, output: Path, strength: float) -> None:
-    """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
-
-    Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
-    """
-    if output.exists():
-        raise InputError(f"{output} exists already: choose another folder or remove it.")
-    aside = output.with_name(output.name + ".partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        source = write_at_strength(adapter, aside, strength)
-        for name in (METRICS, PLOT):
-            if (source / name).is_file():
-                shutil.copy(source / name, aside / name)
-        if (source / RUN_FACTS).is_file() and (config := Recipe.load(source).training):
-            facts = json.loads((source / RUN_FACTS).read_text(encoding="utf-8"))
-            facts["strength"] = strength * facts.get("strength", 1.0)
-            (aside / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            write_card(aside, facts, config)
-        aside.replace(output)
-    except OSError as error:
-        raise StorageError(f"The adapter could not be written to {output} ({error}): make room there.") from error
 
 
 def _triplets(data: str | None) -> tuple[list[Triplet], TripletReport]:

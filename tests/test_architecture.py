@@ -65,6 +65,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.desk": ({"errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
+    "sempa.blend": ({"config", "errors", "learning", "models", "tune"}, set()),
     "sempa.outcomes": ({"config", "machine", "reading"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "outcomes", "reading", "templates"}, {"numpy"}),
     "sempa.sparse": (
@@ -89,7 +90,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
             "sparse",
             "studio",
             "coded",
-            "tune",
+            "blend",
         },
         set(),
     ),

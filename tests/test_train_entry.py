@@ -135,6 +135,31 @@ def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
     assert not (tmp_path / "strong").exists()
 
 
+def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [tmp_path / f"run-{seed}" for seed in (1, 2)]
+    for seed, run in enumerate(runs, 1):
+        assert train.main([*small, "--seed", str(seed), "--output", str(run)]) == 0
+    given = [part for run in runs for part in ("--adapter", str(run))]
+    mean, weaker = tmp_path / "mean", tmp_path / "weaker"
+    assert cli.main(["average", str(mean), *given, "--rank", "4"]) == 0
+    assert "the mean of 2 adapters" in capsys.readouterr().out
+    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(mean)]) == 0
+    logs = {"metrics-1.jsonl", "metrics-2.jsonl"}
+    assert {path.name for path in weaker.iterdir()} == FILES - {"metrics.jsonl", "training.png"} | logs
+    for number, run in enumerate(runs, 1):
+        assert (weaker / f"metrics-{number}.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+    facts = json.loads((weaker / "training.json").read_text(encoding="utf-8"))
+    assert [part["seed"] for part in facts["mean_of"]] == [1, 2]
+    assert [part["sha256"] for part in facts["mean_of"]] == [
+        sha256_of(run / "adapter_model.safetensors") for run in runs
+    ]
+    card = (weaker / "README.md").read_text(encoding="utf-8")
+    told = ("rank 4, alpha 4", "of 2 such runs", f"keeps {facts['kept']:.1%}".replace("%", " %"), "scaled to 0.5")
+    for part in (*told, *(f"| {part['seed']} | 8 | {part['best']['score']:.2f} |" for part in facts["mean_of"])):
+        assert part in card
+    assert Recipe.load(weaker).encoder.adapter == sha256_of(weaker / "adapter_model.safetensors")
+
+
 def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:
     arguments = ["--base", str(model_folder), "--output", str(tmp_path / "run"), "--max-samples", "16"]
     assert train.main([*arguments, "--precision", "float32", "--device", "cpu"]) == 0

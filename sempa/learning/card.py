@@ -10,11 +10,12 @@ from sempa.config import TrainConfig
 
 def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
     """Write `README.md` with model, data, settings and scores; nothing in it is typed by hand."""
-    history: Sequence[Mapping[str, Any]] = facts["scores"]
-    rows = "\n".join(f"| {point['samples']:,} | {point['score']:.2f} |" for point in history)
     licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
     summary, measure = config.summary(), facts["score_name"]
+    mean = "mean_of" in facts
+    rank, alpha = (facts["rank"], facts["rank"]) if mean else (config.lora_r, config.lora_alpha)
+    told, scores = (_mean(facts), _runs(facts["mean_of"])) if mean else (_run(facts, config), _scores(facts))
     text = f"""---
 base_model: {facts["base_model"]}
 library_name: peft
@@ -23,26 +24,17 @@ tags: [sentence-embeddings, sempa, lora]
 
 # SemPA adapter for {facts["base_model"]}
 
-A LoRA adapter (rank {config.lora_r}, alpha {config.lora_alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.
+A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
 {attribution}
 ## Settings
-{summary[0].upper()}{summary[1:]},
-{facts["samples"]:,} samples seen, seed {config.seed}, {facts["precision"]}.{_strength(facts)}
+{summary[0].upper()}{summary[1:]}{told}{_strength(facts)}
 The whole recipe is in `sempa.json`.
 
 ## Scores
-{measure[0].upper()}{measure[1:]}. The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.
-
-| samples | score |
-|---|---|
-{rows}
-
-The first row is the base model. Every step is in `metrics.jsonl`.
-
-![Loss and score over the samples seen](training.png)
+{measure[0].upper()}{measure[1:]}. {scores}
 
 ## Use
 ```python
@@ -50,7 +42,7 @@ from sempa import Encoder
 
 Encoder.default(base={json.dumps(facts["base_model"])}, adapter="PATH").encode(["A sentence."])
 ```
-Trained in {facts["seconds"] / 60:.0f} minutes on {facts["hardware"]} with {facts["versions"]}.
+{_where(facts["mean_of"] if mean else [facts])}
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -64,6 +56,49 @@ _OBJECTIVES = {
     "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and by cosines of one-word-prompt states",
     "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} and by sparse codes of one-word-prompt states",
 }
+
+
+def _run(facts: Mapping[str, Any], config: TrainConfig) -> str:
+    return f",\n{facts['samples']:,} samples seen, seed {config.seed}, {facts['precision']}."
+
+
+def _mean(facts: Mapping[str, Any]) -> str:
+    kept = "" if facts["kept"] == 1 else f", brought to that rank, which keeps {facts['kept']:.1%} of its square"
+    return f".\nThe mean of the adapters of {len(facts['mean_of'])} such runs{kept.replace('%', ' %')}."
+
+
+def _scores(facts: Mapping[str, Any]) -> str:
+    rows = "\n".join(f"| {point['samples']:,} | {point['score']:.2f} |" for point in facts["scores"])
+    return f"""The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.
+
+| samples | score |
+|---|---|
+{rows}
+
+The first row is the base model. Every step is in `metrics.jsonl`.
+
+![Loss and score over the samples seen](training.png)"""
+
+
+def _runs(parts: Sequence[Mapping[str, Any]]) -> str:
+    rows = "\n".join(
+        f"| {part['seed']} | {part['best']['samples']:,} | {part['best']['score']:.2f} | {part['precision']} |"
+        for part in parts
+    )
+    return f"""Each run's kept checkpoint before the mean:
+
+| seed | samples | score | computed in |
+|---|---|---|---|
+| base model | 0 | {parts[0]["scores"][0]["score"]:.2f} |  |
+{rows}
+
+Every step is in `metrics-1.jsonl` to `metrics-{len(parts)}.jsonl`, in the rows' order."""
+
+
+def _where(parts: Sequence[Mapping[str, Any]]) -> str:
+    minutes = sum(part["seconds"] for part in parts) / 60
+    places = dict.fromkeys(f"{part['hardware']} with {part['versions']}" for part in parts)
+    return f"Trained in {minutes:.0f} minutes on {'; '.join(places)}."
 
 
 def _strength(facts: Mapping[str, Any]) -> str:

@@ -1,0 +1,79 @@
+"""Adapters made of trained ones, with all that was kept of their training: what `strength` and `average` write."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sempa.config import Recipe, TrainConfig
+from sempa.errors import InputError, StorageError
+from sempa.learning.card import write_card
+from sempa.learning.runs import METRICS
+from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE
+from sempa.models.blending import write_at_strength, write_mean
+from sempa.models.source import sha256_of
+from sempa.tune import PLOT, RUN_FACTS
+
+
+def at_strength(adapter: str, output: Path, strength: float) -> None:
+    """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
+
+    Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
+    """
+    with _aside(output) as aside:
+        source = write_at_strength(adapter, aside, strength)
+        for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
+            if path.is_file():
+                shutil.copy(path, aside / path.name)
+        if known := _training(source):
+            facts, config = known
+            _tell(aside, {**facts, "strength": strength * facts.get("strength", 1.0)}, config)
+
+
+def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
+    """Write the mean of adapters into a new folder, with the facts of each one's training.
+
+    Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on; the recipe is the first one's.
+    Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
+    """
+    with _aside(output) as aside:
+        sources, kept = write_mean(adapters, aside, rank)
+        for number, source in enumerate(sources, 1):
+            if (source / METRICS).is_file():
+                shutil.copy(source / METRICS, aside / METRICS.replace(".", f"-{number}."))
+        known = [found for source in sources if (found := _training(source))]
+        if len(known) == len(sources):
+            parts = [
+                {**facts, "seed": config.seed, "sha256": sha256_of(source / WEIGHTS_FILE)}
+                for source, (facts, config) in zip(sources, known, strict=True)
+            ]
+            facts, config = known[0]
+            size = json.loads((aside / CONFIG_FILE).read_text(encoding="utf-8"))["r"]
+            _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
+
+
+@contextmanager
+def _aside(output: Path) -> Iterator[Path]:
+    """Yield a name for the new folder to be written under; it gets its own when the block ends without an error."""
+    if output.exists():
+        raise InputError(f"{output} exists already: choose another folder or remove it.")
+    aside = output.with_name(output.name + ".partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        yield aside
+        aside.replace(output)
+    except OSError as error:
+        raise StorageError(f"The adapter could not be written to {output} ({error}): make room there.") from error
+
+
+def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
+    if not (folder / RUN_FACTS).is_file() or not (config := Recipe.load(folder).training):
+        return None
+    return json.loads((folder / RUN_FACTS).read_text(encoding="utf-8")), config
+
+
+def _tell(folder: Path, facts: dict[str, Any], config: TrainConfig) -> None:
+    (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, facts, config)
