@@ -102,10 +102,11 @@ def _build_question() -> Asked:
         height=150,
     )
     hub = gr.Textbox(label="owner/name, with :subset or :file.csv if need be", visible=False, elem_id="train-hub")
+    gr.Markdown("Scored pairs choose the checkpoint; without them, triplets that are held out do.")
     dev = gr.File(
         file_types=[".tsv", ".csv"],
         type="filepath",
-        label="Scored pairs to choose the checkpoint by (score, sentence1, sentence2); without: held-out triplets",
+        label="Columns score, sentence1, sentence2",
         elem_id="train-dev",
         height=150,
     )
