@@ -50,6 +50,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
                 for source, (facts, config) in zip(sources, known, strict=True)
             ]
             facts, config = known[0]
+            facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
             size = json.loads((aside / CONFIG_FILE).read_text(encoding="utf-8"))["r"]
             _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
 

@@ -158,6 +158,11 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     for part in (*told, *(f"| {part['seed']} | 8 | {part['best']['score']:.2f} |" for part in facts["mean_of"])):
         assert part in card
     assert Recipe.load(weaker).encoder.adapter == sha256_of(weaker / "adapter_model.safetensors")
+    again = tmp_path / "again"
+    assert cli.main(["average", str(again), "--adapter", str(weaker), "--adapter", str(runs[0])]) == 0
+    assert "Then scaled" not in (again / "README.md").read_text(encoding="utf-8")
+    parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["mean_of"]
+    assert [part.get("strength") for part in parts] == [0.5, None]
 
 
 def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:
