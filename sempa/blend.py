@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sempa.config import Recipe, TrainConfig
+from sempa.config import METRICS, RUN_FACTS, Recipe, TrainConfig
 from sempa.errors import InputError, StorageError
 from sempa.learning.card import write_card
-from sempa.learning.runs import METRICS
-from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE
+from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.blending import write_at_strength, write_mean
 from sempa.models.source import sha256_of
-from sempa.tune import PLOT, RUN_FACTS
+from sempa.tune import PLOT
 
 
 def at_strength(adapter: str, output: Path, strength: float) -> None:
@@ -39,7 +38,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
     Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
     """
     with _aside(output) as aside:
-        sources, kept = write_mean(adapters, aside, rank)
+        sources, size, kept = write_mean(adapters, aside, rank)
         for number, source in enumerate(sources, 1):
             if (source / METRICS).is_file():
                 shutil.copy(source / METRICS, aside / METRICS.replace(".", f"-{number}."))
@@ -51,7 +50,6 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
             ]
             facts, config = known[0]
             facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
-            size = json.loads((aside / CONFIG_FILE).read_text(encoding="utf-8"))["r"]
             _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
 
 

@@ -15,7 +15,8 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 1
-RECIPE_FILE = "sempa.json"
+RECIPE_FILE, METRICS, RUN_FACTS = "sempa.json", "metrics.jsonl", "training.json"
+"""Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run."""
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""
 CODES_FOLDER = "codes"

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sempa.config import METRICS
 from sempa.errors import InputError, StorageError
-from sempa.learning.runs import FACTS, METRICS, RunFolder
+from sempa.learning.runs import FACTS, RunFolder
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")

@@ -28,6 +28,7 @@ from sempa.limits import (
     require_text,
 )
 from sempa.models.pair import BASE, ModelPair
+from sempa.percent import percent
 from sempa.reading.coders import Coder, shipped_coders
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import Hit, SentenceIndex
@@ -257,7 +258,7 @@ class Studio:
         """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""
         index = self.index(name)
         told = [index.approximation(self.encoder.recipe(variant)) for variant in self.variants]
-        found = " and ".join(f"{how.recall:.0%}".replace("%", " %") for how in told if how)
+        found = " and ".join(percent(how.recall) for how in told if how)
         named = " and ".join(variant for variant, how in zip(self.variants, told, strict=True) if how)
         if not found:
             return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe, TrainConfig
+from sempa.config import DEFAULT_BASE, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
 from sempa.errors import InputError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
@@ -40,7 +40,7 @@ from sempa.models.source import Report, locate, log, sha256_of
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
 
-RUN_FACTS, PLOT = "training.json", "training.png"
+PLOT = "training.png"
 SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
 """For the sample triplets: three short epochs, a few minutes on two cores."""
 

@@ -125,6 +125,7 @@ def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
     pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
     assert pair.adapter
     assert pair.adapter.recipe
+    assert pair.adapter.strength == 0.5
     assert pair.adapter.recipe.encoder.adapter == pair.adapter.sha256 != sha256_of(run / "adapter_model.safetensors")
     assert "Then scaled to 0.5 of its strength" in (weaker / "README.md").read_text(encoding="utf-8")
     assert "of its strength" not in (run / "README.md").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from sempa.evidence.code_tables import CODE_TABLES
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_result
 from sempa.evidence.speed_tables import SPEED_TABLES
 from sempa.evidence.sts import is_test
+from sempa.percent import percent
 
 MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the result files named, without their ending."""
@@ -157,7 +158,7 @@ def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
         "runs_on": "runs on (%)",
     }
     rows = [
-        [f"{float(strength):.0%}".replace("%", " %"), *(f"{found[name]:.2f}" for name in named)]
+        [percent(float(strength)), *(f"{found[name]:.2f}" for name in named)]
         for strength, found in result["strengths"].items()
     ]
     asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"

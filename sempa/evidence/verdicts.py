@@ -7,6 +7,7 @@ from sempa.evidence.generation import TASKS, USUAL
 from sempa.evidence.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
 from sempa.evidence.sts import is_test
 from sempa.evidence.tables import mean_score, model_names, way_means
+from sempa.percent import percent
 
 LEVEL = 0.05
 """Differences less likely than this by chance alone count."""
@@ -53,8 +54,7 @@ def _paired(result: Mapping[str, Any]) -> str:
 
 
 def _counted(better: int, worse: int, of: int) -> str:
-    level = f"{LEVEL:.0%}".replace("%", " %")
-    return f"better on {better} of {of}, worse on {worse} (at the {level} level)"
+    return f"better on {better} of {of}, worse on {worse} (at the {percent(LEVEL)} level)"
 
 
 def _peers(result: Mapping[str, Any]) -> str:
@@ -76,9 +76,8 @@ def _geometry(result: Mapping[str, Any]) -> str:
 
 def _tokens(result: Mapping[str, Any]) -> str:
     before, after = result["models"].values()
-    return f"{before['gar']:.1%} → {after['gar']:.1%} of all words are named by a sentence's own embedding".replace(
-        "%", " %"
-    )
+    shares = f"{percent(before['gar'], 1)} → {percent(after['gar'], 1)}"
+    return f"{shares} of all words are named by a sentence's own embedding"
 
 
 _VERDICTS = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sempa.config import TrainConfig
+from sempa.percent import percent
 
 
 def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
@@ -63,8 +64,10 @@ def _run(facts: Mapping[str, Any], config: TrainConfig) -> str:
 
 
 def _mean(facts: Mapping[str, Any]) -> str:
-    kept = "" if facts["kept"] == 1 else f", brought to that rank, which keeps {facts['kept']:.1%} of its square"
-    return f".\nThe mean of the adapters of {len(facts['mean_of'])} such runs{kept.replace('%', ' %')}."
+    of = f".\nThe mean of the adapters of {len(facts['mean_of'])} such runs"
+    if facts["kept"] == 1:
+        return f"{of}."
+    return f"{of}, brought to that rank, which keeps {percent(facts['kept'], 1)} of its square."
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
@@ -96,9 +99,10 @@ Every step is in `metrics-1.jsonl` to `metrics-{len(parts)}.jsonl`, in the rows'
 
 
 def _where(parts: Sequence[Mapping[str, Any]]) -> str:
-    minutes = sum(part["seconds"] for part in parts) / 60
+    minutes = round(sum(part["seconds"] for part in parts) / 60)
     places = dict.fromkeys(f"{part['hardware']} with {part['versions']}" for part in parts)
-    return f"Trained in {minutes:.0f} minutes on {'; '.join(places)}."
+    time = f"{minutes} minutes" if minutes > 1 else "a minute"
+    return f"Trained in {time} on {'; '.join(places)}."
 
 
 def _strength(facts: Mapping[str, Any]) -> str:

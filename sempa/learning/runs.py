@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sempa.config import METRICS
 from sempa.errors import InputError, RecipeMismatch, StorageError
 
-METRICS = "metrics.jsonl"
 FACTS = "run.json"
 _COMPLETE = "complete"
 

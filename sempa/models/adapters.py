@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from sempa.config import DEFAULT_BASE, RECIPE_FILE, Recipe
+from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.models.packed import PackedLinear
 from sempa.models.source import sha256_of
@@ -52,10 +52,18 @@ class AdapterInfo:
     def steps(self) -> list[dict[str, Any]]:
         """Return the steps of its training as written beside it, one object each; none where there are none."""
         try:
-            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
             return [step for line in lines if "samples" in (step := dict(json.loads(line)))]
         except (OSError, ValueError, TypeError):
             return []
+
+    @property
+    def strength(self) -> float:
+        """Return how many times as strong it was made after its training as that left it; 1 where nothing is said."""
+        try:
+            return float(json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8")).get("strength", 1))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return 1.0
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:

@@ -72,11 +72,12 @@ def write_at_strength(adapter: str, output: Path, strength: float) -> Path:
     return found.folder
 
 
-def write_mean(adapters: Sequence[str], output: Path, rank: int | None = None) -> tuple[list[Path], float]:
+def write_mean(adapters: Sequence[str], output: Path, rank: int | None = None) -> tuple[list[Path], int, float]:
     """Write the LoRA adapter that moves every weight by the mean of what the adapters move it by.
 
     Without `rank` it has all their ranks together and is that mean exactly; with it, each layer's nearest matrix of
-    that rank. Returns the folders they came from and the share of the mean's squared norm that is kept, 1 for all.
+    that rank. Returns the folders they came from, the mean's rank, and the share of its squared norm that is kept, 1
+    for all.
     `output` gets PEFT's two files and, where the first adapter has one, its recipe with the new weights' hash.
     Raises: InputError for fewer than two adapters, a rank below 1, adapters that are more than plain LoRA or not of the
     same layers; what loading an adapter raises.
@@ -111,7 +112,7 @@ def write_mean(adapters: Sequence[str], output: Path, rank: int | None = None) -
         weights |= {name: a.to(dtype).contiguous(), opposite: b.to(dtype).contiguous()}
     size = rank or together
     _write(weights, {**first.config, "r": size, "lora_alpha": size, "use_rslora": False}, first.folder, output)
-    return [adapter.folder for adapter in found], kept / whole if whole else 1.0
+    return [adapter.folder for adapter in found], size, kept / whole if whole else 1.0
 
 
 def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:

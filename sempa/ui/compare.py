@@ -6,6 +6,7 @@ import gradio as gr
 
 from sempa.machine import hardware
 from sempa.models.pair import SEMPA
+from sempa.percent import percent
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.codes import frontier
@@ -43,7 +44,9 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     ]
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
-        rows.append(("Adapter", f"{studio.adapter}, {pair.adapter_parameters:,} parameters ({share:.1%} of the base)"))
+        size = f"{pair.adapter_parameters:,} parameters ({percent(share, 1)} of the base)"
+        weaker = "" if pair.adapter.strength == 1 else f", at {percent(pair.adapter.strength)} of the strength trained"
+        rows.append(("Adapter", f"{studio.adapter}, {size}{weaker}"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, seed {t.seed}"))
     rows += [

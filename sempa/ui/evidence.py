@@ -8,6 +8,7 @@ from sempa.evidence.sts import MeasuredPairs
 from sempa.evidence.tables import ResultTable, result_table
 from sempa.evidence.tokens import KeyToken
 from sempa.evidence.verdicts import title, verdict
+from sempa.percent import percent
 from sempa.ui.plots import scatter
 from sempa.ui.present import MODEL_NAMES, grid, say, scrollable
 
@@ -111,7 +112,7 @@ def _plane(result: Mapping[str, Any], adapter: str) -> str:
     cards = {}
     for variant, found in result["models"].items():
         points = {_TRIPLET[name]: [(x, y) for x, y in found["plane"][name]] for name in _TRIPLET}
-        shares = " and ".join(f"{share:.0%}".replace("%", " %") for share in found["plane_variance"])
+        shares = " and ".join(percent(share) for share in found["plane_variance"])
         told = f"{len(points['anchor'])} triplets on the plane of the two main axes"
         cards[variant] = scatter(points, told) + f'<div class="sp-note">{told}: {shares} of the variance</div>'
     return grid(cards, adapter)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from sempa.evidence.candidates import Candidate
+from sempa.percent import percent
 from sempa.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
@@ -55,7 +56,7 @@ def _cosine_body(cosine: float, share: float | None) -> str:
 def _percent(share: float) -> str:
     if share > 0.999:
         return "99.9+ %"
-    return f"{share:.1%}".replace("%", " %")
+    return percent(share, 1)
 
 
 def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:

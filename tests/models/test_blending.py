@@ -99,8 +99,9 @@ def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> 
 
 def test_the_mean_moves_every_weight_by_the_mean(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
     other = _another(adapter_folder, tmp_path / "other")
-    sources, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean")
+    sources, rank, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean")
     assert (sources, kept) == ([adapter_folder, other], 1.0)
+    assert rank == sum(json.loads((a / "adapter_config.json").read_text())["r"] for a in sources)
     pair = ModelPair.open(str(model_folder), str(tmp_path / "mean"), precision="float32", device="cpu")
     expected = _by_hand(model_folder, {adapter_folder: 0.5, other: 0.5})
     torch.testing.assert_close(pair.hidden_states("sempa", IDS, MASK), expected, rtol=1e-4, atol=1e-5)
@@ -112,7 +113,7 @@ def test_a_lower_rank_is_the_nearest_there_is(adapter_folder: Path, tmp_path: Pa
     other = _another(adapter_folder, tmp_path / "other")
     together = sum(json.loads((a / "adapter_config.json").read_text())["r"] for a in (adapter_folder, other))
     rank = together - 2
-    _, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean", rank)
+    _, _, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean", rank)
     found, one, two = (_deltas(folder) for folder in (tmp_path / "mean", adapter_folder, other))
     held = whole = 0.0
     for name, delta in found.items():

@@ -1,0 +1,21 @@
+"""What Compare says of the two models."""
+
+import json
+import shutil
+from pathlib import Path
+
+from sempa.models.pair import ModelPair
+from sempa.reading.encoder import Encoder
+from sempa.shelf import Shelf
+from sempa.studio import Studio
+from sempa.ui.compare import facts
+
+
+def test_an_adapter_that_was_weakened_says_so(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
+    weaker = tmp_path / "weaker"
+    shutil.copytree(adapter_folder, weaker)
+    pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
+    studio = Studio(Encoder(pair), Shelf(tmp_path / "index"))
+    assert "strength" not in dict(facts(studio))["Adapter"]
+    (weaker / "training.json").write_text(json.dumps({"strength": 0.6}), encoding="utf-8")
+    assert dict(facts(studio))["Adapter"].endswith("of the base), at 60 % of the strength trained")
