@@ -29,6 +29,7 @@ SETTINGS = {
     "prompt_format": "chat (the model's own, where it has one) or plain (the template's text alone)",
     "reading": "template that sentences are read with in contrastive, joint and spod training",
     "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
+    "even_negation": "leave out triplets until either answer negates as often without the other (English)",
     "evaluate_every": "score a checkpoint every so many pairs",
     "warmup_ratio": "share of the steps that warm up",
     "weight_decay": "AdamW weight decay",
@@ -91,9 +92,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
     small = asdict(RECIPES["small"])
     for name, text in SETTINGS.items():
-        kind = type(small[name]) if small[name] is not None else int
-        default = "" if small[name] is None else f" (default: {small[name]})"
-        made.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text + default)
+        flag, default = f"--{name.replace('_', '-')}", "" if small[name] is None else f" (default: {small[name]})"
+        if isinstance(small[name], bool):
+            made.add_argument(flag, action=argparse.BooleanOptionalAction, help=text + default)
+        else:
+            made.add_argument(flag, type=int if small[name] is None else type(small[name]), help=text + default)
     return made
 
 

@@ -93,7 +93,8 @@ class TrainConfig:
     `chosen_weight` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
     `prompt_format` is "chat" (requests in the model's own chat format, where
     it has one) or "plain" (the template's text alone, the answer right behind it). `tokenised_share` of the sentences
-    are shown as SentEval writes text.
+    are shown as SentEval writes text. `even_negation` leaves out triplets until either answer negates as often without
+    the other; else a preference for entailments is one against negation too.
     `keep_weight` is the weight of the divergence from the base model on the anchors as running text, in which
     `keep_text_share` of the target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
@@ -109,6 +110,7 @@ class TrainConfig:
     prompt_format: str = "chat"
     reading: str = "prompteol"
     tokenised_share: float = 0.0
+    even_negation: bool = False
     beta: float = 0.1
     tau: float = 0.05
     contrastive_weight: float = 1.0
@@ -175,6 +177,8 @@ class TrainConfig:
             parts.append(f"weight {self.keep_weight} of holding to text ({self.keep_text_share:.0%} the text itself)")
         if self.tokenised_share:
             parts.append(f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased")
+        if self.even_negation:
+            parts.append("either answer negating as often")
         return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])
 
     @property

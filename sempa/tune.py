@@ -15,6 +15,7 @@ from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
 from sempa.learning.card import write_card
 from sempa.learning.exports import export_preferences
+from sempa.learning.negation import with_even_negation
 from sempa.learning.plot import plot_run
 from sempa.learning.preferences import (
     SAMPLE_TRIPLETS,
@@ -85,7 +86,7 @@ class TuneRun:
         self.request = request
         self.processes = Processes.join()
         report = report if self.processes.first else log.debug
-        triplets, read = _triplets(request.data)
+        triplets, read = _triplets(request.data, request.config)
         report(f"{request.data or 'Sample triplets'}: {read}.")
         if request.neutrals:
             triplets = with_neutrals(triplets, read_neutrals(request.neutrals))
@@ -186,7 +187,7 @@ def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 
 
     Raises: any SempaError of the parts.
     """
-    triplets, read = _triplets(data)
+    triplets, read = _triplets(data, config)
     examples = []
     for preference in preferences(triplets[:count], config):
         prompt = preference.request
@@ -201,19 +202,21 @@ def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
 
     Raises: any SempaError of the parts.
     """
-    triplets, read = _triplets(request.data)
+    triplets, read = _triplets(request.data, request.config)
     report(f"{request.data or 'Sample triplets'}: {read}.")
     tokenizer = read_tokenizer(locate(request.base, None, report))
     shown = preferences(triplets, request.config)
     return export_preferences(shown, form, request.output, partial(request_text, tokenizer))
 
 
-def _triplets(data: str | None) -> tuple[list[Triplet], TripletReport]:
+def _triplets(data: str | None, config: TrainConfig) -> tuple[list[Triplet], TripletReport]:
     if data is None:
-        return read_triplets(SAMPLE_TRIPLETS)
-    if Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
-        return read_triplets(Path(data))
-    return triplets_from_rows(hub_rows(data, "train"), data)
+        triplets, read = read_triplets(SAMPLE_TRIPLETS)
+    elif Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
+        triplets, read = read_triplets(Path(data))
+    else:
+        triplets, read = triplets_from_rows(hub_rows(data, "train"), data)
+    return (with_even_negation(triplets, read) if config.even_negation else triplets), read
 
 
 def _scored_pairs(dev: str) -> ScoredPairs:

@@ -114,6 +114,23 @@ def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> N
         assert f"| {point['samples']} | {point['score']:.2f} |" in card
 
 
+def test_even_negation_is_said_wherever_a_run_is_told_of(small: list[str], tmp_path: Path) -> None:
+    """Two contradictions negate and no entailment does: with the setting both triplets are left out."""
+    rows = (tmp_path / "triplets.csv").read_text(encoding="utf-8") + "d,e,never f\ng,h,not i\n"
+    (tmp_path / "triplets.csv").write_text(rows, encoding="utf-8")
+    for flag, left in (("--even-negation", 20), ("--no-even-negation", 22)):
+        arguments = [*small, flag, "--output", str(tmp_path / flag)]
+        assert train.main(arguments) == 0
+        facts = json.loads((tmp_path / flag / "training.json").read_text(encoding="utf-8"))
+        config = Recipe.load(tmp_path / flag).training
+        assert config
+        assert config.even_negation is (left == 20)
+        assert facts["data"]["summary"].startswith(f"{left} triplets")
+        card = (tmp_path / flag / "README.md").read_text(encoding="utf-8")
+        assert ("either answer negating as often" in card) is config.even_negation
+        assert facts["data"]["summary"] in card
+
+
 def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
     small: list[str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

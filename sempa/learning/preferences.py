@@ -59,7 +59,7 @@ class TripletReport:
     def __str__(self) -> str:
         if not self.skipped:
             return f"{self.used:,} triplets"
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.most_common())
         return f"{self.used:,} triplets; skipped {sum(self.skipped.values()):,} rows: {reasons}"
 
 

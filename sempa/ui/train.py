@@ -90,13 +90,19 @@ def build_train_tab(studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, 
 
 def _build_question() -> Asked:
     with gr.Row():
-        kind = gr.Radio([SAMPLES, FILE, HUB], value=SAMPLES, label="Triplets to learn from", elem_id="train-kind")
+        kind = gr.Radio(
+            [SAMPLES, FILE, HUB],
+            value=SAMPLES,
+            label="Triplets to learn from",
+            info="A file's columns: sent0, sent1, hard_neg or anchor, positive, negative.",
+            elem_id="train-kind",
+        )
         objectives = [name for name in OBJECTIVES if name != "listwise"]
         objective = gr.Dropdown(objectives, value="sempa", label="Objective", elem_id="train-objective")
     file = gr.File(
         file_types=[".csv", ".jsonl"],
         type="filepath",
-        label="Columns sent0, sent1, hard_neg or anchor, positive, negative",
+        label="Your triplets",
         visible=False,
         elem_id="train-file",
         height=150,
