@@ -66,6 +66,12 @@ MakePair = Callable[..., ModelPair]
 MakeTuning = Callable[..., TuningModel]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the fast tests on as many processes as there are cores, up to four; what measures time runs alone."""
+    alone = any(mark in config.option.markexpr.replace(f"not {mark}", "") for mark in ("slow", "browser"))
+    return 0 if alone else min(4, CORES)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for an `architecture` once for each."""
     if "architecture" in metafunc.fixturenames:
