@@ -59,8 +59,7 @@ def main() -> int:
 def _run(name: str, setting: dict[str, Any], common: list[str], number: int) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps([setting, common]).encode()).hexdigest()[:8]  # found again after a break
     output = ROOT / "runs" / "sweeps" / name / key
-    flags = [part for key, value in setting.items() for part in (f"--{key.replace('_', '-')}", str(value))]
-    command = [sys.executable, str(ROOT / "train.py"), *common, *flags, "--output", str(output)]
+    command = [sys.executable, str(ROOT / "train.py"), *common, *_flags(setting), "--output", str(output)]
     resume = ["--resume"] if output.with_name(output.name + ".partial").is_dir() else []
     started = time.monotonic()
     done = subprocess.run([*command, *resume], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -68,15 +67,25 @@ def _run(name: str, setting: dict[str, Any], common: list[str], number: int) -> 
     run: dict[str, Any] = {"run": number, "folder": key, "setting": setting, "seconds": seconds}
     if done.returncode:
         return run | {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+    return run | _recorded(output)
+
+
+def _flags(setting: dict[str, Any]) -> list[str]:
+    flags = []
+    for key, value in setting.items():
+        name = key.replace("_", "-")
+        flags += [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
+    return flags
+
+
+def _recorded(output: Path) -> dict[str, Any]:
+    """Return what is kept of a finished run."""
     facts = json.loads((output / "training.json").read_text())
     facts["config"] = json.loads((output / "sempa.json").read_text())["training"]  # flags leave much to the defaults
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     last = {key: round(value, 4) for key, value in lines[-1].items() if isinstance(value, float)}
-    return (
-        run
-        | {key: facts[key] for key in ("config", "score_name", "scores", "hardware", "versions", "data")}
-        | {"last": last}
-    )
+    kept = ("config", "score_name", "scores", "hardware", "versions", "data")
+    return {key: facts[key] for key in kept} | {"last": last}
 
 
 if __name__ == "__main__":

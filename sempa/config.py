@@ -247,6 +247,7 @@ RECIPES = {
         lora_r=32,
         lora_alpha=128,
         tokenised_share=0.5,
+        even_negation=True,
         max_samples=8192,
         stop_after=3072,
         evaluate_every=512,

@@ -83,7 +83,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     for task, figures in result["tasks"].items():
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
-        p = [f"{change['p']:.2g}" if change["p"] else "< 1e-300"] if change else []
+        p = [_p_value(change)] if change else []
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
@@ -166,6 +166,23 @@ def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
     return [f"strength of {result['adapter']['name']}", *named.values()], rows, about
 
 
+_BEST_ANSWER = {"negates": "best answer negates", "other": "it does not", "all": "all"}
+
+
+def _negation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for name, model in result["models"].items():
+        cells = []
+        for part in _BEST_ANSWER:
+            change = model[part].get("change")
+            told = f" ({change['figure']:+.2f}, p {_p_value(change)})" if change else ""
+            cells.append(f"{model[part]['figure']:.2f}{told}")
+        rows.append([name, *cells])
+    head = [f"{shown} ({result['items'][part]})" for part, shown in _BEST_ANSWER.items()]
+    about = "Accuracy (%) by what the best answer is; in brackets the change, paired test"
+    return ["TruthfulQA MC1", *head], rows, about
+
+
 _TABLES = {
     STS_KIND: _sts_table,
     PEERS_KIND: _peers_table,
@@ -176,6 +193,7 @@ _TABLES = {
     "seeds": _seeds_table,
     "dose": _dose_table,
     "strength": _strength_table,
+    "negation": _negation_table,
     **SPEED_TABLES,
     **CODE_TABLES,
 }
@@ -184,6 +202,10 @@ _TABLES = {
 def model_names(result: Mapping[str, Any]) -> list[str]:
     """Return the models of a result as tables name them: the aligned one by its adapter's name."""
     return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
+
+
+def _p_value(change: Mapping[str, Any]) -> str:
+    return f"{change['p']:.2g}" if change["p"] else "< 1e-300"
 
 
 def _change(figures: Mapping[str, Any]) -> list[str]:
