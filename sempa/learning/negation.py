@@ -35,5 +35,7 @@ def with_even_negation(triplets: Sequence[Triplet], report: TripletReport) -> li
         report.used -= len(left_out)
         report.skipped["so that either answer negates as often"] += len(left_out)
     if len(left_out) == len(triplets):
-        raise InputError("Every triplet negates in the same answer alone: nothing is left with --even-negation.")
+        raise InputError(
+            "Every triplet negates in the same answer alone: nothing is left. Use --no-even-negation to keep them."
+        )
     return [triplet for number, triplet in enumerate(triplets) if number not in left_out]

@@ -48,7 +48,7 @@ def test_two_processes_learn_what_one_learns(
     `--multi_gpu` shares the work, `--use_fsdp` the weights too.
     """
     data = tmp_path / "triplets.csv"
-    rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},no {i}\n" for i in range(40))
+    rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},other {i}\n" for i in range(40))
     data.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
     alone = _train([sys.executable], model_folder, data, tmp_path / "one", objective)
     both = _train([*LAUNCH, *OPTIONS, shared_out], model_folder, data, tmp_path / "two", objective)
