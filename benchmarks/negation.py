@@ -60,17 +60,17 @@ def main() -> int:
 
 def asked(pair: ModelPair, folder: Path) -> dict[str, dict[str, Any]]:
     """Return the paired figures of the questions whose best answer negates, of the others, and of all."""
+    given_to: dict[str, Mapping[str, Any]] = {}
     outcomes: dict[str, Outcomes] = {}
-    saying_no = np.zeros(0, dtype=bool)
 
     def remember(given: Mapping[str, Any], compute: Callable[[], Outcomes]) -> Outcomes:
-        nonlocal saying_no
-        saying_no = np.array([negates(item["mc1_targets"]["choices"][0]) for item in given["items"]])
-        found: Outcomes = remembered(str(pair.info.precision), given, compute)
-        outcomes[SEMPA if given["model"]["adapter"] else BASE] = found
-        return found
+        variant = SEMPA if given["model"]["adapter"] else BASE
+        given_to[variant] = given
+        outcomes[variant] = remembered(str(pair.info.precision), given, compute)
+        return outcomes[variant]
 
     generation_figures(pair, folder, partial(print, flush=True), tasks=[TASK], remember=remember)
+    saying_no = np.array([negates(item["mc1_targets"]["choices"][0]) for item in given_to[BASE]["items"]])
     parts = {"negates": saying_no, "other": ~saying_no, "all": np.ones(len(saying_no), dtype=bool)}
     chosen = {part: {variant: rows[held] for variant, rows in outcomes.items()} for part, held in parts.items()}
     return {part: paired_figures(rows, TASKS[TASK].measure) for part, rows in chosen.items()}

@@ -45,8 +45,9 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
         size = f"{pair.adapter_parameters:,} parameters ({percent(share, 1)} of the base)"
-        weaker = "" if pair.adapter.strength == 1 else f", at {percent(pair.adapter.strength)} of the strength trained"
-        rows.append(("Adapter", f"{studio.adapter}, {size}{weaker}"))
+        strength = pair.adapter.strength
+        scaled = "" if strength == 1 else f", at {percent(strength)} of the strength trained"
+        rows.append(("Adapter", f"{studio.adapter}, {size}{scaled}"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, seed {t.seed}"))
     rows += [
