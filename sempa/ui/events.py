@@ -63,6 +63,18 @@ def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
     return rented
 
 
+def keep_asked(page: gr.Blocks) -> None:
+    """Let what a visitor types, chooses and unfolds stand, however early; for a page with all its parts.
+
+    Gradio draws the parts of a tab or an accordion when it is first opened and a frame later gives them their first
+    values again, the worked example's, which would then be asked. It leaves alone what it has been told to show.
+    """
+    kinds = gr.components.FormComponent | gr.Accordion
+    parts = [part for part in page.blocks.values() if isinstance(part, kinds) and part.visible]
+    shown = f"() => Array({len(parts)}).fill({{__type__: 'update', visible: true}})"
+    page.load(None, None, parts, js=shown, **PRIVATE)
+
+
 class Stops:
     """Remember, for each visitor, whether the writing under way is to stop."""
 

@@ -8,7 +8,7 @@ from sempa.studios import Studios
 from sempa.ui.about import build_about
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
-from sempa.ui.events import PRIVATE, Stops
+from sempa.ui.events import PRIVATE, Stops, keep_asked
 from sempa.ui.links import EVERYWHERE, Links
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
@@ -47,6 +47,7 @@ def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
                 with gr.Tab("Train", id="train"):
                     build_train_tab(studios, desk, adapter, page)
         links.build(page, tabs)
+        keep_asked(page)
         build_about(studios)
         add_endpoints(studios)
     return page

@@ -96,6 +96,43 @@ def test_search_shows_what_the_endpoint_finds(open_page: OpenPage, client: Any, 
     _hits(page, client.predict("a bird that cannot fly", "demo", 3, api_name="/search"))
 
 
+DRAWS_LATE = """
+() => {
+  const draw = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = then => setTimeout(draw, 1000, then);
+}
+"""
+TYPED = {
+    "Search": ["#search-query textarea, #search-query input"],
+    "Paraphrase": ["#paraphrase-sentence textarea"],
+    "Compare": ["#compare-prompt textarea", "#tokens-sentence textarea, #tokens-sentence input"],
+}
+
+
+def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client: Any) -> None:
+    """On a page that draws late, with the worked examples written: while they grow Gradio keeps what is typed."""
+    first, before = open_page(tab="Paraphrase"), ""
+    _expect(first.locator("#paraphrase-out .sp-send").first).to_be_visible()
+    first.get_by_role("tab", name="Compare").click()
+    _expect(first.locator("#compare-out .sp-card").first).to_be_visible()
+    while (now := _texts(first, "compare")) != before:
+        before = now
+        first.wait_for_timeout(2000)
+    page = open_page()
+    page.evaluate(DRAWS_LATE)
+    for tab, fields in TYPED.items():
+        page.get_by_role("tab", name=tab).click()
+        for field in fields:
+            page.fill(field, A)
+    page.get_by_role("button", name="How it is drawn").click()
+    page.wait_for_timeout(3000)
+    assert {page.input_value(field) for fields in TYPED.values() for field in fields} == {A}
+    _expect(page.get_by_label("number input for Longest answer (tokens)").locator("visible=true")).to_be_visible()
+    page.get_by_role("tab", name="Search").click()
+    page.click("#search-run")
+    _hits(page, client.predict(A, api_name="/search"))
+
+
 def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client: Any, width: int) -> None:
     """Asked for while the worked example is still growing, whose place it takes."""
     page = open_page(width, tab="Paraphrase")
@@ -220,10 +257,7 @@ def test_a_mistake_is_one_sentence_and_the_page_lives_on(
 def test_an_emptied_seed_is_said_in_one_sentence(open_page: OpenPage) -> None:
     page = open_page(1280, tab="Paraphrase")
     page.get_by_role("button", name="How it is").locator("visible=true").click()
-    seed = page.get_by_label("Seed").locator("visible=true")
-    while seed.input_value():  # Gradio draws what an accordion holds twice: the second may undo a filling in between
-        seed.fill("")
-        page.wait_for_timeout(500)
+    page.get_by_label("Seed").locator("visible=true").fill("")
     page.click("#paraphrase-run")
     _expect(page.locator("[data-testid=toast-body]")).to_contain_text("seed is None: choose a whole number")
 
