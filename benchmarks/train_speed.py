@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +35,7 @@ from sempa.models.prompts import request_text
 from sempa.models.source import locate
 from sempa.models.tuning import TuningModel
 
-TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (8, 16, 32, 64)}
+TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (16, 32, 64, 128, 256)}
 """Pairs of one forward that TRL is tried with."""
 
 
@@ -68,20 +69,21 @@ def ours(job: dict[str, Any]) -> None:
         model.save(Path(job["adapter"]))
     objective = Objective(model, examples, config)
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
-    pairs = [example.pair for example in examples if example.pair]
-    head = len(common_head([pair.prompt for pair in pairs]))
+    rows = [example.pair for example in examples if example.pair]
+    head = len(common_head([row.prompt for row in rows]))
+    head = head if pair.gains_by_head(config.batch_size * head) else 0
     say(
         layout=objective.layouts[0],
-        tokens=sum(p.row_length(head) for p in pairs) / len(pairs),
-        answer_tokens=sum(len(r) for p in pairs for r in p.responses) / len(pairs),
+        tokens=sum(row.row_length(head) for row in rows) / len(rows),
+        answer_tokens=sum(len(r) for row in rows for r in row.responses) / len(rows),
         parameters=pair.info.parameters,
         vocabulary=model.peft.get_base_model().get_output_embeddings().weight.numel(),
     )
     step = 0
     while told_to_go():
-        rows = examples[step * config.batch_size : (step + 1) * config.batch_size]
+        batch = examples[step * config.batch_size : (step + 1) * config.batch_size]
         started = time.perf_counter()
-        metrics = objective.backward(rows)
+        metrics = objective.backward(batch)
         torch.nn.utils.clip_grad_norm_(model.trainable.values(), config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -170,36 +172,51 @@ def trl(job: dict[str, Any]) -> None:
 
 
 def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
-    runs = []
-    settings = [
-        {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": before}
+    """Time sizes and orders with the reference read along, then the best of them with the reference read before."""
+    tried = [
+        {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": False}
         for size in TRL_SIZES[args.device]
-        for order, before in (("sequential", False), ("group_by_length", False), ("sequential", True))
+        if size <= args.sweep_pairs
+        for order in ("sequential", "group_by_length")
     ]
-    warm_up = args.device != "cpu"  # a GPU's first step loads its kernels
-    size, steps = args.sweep_pairs, 1 + warm_up
-    for setting in settings:
-        run: dict[str, Any] = {"setting": setting}
+    runs = _timed(args, adapter, tried)
+    best = _best(runs)["setting"]
+    return runs + _timed(args, adapter, [{**best, "precompute_ref_log_probs": True}])
+
+
+def _timed(args: argparse.Namespace, adapter: str, settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    on_gpu = args.device != "cpu"  # whose first step loads its kernels
+    size, steps = args.sweep_pairs, 1 + on_gpu
+
+    def started(setting: dict[str, Any]) -> Side | Exception:
+        job = {"setting": setting, "batch_size": size, "steps": steps, "lr": 1e-4, "adapter": adapter}
         try:
-            side = Side(
-                __file__,
-                "trl",
-                **_common(args),
-                setting=setting,
-                batch_size=size,
-                steps=steps,
-                lr=1e-4,
-                adapter=adapter,
-            )
-            if warm_up:
-                side.turn()
-            seconds = side.turn()["seconds"] / size + side.ready["before_a_pair"]
-            run |= {"pairs_a_second": 1 / seconds, **side.stop()}
-        except (RuntimeError, KeyError) as error:
-            run["error"] = str(error)[:200]
-        print(json.dumps(run), flush=True)
-        runs.append(run)
+            return Side(__file__, "trl", **_common(args), **job)
+        except RuntimeError as error:
+            return error
+
+    runs = []
+    with ThreadPoolExecutor(len(settings)) as pool:
+        # All start at once beside a GPU and then compute in turn; on a CPU each starts when the one before has ended.
+        sides = list(pool.map(started, settings)) if on_gpu else map(started, settings)
+        for setting, side in zip(settings, sides, strict=True):
+            run: dict[str, Any] = {"setting": setting}
+            try:
+                if isinstance(side, Exception):
+                    raise side
+                if on_gpu:
+                    side.turn()
+                seconds = side.turn()["seconds"] / size + side.ready["before_a_pair"]
+                run |= {"pairs_a_second": 1 / seconds, **side.stop()}
+            except (RuntimeError, KeyError) as error:
+                run["error"] = str(error)[:200]
+            print(json.dumps(run), flush=True)
+            runs.append(run)
     return runs
+
+
+def _best(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return max((run for run in runs if "error" not in run), key=lambda run: run["pairs_a_second"])
 
 
 def _losses(args: argparse.Namespace, adapter: str) -> list[dict[str, float]]:
@@ -234,7 +251,7 @@ def main() -> int:
         print(json.dumps({"losses": losses}), flush=True)
         off = max(abs(pair["ours"] - pair["trl"]) for pair in losses)
         sweep = _sweep(args, adapter)
-        best = max((run for run in sweep if "error" not in run), key=lambda run: run["pairs_a_second"])
+        best = _best(sweep)
         size = args.batch_size
         steps = args.rounds + 1
         mine = Side(__file__, "ours", **_common(args), batch_size=size, steps=steps, lr=1e-4, adapter=None)

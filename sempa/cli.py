@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sempa.arguments import parser
 from sempa.config import CodingConfig
 from sempa.errors import SempaError
+from sempa.percent import percent
 
 if TYPE_CHECKING:
     from sempa.reading.encoder import Encoder
@@ -105,7 +106,7 @@ def _index(args: argparse.Namespace) -> None:
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:
         if how := index.approximation(encoder.recipe(variant)):
-            print(f"{variant}: searched approximately, {how.recall:.1%} of the exact ten nearest are found.")
+            print(f"{variant}: searched approximately, {percent(how.recall, 1)} of the exact ten nearest are found.")
 
 
 def _fit(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.percent import percent
 from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 1
@@ -174,9 +175,11 @@ class TrainConfig:
         if self.codes:
             parts.append(f"weight {self.code_weight} of sparse codes, reading template {self.reading}")
         if self.keep_weight:
-            parts.append(f"weight {self.keep_weight} of holding to text ({self.keep_text_share:.0%} the text itself)")
+            parts.append(
+                f"weight {self.keep_weight} of holding to text ({percent(self.keep_text_share)} the text itself)"
+            )
         if self.tokenised_share:
-            parts.append(f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased")
+            parts.append(f"{percent(self.tokenised_share)} of the sentences tokenised and lower-cased")
         if self.even_negation:
             parts.append("either answer negating as often")
         return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])

@@ -17,10 +17,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.errors": (set(), set()),
     "sempa.percent": (set(), set()),
     "sempa.templates": ({"errors"}, set()),
-    "sempa.config": ({"errors", "templates"}, set()),
+    "sempa.config": ({"errors", "percent", "templates"}, set()),
     "sempa.machine": (set(), {"torch"}),
     "sempa.models": (
-        {"config", "errors", "models", "templates"},
+        {"config", "errors", "models", "percent", "templates"},
         {"torch", "transformers", "peft", "safetensors", "huggingface_hub", "datasets", "jinja2"},
     ),
     # wings: none knows another

@@ -66,14 +66,17 @@ def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
         model.train(False)
 
 
-def row_reader(model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool) -> RowReader:
-    """Return a reader of such prompts, as configured."""
+def row_reader(
+    model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
+) -> RowReader:
+    """Return a reader of such prompts, `rows` of them a step, as configured."""
     return RowReader(
         model.pair,
         prompts,
         logits=logits,
         token_cap=config.token_cap,
         shared=config.shared_rows and not model.sharded,
+        rows=rows,
     )
 
 
@@ -103,7 +106,7 @@ class PreferencePass:
     def __init__(
         self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
     ) -> None:
-        self.reader = row_reader(model, pairs, config, logits=True)
+        self.reader = row_reader(model, pairs, config, logits=True, rows=config.batch_size)
         self._model, self._config, self._processes = model, config, processes or Processes()
         self._even = Even(model, self._processes)
 
@@ -163,7 +166,7 @@ class SentencePass:
         processes: Processes | None = None,
     ) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
-        self.reader = row_reader(model, prompts, config, logits=False)
+        self.reader = row_reader(model, prompts, config, logits=False, rows=3 * config.batch_size)
         self._model, self._processes = model, processes or Processes()
         self._loss, self._parameters = loss, parameters
         self._even = Even(model, self._processes)

@@ -29,6 +29,8 @@ PROBE = "A head, and a row behind it."
 """Read once to learn whether a model reads rows behind a head as it reads them whole."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens of one forward: what a CPU's caches hold, and what fills a GPU."""
+WORTH_A_HEAD = 4e12
+"""Tokens times parameters, estimated, that a head must spare a GPU to be worth passes of its own, short as they are."""
 BYTES_A_STATE = 34
 """Kept for the gradient for each number of a state, layer and token, in bfloat16. Source: Korthikanti et al. 2022."""
 UNEMBEDDED = 256
@@ -176,6 +178,10 @@ class ModelPair:
         free, _ = torch.cuda.mem_get_info(self.device)
         kept = self.layers * self.width * BYTES_A_STATE
         return max(CPU_TOKENS, min(GPU_TOKENS, free // 2 // kept))
+
+    def gains_by_head(self, tokens: int) -> bool:
+        """Return whether a head that spares so many tokens a step is worth passes of its own; on a CPU any is."""
+        return self.device.type != "cuda" or tokens * self.info.parameters >= WORTH_A_HEAD
 
     @property
     def layers(self) -> int:

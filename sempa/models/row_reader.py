@@ -28,14 +28,18 @@ class RowReader:
         logits: bool,
         token_cap: int | None,
         shared: bool = True,
+        rows: int | None = None,
     ) -> None:
         """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states.
 
-        `token_cap` bounds the tokens of one forward; None: as many as suit the device.
+        `token_cap` bounds the tokens of one forward; None: as many as suit the device. `rows` is how many of them one
+        head serves; None: many.
         """
         self.pair, self._logits, self._token_cap = pair, logits, token_cap or pair.forward_tokens
         self._pad = padding_id(pair.tokenizer)
         self._head = common_head([row.prompt for row in prompts])
+        if rows is not None and not pair.gains_by_head(rows * len(self._head)):
+            self._head = ()
         self._base_head: Head | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
 

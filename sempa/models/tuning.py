@@ -1,6 +1,7 @@
 """A model whose adapter is being trained: policy and reference are one set of weights, adapter on and off."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +48,8 @@ class TuningModel:
             if hasattr(getattr(module, "weight", None), "quant_state"):
                 # In evaluation mode bitsandbytes repacks weights on the CPU, and the gradient through them is wrong.
                 module.training = True
+        # Walking the modules of a small model takes longer than one of its layers.
+        self._dropouts = [m for name, m in self.peft.named_modules() if name.endswith(".lora_dropout")]
         # Dropout draws from one generator: who draws first must not be left to chance.
         self._in_turn = config.lora_dropout > 0
 
@@ -55,7 +58,7 @@ class TuningModel:
         """Whether the base's weights are shared out over processes, which must then all compute equally often."""
         return self.pair.info.sharded
 
-    @property
+    @cached_property
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the adapter's parameters by name."""
         return {name: p for name, p in self.peft.named_parameters() if "lora_" in name}
@@ -65,9 +68,8 @@ class TuningModel:
 
         The base model's own dropout (GPT-2 and OPT have some) stays off: with it step 0 would not start at ln 2.
         """
-        for name, module in self.peft.named_modules():
-            if name.endswith(".lora_dropout"):
-                module.train(on)
+        for module in self._dropouts:
+            module.train(on)
 
     @property
     def random_state(self) -> torch.Tensor:

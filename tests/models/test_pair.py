@@ -12,6 +12,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from sempa.errors import AdapterMismatch, InputError
 from sempa.models.pair import ModelPair
+from sempa.models.row_reader import RowReader
+from sempa.models.rows import PairIds
 from sempa.models.tuning import TuningModel
 
 IDS = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(5))
@@ -248,6 +250,20 @@ def test_a_gpu_takes_as_many_tokens_at_once_as_half_its_free_memory_holds(
     for free, expected in ((2 * 1000 * a_token, 1000), (10**12, 4096), (10, 512)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10**12))
         assert tiny_pair.forward_tokens == expected
+
+
+def test_a_gpu_reads_a_head_apart_only_where_that_spares_much(
+    tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tiny_pair.gains_by_head(1)
+    prompts = [PairIds((1, 2, 3, last), ((257,),)) for last in (4, 5)]
+    monkeypatch.setattr(ModelPair, "gains_by_head", lambda _, tokens: tokens >= 30)
+    found = [RowReader(tiny_pair, prompts, logits=False, token_cap=64, rows=rows).layout for rows in (9, 10, None)]
+    assert [layout.rpartition("of ")[2] for layout in found] == ["0 tokens", "3 tokens", "3 tokens"]
+    monkeypatch.undo()
+    monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
+    least = int(4e12 / tiny_pair.info.parameters)
+    assert [tiny_pair.gains_by_head(tokens) for tokens in (least - 1, least + 1)] == [False, True]
 
 
 def test_a_base_alone_takes_no_further_adapter(tiny_pair: ModelPair, other_adapter: Path) -> None:
