@@ -86,6 +86,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
             "evidence",
             "limits",
             "measure",
+            "percent",
             "models",
             "reading",
             "sparse",
