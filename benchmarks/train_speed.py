@@ -29,7 +29,6 @@ from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
 from sempa.learning.training import Objective, tokenize
-from sempa.models.heads import common_head
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.source import locate
@@ -70,8 +69,7 @@ def ours(job: dict[str, Any]) -> None:
     objective = Objective(model, examples, config)
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
     rows = [example.pair for example in examples if example.pair]
-    head = len(common_head([row.prompt for row in rows]))
-    head = head if pair.gains_by_head(config.batch_size * head) else 0
+    head = objective.readers[0].head_tokens
     say(
         layout=objective.layouts[0],
         tokens=sum(row.row_length(head) for row in rows) / len(rows),

@@ -19,6 +19,7 @@ from sempa.learning.retention import RetentionPass
 from sempa.learning.runs import Checkpoint, RunFolder
 from sempa.models.processes import Processes
 from sempa.models.prompts import padding_id, request_ids, response_ids, text_ids
+from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds
 from sempa.models.sparse_coder import SparseCoder, save_coder
 from sempa.models.tuning import REFERENCE, TuningModel
@@ -121,10 +122,15 @@ class Objective:
         )
 
     @property
+    def readers(self) -> list[RowReader]:
+        """Return the reader of every pass."""
+        parts = (self._preference, self._contrastive, self._coding, self._retention)
+        return [part.reader for part in parts if part]
+
+    @property
     def layouts(self) -> list[str]:
         """Name the row layout of every pass."""
-        parts = (self._preference, self._contrastive, self._coding, self._retention)
-        return [part.reader.layout for part in parts if part]
+        return [reader.layout for reader in self.readers]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""

@@ -44,11 +44,16 @@ class RowReader:
         self.shared = shared and self._shared_rows_agree(prompts[0])
 
     @property
+    def head_tokens(self) -> int:
+        """Return the tokens of the head that shared rows stand behind."""
+        return len(self._head)
+
+    @property
     def layout(self) -> str:
         """Name the row layout in use, for logs and tests."""
         if self.shared:
             unit = "pair" if self._logits else "sentence"
-            return f"one row a {unit} behind a shared head of {len(self._head)} tokens"
+            return f"one row a {unit} behind a shared head of {self.head_tokens} tokens"
         return f"plain rows, one a {'response' if self._logits else 'sentence'}"
 
     def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
