@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu")
     made.add_argument("--batch-size", type=int, default=64, help="pairs in one optimiser step, on both sides")
     made.add_argument("--rounds", type=int, default=3, help="steps of each side, alternating")
+    made.add_argument("--warm-up", type=int, default=1, help="steps of each side before those, not counted")
     made.add_argument("--sweep-pairs", type=int, default=32, help="pairs a setting of TRL's sweep is timed on")
     made.add_argument("--json", type=Path)
     return made
@@ -251,7 +252,7 @@ def main() -> int:
         sweep = _sweep(args, adapter)
         best = _best(sweep)
         size = args.batch_size
-        steps = args.rounds + 1
+        steps = args.rounds + args.warm_up
         mine = Side(__file__, "ours", **_common(args), batch_size=size, steps=steps, lr=1e-4, adapter=None)
         theirs = Side(
             __file__,
@@ -263,8 +264,9 @@ def main() -> int:
             lr=1e-4,
             adapter=adapter,
         )
-        mine.turn()  # a first step each to warm up, not counted
-        theirs.turn()
+        for _ in range(args.warm_up):
+            mine.turn()
+            theirs.turn()
         rounds = []
         for _ in range(args.rounds):
             seconds = {"ours": mine.turn()["seconds"], "trl": theirs.turn()["seconds"]}
@@ -284,6 +286,7 @@ def main() -> int:
         "pairs_a_second": speed,
         "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
         "rounds": rounds,
+        "warm_up": args.warm_up,
         "batch_size": size,
         "precision": args.precision,
         "device": args.device,

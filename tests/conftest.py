@@ -213,7 +213,7 @@ def make_tuning(make_pair: MakePair) -> MakeTuning:
         generator = torch.Generator().manual_seed(1)
         for name, weight in tuning.trainable.items():
             if "lora_B" in name:
-                weight.data.normal_(0, spread, generator=generator)
+                weight.data.copy_(torch.empty(weight.shape).normal_(0, spread, generator=generator))
         return tuning
 
     return make

@@ -35,7 +35,9 @@ def _train(result: Mapping[str, Any]) -> Table:
     ]
     rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
     best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
-    work = f"{result['batch_size']} pairs a step, LoRA rank {result['config']['lora_r']}"
+    before = result.get("warm_up", 1)  # the first step alone, in results from before it could be chosen
+    after = f", after {before} steps not counted" if before > 1 else ""
+    work = f"{result['batch_size']} pairs a step{after}, LoRA rank {result['config']['lora_r']}"
     return ["", "pairs a second", "peak memory"], rows, f"{work}; TRL: {best}"
 
 

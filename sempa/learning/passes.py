@@ -77,6 +77,8 @@ def row_reader(
         token_cap=config.token_cap,
         shared=config.shared_rows and not model.sharded,
         rows=rows,
+        # A recorded pass could not draw the same dropout again when sentences are read twice.
+        recorded=rows is not None and not config.lora_dropout,
     )
 
 
@@ -120,24 +122,24 @@ class PreferencePass:
         total = len(pairs)
         own = self.reader.batches(self._processes.part(pairs))
         batches = self._even.batches(own, lambda: self.reader.batches(pairs[:1]))
-        references = list(self.reader.over(REFERENCE, batches, _logps))
+        references = self.reader.over(REFERENCE, batches, _logps)
+        items = [(batch, logps) for batch, (logps,) in zip(batches, references, strict=True)]
         nothing = torch.empty(0, len(pairs[0].responses))
         parts: list[tuple[Tensor, ...]] = [(nothing[:, 0], nothing, nothing, nothing[:, 0])]
         with as_policy(self._model, self.reader) as policy:
 
-            def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-                batch, reference = item
-                logps = _logps(batch, self.reader.read(policy.model, batch, policy.head))
+            def learn(batch: RowBatch, reference: Tensor) -> tuple[Tensor, ...]:
+                (logps,) = _logps(batch, self.reader.read(policy.model, batch, policy.head))
                 rewards = implicit_rewards(logps, reference, self._config.beta).view(batch.pairs, batch.candidates)
                 losses = plackett_luce_nll(rewards, depth=batch.candidates - 1)
                 chosen = mean_nll(logps, batch.segments).view_as(rewards)[:, 0]
                 gradients = policy.gradients((losses + self._config.chosen_weight * chosen).sum() / total)
-                return gradients, tuple(x.detach().cpu() for x in (losses, rewards, logps.view_as(rewards), chosen))
+                return losses.detach(), rewards.detach(), logps.detach().view_as(rewards), chosen.detach(), *gradients
 
-            learned = self._model.map(learn, list(zip(batches, references, strict=True)))
-            for gradients, part in self._even.own(learned, len(own)):
-                policy.add(gradients)
-                parts.append(part)
+            learned = self._model.map(lambda item: self.reader.call(("learn", total), learn, *item), items)
+            for results in self._even.own(learned, len(own)):
+                parts.append(tuple(x.cpu() for x in results[:4]))
+                policy.add(results[4:])
         losses, rewards, logps, chosen = (torch.cat(column) for column in zip(*parts, strict=True))
         metrics = _preference_metrics(losses, rewards, logps, total)
         if self._config.chosen_weight:
@@ -174,20 +176,27 @@ class SentencePass:
     def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
-        Scores need every sentence of the step at once. Up to HELD_TOKENS tokens their activations are kept; beyond,
-        sentences are read once without gradient and again batch by batch with it, under the same random numbers.
+        Scores need every sentence of the step at once. Their activations are kept up to HELD_TOKENS tokens, or what one
+        forward may hold; beyond, and in passes that are replayed, sentences are read once without gradient and again
+        batch by batch with it, under the same random numbers.
         Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         own = self.reader.batches(prompts)
         batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
-        held = sum(batch.input_ids.numel() for batch in own) <= HELD_TOKENS and not self._model.sharded
+        tokens = sum(batch.input_ids.numel() for batch in own)
+        may_hold = not self._model.sharded and not self.reader.recorded
+        held = may_hold and tokens <= max(HELD_TOKENS, self.reader.token_cap)
         with as_policy(self._model, self.reader) as policy:
+
+            def states_of(batch: RowBatch) -> tuple[Tensor, ...]:
+                with torch.set_grad_enabled(held):
+                    return (self.reader.read(policy.model, batch, policy.head),)
 
             def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
                 random_state = self._model.random_state
-                with torch.set_grad_enabled(held):
-                    return random_state, self.reader.read(policy.model, batch, policy.head)
+                (states,) = self.reader.call("read", states_of, batch)
+                return random_state, states
 
             read = list(self._model.map(read_once, batches))
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
@@ -201,13 +210,16 @@ class SentencePass:
                 parameter.grad = slope / self._processes.count
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
+            def read_again(batch: RowBatch, into: Tensor) -> tuple[Tensor, ...]:
+                return policy.gradients(self.reader.read(policy.model, batch, policy.head), into)
+
             def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
                 batch, (random_state, states) = item
-                if not held:
-                    self._model.draw_from(random_state)
-                    states = self.reader.read(policy.model, batch, policy.head)
-                into = gradient[list(batch.order)] if own else torch.zeros_like(states)
-                return policy.gradients(states, into.to(states.dtype))
+                into = (gradient[list(batch.order)] if own else torch.zeros_like(states)).to(states.dtype)
+                if held:
+                    return policy.gradients(states, into)
+                self._model.draw_from(random_state)
+                return self.reader.call("learn", read_again, batch, into)
 
             learned = self._model.map(learn, list(zip(batches, read, strict=True)))
             for gradients in self._even.own(learned, len(own)):
@@ -238,8 +250,8 @@ def contrastive_loss(tau: float) -> SentenceLoss:
     return loss_of
 
 
-def _logps(batch: RowBatch, logits: Tensor) -> Tensor:
-    return completion_logps(logits, batch.targets, batch.segments, batch.pairs * batch.candidates)
+def _logps(batch: RowBatch, logits: Tensor) -> tuple[Tensor]:
+    return (completion_logps(logits, batch.targets, batch.segments, batch.pairs * batch.candidates),)
 
 
 def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: int) -> dict[str, float]:

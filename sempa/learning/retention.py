@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from sempa.config import TrainConfig
@@ -32,7 +33,7 @@ class RetentionPass:
         processes: Processes | None = None,
     ) -> None:
         self._first = first_id(model.pair.tokenizer)
-        self.reader = row_reader(model, self._rows(texts), config, logits=True)
+        self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=len(texts))
         self._model, self._config, self._processes = model, config, processes or Processes()
         self._even = Even(model, self._processes)
 
@@ -45,20 +46,20 @@ class RetentionPass:
         tokens = sum(len(row.responses[0]) for row in rows)
         own = self.reader.batches(self._processes.part(rows))
         batches = self._even.batches(own, lambda: self.reader.batches(rows[:1]))
-        references = list(self.reader.over(REFERENCE, batches, lambda _, logits: logits))
+        references = self.reader.over(REFERENCE, batches, _as_they_are)
+        items = [(batch, logits) for batch, (logits,) in zip(batches, references, strict=True)]
         totals = {"kept/loss": 0.0, "kept/divergence": 0.0}
         with as_policy(self._model, self.reader) as policy:
 
-            def learn(item: tuple[RowBatch, Tensor]) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-                batch, reference = item
+            def learn(batch: RowBatch, reference: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
                 logits = self.reader.read(policy.model, batch, policy.head)
-                share = self._config.keep_text_share
-                divergences, losses = kept_text_loss(logits, reference, batch.targets, share)
-                gradients = policy.gradients(self._config.keep_weight * losses.sum() / tokens)
-                return gradients, losses.detach().sum(), divergences.detach().sum()
+                found = kept_text_loss(logits, reference, batch.targets, self._config.keep_text_share)
+                divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
+                return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
 
-            learned = self._model.map(learn, list(zip(batches, references, strict=True)))
-            for gradients, loss, divergence in self._even.own(learned, len(own)):
+            weight = torch.tensor(self._config.keep_weight / tokens, device=self._model.pair.device)
+            learned = self._model.map(lambda item: self.reader.call("learn", learn, *item, weight), items)
+            for loss, divergence, *gradients in self._even.own(learned, len(own)):
                 policy.add(gradients)
                 totals["kept/loss"] += float(loss) / tokens
                 totals["kept/divergence"] += float(divergence) / tokens
@@ -68,3 +69,7 @@ class RetentionPass:
         texts = texts[::EVERY]
         joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
         return [PairIds((self._first,), (tuple(i for text in group for i in text),)) for group in joined]
+
+
+def _as_they_are(_: RowBatch, logits: Tensor) -> tuple[Tensor]:
+    return (logits,)

@@ -156,7 +156,7 @@ def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainC
     prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)
-    states = torch.cat([states.float() for states in reader.over(REFERENCE, batches, lambda _, states: states)])
+    states = torch.cat([states for (states,) in reader.over(REFERENCE, batches, lambda _, x: (x.float(),))])
     coder = SparseCoder(model.pair.width, ALONG.units_per_number * model.pair.width, config.seed)
     coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
     return coder

@@ -28,11 +28,12 @@ BASE, SEMPA = VARIANTS
 PROBE = "A head, and a row behind it."
 """Read once to learn whether a model reads rows behind a head as it reads them whole."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
-"""Tokens of one forward: what a CPU's caches hold, and what fills a GPU."""
-WORTH_A_HEAD = 4e12
-"""Tokens times parameters, estimated, that a head must spare a GPU to be worth passes of its own, short as they are."""
-BYTES_A_STATE = 34
-"""Kept for the gradient for each number of a state, layer and token, in bfloat16. Source: Korthikanti et al. 2022."""
+"""Tokens of one forward: what a CPU's caches hold, and what fills a GPU with a large model."""
+LAUNCHED = 4e12
+"""Tokens times parameters, estimated, that a GPU computes about as fast as a pass's kernels are launched."""
+BYTES_A_STATE, BYTES_A_SCORE = 34, 16
+"""Kept for the gradient for each number of a state, layer and token, in bfloat16 (source: Korthikanti et al. 2022), and
+for each score of the vocabulary: the score, its logarithm, and the gradients of both."""
 UNEMBEDDED = 256
 """States whose scores over the whole vocabulary are held at once."""
 
@@ -176,12 +177,12 @@ class ModelPair:
         if self.device.type != "cuda":
             return CPU_TOKENS
         free, _ = torch.cuda.mem_get_info(self.device)
-        kept = self.layers * self.width * BYTES_A_STATE
-        return max(CPU_TOKENS, min(GPU_TOKENS, free // 2 // kept))
+        kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
+        return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCHED / self.info.parameters)), free // 2 // kept))
 
-    def gains_by_head(self, tokens: int) -> bool:
-        """Return whether a head that spares so many tokens a step is worth passes of its own; on a CPU any is."""
-        return self.device.type != "cuda" or tokens * self.info.parameters >= WORTH_A_HEAD
+    def is_launched(self, tokens: int) -> bool:
+        """Return whether a GPU computes a pass over so many tokens as fast as its kernels are launched."""
+        return self.device.type == "cuda" and tokens * self.info.parameters <= LAUNCHED
 
     @property
     def layers(self) -> int:

@@ -1,8 +1,7 @@
 """Token rows through a model: logits or states at chosen places, behind a prompt head computed once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,9 +11,8 @@ from sempa.models.heads import REFUSALS, Head, agreement, behind, common_head, r
 from sempa.models.packing import pack
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.prompts import padding_id
+from sempa.models.replay import PLACE_STEP, ROW_STEP, Replays
 from sempa.models.rows import PairIds, RowBatch, plain_rows, shared_rows
-
-_Out = TypeVar("_Out")
 
 
 class RowReader:
@@ -29,24 +27,50 @@ class RowReader:
         token_cap: int | None,
         shared: bool = True,
         rows: int | None = None,
+        recorded: bool = False,
     ) -> None:
         """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states.
 
         `token_cap` bounds the tokens of one forward; None: as many as suit the device. `rows` is how many of them one
-        head serves; None: many.
+        head serves; None: many. `recorded` allows CUDA graphs where launching kernels is what takes the time.
         """
-        self.pair, self._logits, self._token_cap = pair, logits, token_cap or pair.forward_tokens
+        self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
         self._pad = padding_id(pair.tokenizer)
         self._head = common_head([row.prompt for row in prompts])
-        if rows is not None and not pair.gains_by_head(rows * len(self._head)):
-            self._head = ()
+        if rows is not None and pair.is_launched(rows * len(self._head)):
+            self._head = ()  # it would spare less than passes of its own take
         self._base_head: Head | None = None
+        self._replays: Replays | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
+        recorded = recorded and self.shared and not self._head and pair.is_launched(self.token_cap)
+        if recorded:
+            self._replays = Replays()
 
     @property
     def head_tokens(self) -> int:
         """Return the tokens of the head that shared rows stand behind."""
         return len(self._head)
+
+    @property
+    def recorded(self) -> bool:
+        """Return whether `call` records and replays."""
+        return self._replays is not None
+
+    def call(
+        self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], batch: RowBatch, *more: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return `function(batch, *more)`, from a recording where that is faster; one name must mean one function.
+
+        The function may read the weights and the batch's tensors and numbers, but not its `order`.
+        """
+        if self._replays is None:
+            return function(batch, *more)
+        count = len(batch.tensors)
+
+        def of_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+            return function(batch.holding(tensors[:count]), *tensors[count:])
+
+        return self._replays.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)
 
     @property
     def layout(self) -> str:
@@ -62,13 +86,16 @@ class RowReader:
             lengths = [pair.row_length(len(self._head)) for pair in prompts]
         else:
             lengths = [(len(pair.prompt) + max(map(len, pair.responses))) * len(pair.responses) for pair in prompts]
-        groups = pack(lengths, self._token_cap)
+        groups = pack(lengths, self.token_cap)
         return [self._batch([prompts[i] for i in group], group, self.shared) for group in groups]
 
     def over(
-        self, variant: str, batches: Sequence[RowBatch], reduce: Callable[[RowBatch, Tensor], _Out]
-    ) -> Iterator[_Out]:
-        """Yield `reduce(batch, what was read)` for each batch in order, without gradient."""
+        self, variant: str, batches: Sequence[RowBatch], reduce: Callable[[RowBatch, Tensor], tuple[Tensor, ...]]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield `reduce(batch, what was read)` for each batch in order, without gradient.
+
+        A recording is found again by `reduce`, which should then be the same function every time.
+        """
         with self.pair.using(variant) as model:
             with torch.no_grad():
                 # The base never changes, so its head is computed once.
@@ -77,11 +104,11 @@ class RowReader:
             if variant == BASE:
                 self._base_head = head
 
-            def read(batch: RowBatch) -> _Out:
+            def read(batch: RowBatch) -> tuple[Tensor, ...]:
                 with torch.no_grad():
                     return reduce(batch, self.read(model, batch, head))
 
-            yield from self.pair.workers.map(read, batches)
+            yield from self.pair.workers.map(lambda batch: self.call((variant, reduce), read, batch), batches)
 
     def head(self, model: PreTrainedModel) -> Head:
         """Return the shared head's keys and values; empty without a head or for plain rows."""
@@ -101,8 +128,8 @@ class RowReader:
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 position_ids=batch.position_ids,
-                cache=behind(head, batch.input_ids.shape[0]),
-                use_cache=True,
+                cache=behind(head, batch.input_ids.shape[0]) if head else None,
+                use_cache=bool(head),
             ).last_hidden_state.flatten(0, 1)[batch.at]
             return model.get_output_embeddings()(states) if self._logits else states
 
@@ -114,7 +141,8 @@ class RowReader:
 
     def _batch(self, prompts: Sequence[PairIds], order: Sequence[int], shared: bool) -> RowBatch:
         if shared:
-            batch = shared_rows(prompts, order, len(self._head), self._pad, self.pair.dtype)
+            steps = (ROW_STEP, PLACE_STEP if self._logits else 1) if self.recorded else (1, 1)
+            batch = shared_rows(prompts, order, len(self._head), self._pad, self.pair.dtype, steps)
         else:
             batch = plain_rows(prompts, order, self._pad)
         return batch.to(self.pair.device)

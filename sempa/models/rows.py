@@ -29,6 +29,7 @@ class RowBatch:
     input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
     position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,)
     numbers the responses through, pair * K + candidate where all have K; `order` gives each pair's place in the step.
+    Places that only fill up P have the segment after the last response's.
     """
 
     input_ids: Tensor
@@ -41,19 +42,42 @@ class RowBatch:
     candidates: int
     order: tuple[int, ...]
 
+    @property
+    def is_real(self) -> Tensor:
+        """Return (P,) bool: which places are read for a response, and not to fill up."""
+        return self.segments < self.pairs * self.candidates
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the batch's tensors, in the order of its fields."""
+        return tuple(value for value in vars(self).values() if isinstance(value, Tensor))
+
+    def holding(self, tensors: Sequence[Tensor]) -> "RowBatch":
+        """Return the batch with other tensors in place of its own."""
+        names = [name for name, value in vars(self).items() if isinstance(value, Tensor)]
+        return RowBatch(**{**vars(self), **dict(zip(names, tensors, strict=True))})
+
     def to(self, device: torch.device) -> "RowBatch":
         """Return the batch with its tensors on a device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return RowBatch(**{**vars(self), **moved})
+        return self.holding([value.to(device) for value in self.tensors])
 
 
-def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: int, dtype: torch.dtype) -> RowBatch:
+def shared_rows(
+    pairs: Sequence[PairIds],
+    order: Sequence[int],
+    head: int,
+    pad: int,
+    dtype: torch.dtype,
+    steps: tuple[int, int] = (1, 1),
+) -> RowBatch:
     """Lay each pair out as one row [prompt after the head, response 1, ..., response K].
 
     No response sees another and all start at the same position, so that every log-probability is what separate rows
-    give. The head's `head` tokens are expected in the key-value cache and are visible to all.
+    give. The head's `head` tokens are expected in the key-value cache and are visible to all. T and P are filled up to
+    multiples of `steps`.
     """
     longest = max(pair.row_length(head) for pair in pairs)
+    longest += -longest % steps[0]
     input_ids = torch.full((len(pairs), longest), pad, dtype=torch.int64)
     positions = torch.zeros_like(input_ids)
     blocks = torch.full_like(input_ids, -1)  # -1 padding, 0 prompt, k response k
@@ -77,6 +101,8 @@ def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], head: int, pad: 
             segments += [responses + k] * len(response)
             start = end
         responses += len(pair.responses)
+    missing = -len(at) % steps[1]
+    at, targets, segments = at + [0] * missing, targets + [0] * missing, segments + [responses] * missing
     return _row_batch(pairs, order, (input_ids, _block_mask(blocks, head, dtype), positions), (at, targets, segments))
 
 

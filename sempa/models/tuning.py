@@ -48,10 +48,11 @@ class TuningModel:
             if hasattr(getattr(module, "weight", None), "quant_state"):
                 # In evaluation mode bitsandbytes repacks weights on the CPU, and the gradient through them is wrong.
                 module.training = True
-        # Walking the modules of a small model takes longer than one of its layers.
-        self._dropouts = [m for name, m in self.peft.named_modules() if name.endswith(".lora_dropout")]
         # Dropout draws from one generator: who draws first must not be left to chance.
         self._in_turn = config.lora_dropout > 0
+        # Walking the modules of a small model takes longer than one of its layers.
+        dropouts = [module for name, module in self.peft.named_modules() if name.endswith(".lora_dropout")]
+        self._dropouts = dropouts if self._in_turn else []
 
     @property
     def sharded(self) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -246,8 +247,16 @@ def test_a_gpu_takes_as_many_tokens_at_once_as_half_its_free_memory_holds(
 ) -> None:
     assert tiny_pair.forward_tokens == 512
     monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
-    a_token = tiny_pair.layers * tiny_pair.width * 34
-    for free, expected in ((2 * 1000 * a_token, 1000), (10**12, 4096), (10, 512)):
+    a_token = tiny_pair.layers * tiny_pair.width * 34 + tiny_pair.vocabulary * 16
+    large, small = int(8e9), int(1e8)
+    for parameters, free, expected in (
+        (large, 2 * 1000 * a_token, 1000),
+        (large, 10**12, 4096),
+        (large, 10, 512),
+        (small, 10**12, 40_000),
+        (small, 2 * 9000 * a_token, 9000),
+    ):
+        monkeypatch.setattr(tiny_pair, "info", replace(tiny_pair.info, parameters=parameters))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10**12))
         assert tiny_pair.forward_tokens == expected
 
@@ -255,15 +264,15 @@ def test_a_gpu_takes_as_many_tokens_at_once_as_half_its_free_memory_holds(
 def test_a_gpu_reads_a_head_apart_only_where_that_spares_much(
     tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert tiny_pair.gains_by_head(1)
+    assert not tiny_pair.is_launched(1)
     prompts = [PairIds((1, 2, 3, last), ((257,),)) for last in (4, 5)]
-    monkeypatch.setattr(ModelPair, "gains_by_head", lambda _, tokens: tokens >= 30)
+    monkeypatch.setattr(ModelPair, "is_launched", lambda _, tokens: tokens < 30)
     found = [RowReader(tiny_pair, prompts, logits=False, token_cap=64, rows=rows).layout for rows in (9, 10, None)]
     assert [layout.rpartition("of ")[2] for layout in found] == ["0 tokens", "3 tokens", "3 tokens"]
     monkeypatch.undo()
     monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
     least = int(4e12 / tiny_pair.info.parameters)
-    assert [tiny_pair.gains_by_head(tokens) for tokens in (least - 1, least + 1)] == [False, True]
+    assert [tiny_pair.is_launched(tokens) for tokens in (least - 1, least + 1)] == [True, False]
 
 
 def test_a_base_alone_takes_no_further_adapter(tiny_pair: ModelPair, other_adapter: Path) -> None:

@@ -1,0 +1,71 @@
+"""Passes of a small model on a GPU, recorded as CUDA graphs: their time goes into launching kernels, not computing."""
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+MOST = 16
+"""Recordings kept at a time; each holds its inputs and outputs, and all share the memory between these."""
+ROW_STEP, PLACE_STEP = 32, 512
+"""Tokens of a row, and places read, are filled up to multiples of these, so that shapes come again."""
+
+Call = Callable[..., tuple[Tensor, ...]]
+
+
+class Recording:
+    """Hold one function of tensors as a CUDA graph, with the places its inputs are copied to."""
+
+    def __init__(self, function: Call, inputs: Sequence[Tensor], pool: Any) -> None:
+        """Record the function in such shapes; it is not computed yet.
+
+        Raises: RuntimeError where it does what a graph cannot hold, such as waiting for a result.
+        """
+        self._inputs = [x.clone() for x in inputs]
+        self._graph = torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile, as the app does.
+        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+            self._outputs = function(*self._inputs)
+
+    def replay(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return what the function makes of these inputs and of the weights as they are now."""
+        for place, x in zip(self._inputs, inputs, strict=True):
+            place.copy_(x)
+        self._graph.replay()
+        # Recordings share memory: the next replay may write where these outputs lie.
+        return tuple(x.clone() for x in self._outputs)
+
+
+class Replays:
+    """Call functions of tensors; what comes again in the same shapes is recorded, and replayed from then on."""
+
+    def __init__(self) -> None:
+        self._recorded: dict[Hashable, Recording | None] = {}
+        self._pool: Any = None
+        self._possible = True
+
+    def call(self, name: Hashable, function: Call, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return `function(*inputs)`; under one name and in one shape it must always do the same.
+
+        The first call in a shape is computed as it is, which loads the kernels a recording needs.
+        """
+        key = (name, *((x.shape, x.dtype) for x in inputs))
+        if not self._possible or (key not in self._recorded and len(self._recorded) == MOST):
+            return function(*inputs)
+        if key not in self._recorded:
+            self._recorded[key] = None
+            return function(*inputs)
+        recording = self._recorded[key]
+        if recording is None:
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            try:
+                recording = self._recorded[key] = Recording(function, inputs, self._pool)
+            except RuntimeError as error:
+                self._possible = False
+                log.info("Not recorded as a CUDA graph (%s): computed kernel by kernel.", error)
+                return function(*inputs)
+        return recording.replay(inputs)
