@@ -54,18 +54,27 @@ class Replays:
         The first call in a shape is computed as it is, which loads the kernels a recording needs.
         """
         key = (name, *((x.shape, x.dtype) for x in inputs))
-        if not self._possible or (key not in self._recorded and len(self._recorded) == MOST):
+        if not self._possible:
             return function(*inputs)
-        if key not in self._recorded:
-            self._recorded[key] = None
-            return function(*inputs)
-        recording = self._recorded[key]
-        if recording is None:
+        recording = self._recorded.get(key)
+        try:
+            if recording:
+                return recording.replay(inputs)
+            if key not in self._recorded:
+                results = function(*inputs)
+                if len(self._recorded) < MOST:
+                    self._recorded[key] = None
+                return results
             self._pool = self._pool or torch.cuda.graph_pool_handle()
-            try:
-                recording = self._recorded[key] = Recording(function, inputs, self._pool)
-            except RuntimeError as error:
-                self._possible = False
-                log.info("Not recorded as a CUDA graph (%s): computed kernel by kernel.", error)
-                return function(*inputs)
-        return recording.replay(inputs)
+            self._recorded[key] = recording = Recording(function, inputs, self._pool)
+            return recording.replay(inputs)
+        except RuntimeError as error:  # out of memory is one, and recordings hold much of it
+            if not any(self._recorded.values()) and key not in self._recorded:
+                raise
+            reason = str(error).partition("\n")[0]
+        del recording
+        self._possible, self._pool = False, None
+        self._recorded.clear()
+        torch.cuda.empty_cache()
+        log.info("Passes are not recorded as CUDA graphs (%s): they are computed kernel by kernel.", reason)
+        return function(*inputs)

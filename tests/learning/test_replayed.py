@@ -113,6 +113,7 @@ def test_shapes_are_recorded_the_second_time_and_only_so_many(monkeypatch: pytes
         (found,) = replays.call("double", lambda x: (2 * x,), x)
         assert torch.equal(found, 2 * x)
     assert made == [(1,)]
+    assert len(replays._recorded) == replay.MOST
 
 
 def test_what_cannot_be_recorded_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +130,29 @@ def test_what_cannot_be_recorded_is_computed(monkeypatch: pytest.MonkeyPatch) ->
         (found,) = replays.call("double", lambda x: (2 * x,), torch.ones(3))
         assert found.tolist() == [2, 2, 2]
     assert tried == [1]
+
+
+def test_recordings_make_way_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "Recording", OnCpu)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    replays = Replays()
+
+    def large(x: Tensor) -> tuple[Tensor]:
+        if replays._recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return (3 * x,)
+
+    for _ in range(2):
+        replays.call("double", lambda x: (2 * x,), torch.ones(3))
+    assert any(replays._recorded.values())
+    for _ in range(3):
+        assert replays.call("large", large, torch.ones(3))[0].tolist() == [3, 3, 3]
+    assert replays._recorded == {}
+
+
+def test_an_error_of_the_pass_itself_is_raised() -> None:
+    def wrong(_: Tensor) -> tuple[Tensor]:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Replays().call("wrong", wrong, torch.ones(3))
