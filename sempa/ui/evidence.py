@@ -90,17 +90,26 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
 
 
 def evidence(results: Sequence[Mapping[str, Any]], adapter: str) -> str:
-    """Return measured results, each a line that unfolds to its table, geometry's with each model's picture."""
+    """Return measured results, each a line that unfolds to its table, geometry's with each model's picture.
+
+    What is gained comes first, then what it costs, each by most sets or tasks first.
+    """
     return "".join(
         f"<details class='sp-result'{' open' if result['what'] in OPEN else ''}>"
         f"<summary><b>{escape(title(result))}</b> {escape(verdict(result))}</summary>"
         f"{measured(result_table(result))}{_plane(result, adapter)}</details>"
-        for result in results
+        for result in sorted(results, key=_place)
     )
 
 
 OPEN = ("sts", "generation")
 """What is unfolded from the start: what is gained, and what it costs."""
+
+
+def _place(result: Mapping[str, Any]) -> tuple[int, int]:
+    if result["what"] not in OPEN:
+        return len(OPEN), 0
+    return OPEN.index(result["what"]), -len(result.get("sets") or result["tasks"])
 
 
 _TRIPLET = {"anchor": "anchor", "positive": "entailment", "negative": "contradiction"}

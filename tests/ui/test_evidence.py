@@ -23,6 +23,7 @@ from sempa.ui.tokens import tokens_of
 
 EVIL = "<script>alert('1')</script>\"&"
 ROWS = [(5, "The hare is fast.", "The hare is quick."), (1, "The hound is ill.", "A cat sat."), (3, "=1+1", EVIL)]
+RECIPE = {"template": "t", "layer": -1, "pooling": "last", "postprocess": None}
 
 
 def _plain(html: str) -> list[str]:
@@ -190,3 +191,28 @@ def test_a_result_is_a_line_that_unfolds() -> None:
     assert "<details class='sp-result' open>" in first
     assert "<details class='sp-result'>" in second
     assert "<script" not in first + second
+
+
+def test_what_is_gained_comes_first_and_then_what_it_costs() -> None:
+    task = {"measure": "accuracy", "items": 9, "base": {"figure": 1.0}, "sempa": {"figure": 2.0}}
+    task["change"] = {"figure": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}
+    common = {"measure": "m", "data": {"name": "d"}, "recipes": {"base": RECIPE, "sempa": {}}}
+    paired = {**common, "kind": "paired", "hardware": "h"}
+    score = {variant: {"spearman": 1.0} for variant in ("base", "sempa")}
+    score["change"] = {"spearman": 0.0, "low": -1.0, "high": 1.0}
+    sts = {**common, "kind": "sts", "what": "sts", "hardware": "h"}
+    results = [
+        {**paired, "what": "paraphrase", "tasks": {"p": task}},
+        {**paired, "what": "generation", "tasks": {"drop": task}},
+        {**sts, "text": "one set", "sets": {"a": score}},
+        {**paired, "what": "generation", "tasks": {"arc_easy": task, "sciq": task}},
+        {**sts, "text": "two sets", "sets": {"a": score, "b": score}},
+    ]
+    titles = [_plain(part)[0] for part in evidence(results, "mine").split("</details>")[:-1]]
+    assert titles == [
+        "Similarity, two sets",
+        "Similarity, one set",
+        "Knowledge and writing",
+        "Knowledge and writing, drop",
+        "Paraphrases",
+    ]
