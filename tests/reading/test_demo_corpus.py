@@ -136,12 +136,15 @@ def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str)
 
 
 def test_sempa_sets_negations_further_from_near_duplicates(shipped: SentenceIndex) -> None:
-    """What it was taught: of two changes of a few words, the one that contradicts is the less alike."""
+    """What it was taught: of two changes of a few words, the one that contradicts is the less alike.
+
+    With even negation most of what it was taught negates in neither answer, so it learns this less than without.
+    """
     base, sempa = (
         _apart(shipped, "near-duplicate", at) - _apart(shipped, "negation", at)
         for at in (_place(shipped, model) for model in ("base", "sempa"))
     )
-    assert sempa > 2 * base > 0
+    assert sempa > 1.5 * base > 0
 
 
 def test_sempa_sets_near_duplicates_further_apart_from_the_rest(shipped: SentenceIndex) -> None:

@@ -68,7 +68,7 @@ def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelP
     assert tuned_pair.adapter.steps == []
     assert run_curves(tuned_pair.adapter.steps) == ""
     beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
-    assert [step["samples"] for step in beside.steps][-1] == 3072
+    assert [step["samples"] for step in beside.steps][-1] == 2048
     seen = run_curves(beside.steps)
     assert "Score on the development pairs: " in seen
     assert seen.count("<svg") == 4
