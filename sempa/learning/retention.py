@@ -1,5 +1,6 @@
 """Hold the model to its own way with running text while it learns to embed."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +34,8 @@ class RetentionPass:
         processes: Processes | None = None,
     ) -> None:
         self._first = first_id(model.pair.tokenizer)
-        self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=len(texts))
+        rows = math.ceil(config.batch_size / (EVERY * ANCHORS_A_ROW))
+        self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=rows)
         self._model, self._config, self._processes = model, config, processes or Processes()
         self._even = Even(model, self._processes)
 
