@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sempa.config import RECIPE_FILE, Recipe
@@ -125,7 +125,7 @@ def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path, output: Path) -> None:
     output.mkdir(parents=True)
-    save_file(dict(weights), output / WEIGHTS_FILE, metadata={"format": "pt"})
+    (output / WEIGHTS_FILE).write_bytes(save(dict(weights), metadata={"format": "pt"}))
     (output / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if (like / RECIPE_FILE).is_file():
         recipe = Recipe.load(like)

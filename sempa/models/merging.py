@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from sempa.errors import InputError, StorageError
@@ -43,5 +44,5 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
         merged.save_pretrained(aside, safe_serialization=True)
         pair.tokenizer.save_pretrained(aside)
         aside.replace(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
         raise StorageError(f"The merged model could not be written to {folder} ({error}): make room there.") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 CODER_FILE = "coder.safetensors"
@@ -62,7 +62,7 @@ class SparseCoder(nn.Module):
 
 def save_coder(coder: SparseCoder, folder: Path) -> None:
     """Write a coder beside an adapter's weights."""
-    save_file(coder.tensors(), folder / CODER_FILE)
+    (folder / CODER_FILE).write_bytes(save(coder.tensors()))
 
 
 def read_coder(folder: Path) -> SparseCoder | None:

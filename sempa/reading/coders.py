@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from scipy import sparse
 from torch import Tensor
 
@@ -206,7 +206,7 @@ def save_coders(
     named = {variant: [asdict(unit) for unit in every] for variant, every in units.items()}
     try:
         aside.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, aside / CODER_FILE)
+        (aside / CODER_FILE).write_bytes(save(tensors))
         (aside / ABOUT_FILE).write_text(json.dumps({**about, "units": named}, indent=1) + "\n", encoding="utf-8")
         aside.replace(folder)
     except OSError as error:

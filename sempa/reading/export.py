@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from sempa.errors import InputError, StorageError
@@ -63,7 +64,7 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
         SentenceTransformer(modules=parts, device="cpu").save(str(aside / "whole"))
         (aside / "whole").replace(folder)
         shutil.rmtree(aside)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
         raise StorageError(f"The export could not be written to {folder} ({error}): make room there.") from error
 
 

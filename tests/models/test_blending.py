@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from sempa.blend import at_strength
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import InputError, StorageError
 from sempa.models.blending import write_at_strength, write_mean
@@ -81,6 +84,18 @@ def test_the_recipe_is_the_old_one_with_the_new_weights(adapter_folder: Path, tm
     assert after.adapter == sha256_of(tmp_path / "weaker" / "adapter_model.safetensors")
     assert after.differences(before).keys() == {"adapter", "postprocess"}
     assert after.postprocess is None
+
+
+def test_a_full_disk_is_a_storage_error(
+    adapter_folder: Path, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    weaker = tmp_path / "weaker"
+    with full_disk(5_000), pytest.raises(StorageError, match="adapter could not be written.*make room"):
+        at_strength(str(adapter_folder), weaker, 0.5)
+    assert not weaker.exists()
+    at_strength(str(adapter_folder), weaker, 0.5)
+    modes = {path.stat().st_mode for path in weaker.iterdir()}
+    assert len(modes) == 1, "whoever may read the settings may read the weights"
 
 
 def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The merged model against the unmerged one, loaded with transformers alone."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sempa.errors import InputError
+from sempa.errors import InputError, StorageError
 from sempa.models.merging import save_merged
 from sempa.models.pair import ModelPair
 
@@ -33,3 +35,12 @@ def test_what_cannot_be_merged_is_one_sentence(tiny_pair: ModelPair, tuned_pair:
         save_merged(tiny_pair, tmp_path / "merged")
     with pytest.raises(InputError, match="exists already"):
         save_merged(tuned_pair, tmp_path)
+
+
+def test_a_full_disk_is_a_storage_error(
+    tuned_pair: ModelPair, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with full_disk(20_000), pytest.raises(StorageError, match="merged model could not be written.*make room"):
+        save_merged(tuned_pair, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+    save_merged(tuned_pair, tmp_path / "merged")

@@ -1,6 +1,7 @@
 """The exported folder against the encoder, through the library itself."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from sempa.config import EncoderConfig
-from sempa.errors import InputError
+from sempa.errors import InputError, StorageError
 from sempa.evidence.sts import ScoredPairs, sts_spearman
 from sempa.models.pair import ModelPair
 from sempa.models.tuning import TuningModel
@@ -103,6 +104,15 @@ def test_a_long_text_loses_its_end_and_not_the_prompt_s(tuned_pair: ModelPair, t
     assert len(ids) == 80
     assert text.startswith('This sentence : "word word')
     assert text.endswith('" means in one word:"')
+
+
+@pytest.mark.usefixtures("library")
+def test_a_full_disk_is_a_storage_error(
+    tuned_pair: ModelPair, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with full_disk(20_000), pytest.raises(StorageError, match="export could not be written.*make room"):
+        export_sentence_transformers(Encoder(tuned_pair), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_exported_is_one_sentence(tuned_pair: ModelPair, tmp_path: Path, library: Any) -> None:
