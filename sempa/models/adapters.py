@@ -49,12 +49,24 @@ class AdapterInfo:
         return Path(self.source).expanduser().resolve().name
 
     @property
-    def steps(self) -> list[dict[str, Any]]:
-        """Return the steps of its training as written beside it, one object each; none where there are none."""
+    def runs(self) -> list[list[dict[str, Any]]]:
+        """Return the steps of its training as written beside it, one object each, of every run it is made of."""
+        runs = []
+        for path in sorted(self.folder.glob(METRICS.replace(".", "*.")), key=lambda path: (len(path.name), path.name)):
+            try:
+                lines = [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+                runs.append([line for line in lines if "samples" in line])
+            except (OSError, ValueError, TypeError):
+                continue
+        return [steps for steps in runs if steps]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Return the training seeds of the runs it is the mean of; none where nothing is said of a mean."""
         try:
-            lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
-            return [step for line in lines if "samples" in (step := dict(json.loads(line)))]
-        except (OSError, ValueError, TypeError):
+            facts = json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8"))
+            return [int(part["seed"]) for part in facts.get("mean_of", [])]
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return []
 
     @property

@@ -49,7 +49,9 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
         scaled = "" if strength == 1 else f", at {percent(strength)} of the strength trained"
         rows.append(("Adapter", f"{studio.adapter}, {size}{scaled}"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
-            rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, seed {t.seed}"))
+            seeds = pair.adapter.seeds
+            drawn = f"the mean of runs with seeds {', '.join(map(str, seeds))}" if seeds else f"seed {t.seed}"
+            rows.append(("Trained by", f"{t.objective}: {t.summary()}, schedule of {t.max_samples:,}, {drawn}"))
     rows += [
         ("Embedding read by", f"template {config.template}, layer {config.layer}, {config.pooling} token"),
         ("Runs in", str(pair.info.precision)),
@@ -61,7 +63,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 def known(studio: Studio) -> str:
     """Return the facts, the adapter's training curves and every measured result of this model and adapter."""
     tables = evidence(studio.results(), studio.adapter)
-    curves = run_curves(studio.pair.adapter.steps if studio.pair.adapter else [])
+    curves = run_curves(studio.pair.adapter.runs if studio.pair.adapter else [])
     codes = "".join(frontier(result, studio.adapter) for result in studio.frontiers())
     tables = tables or say("No measured results for this model and adapter yet.")
     return fact_table(facts(studio)) + curves + tables + codes

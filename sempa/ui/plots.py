@@ -34,25 +34,32 @@ def scatter(points: Mapping[str, Sequence[Point]], told: str) -> str:
     )
 
 
-def curve(points: Sequence[Point], told: str, *, dots: bool = False) -> str:
-    """Return points joined to a line (or as dots on it), lowest and highest value written at the left edge.
+def curve(lines: Sequence[Sequence[Point]], told: str, *, dots: bool = False) -> str:
+    """Return points joined to a line (or as dots on it) for each of `lines`, lowest and highest value at the left edge.
 
     `told` says in words what is seen.
     """
-    if not points:
+    every = [point for line in lines for point in line]
+    if not every:
         return ""
-    (left, right), (low, high) = (_range([point[axis] for point in points]) for axis in (0, 1))
-    places = []
-    for x, y in points:
-        across = EDGE + (WIDTH - 2 * EDGE) * (x - left) / (right - left)
-        down = HEIGHT / 2 - EDGE - (HEIGHT / 2 - 2 * EDGE) * (y - low) / (high - low)
-        places.append((across, down))
-    line = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
-    marks = "".join(f'<circle class="sp-g0" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places) if dots else ""
-    values = [y for _, y in points]
+    (left, right), (low, high) = (_range([point[axis] for point in every]) for axis in (0, 1))
+    marks = []
+    for line in lines:
+        places = [
+            (
+                EDGE + (WIDTH - 2 * EDGE) * (x - left) / (right - left),
+                HEIGHT / 2 - EDGE - (HEIGHT / 2 - 2 * EDGE) * (y - low) / (high - low),
+            )
+            for x, y in line
+        ]
+        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+        marks.append(f'<polyline class="sp-line" points="{path}"/>')
+        if dots:
+            marks += [f'<circle class="sp-g0" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places]
+    values = [y for _, y in every]
     return (
         f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT // 2}" role="img" aria-label="{escape(told)}">'
-        f'<polyline class="sp-line" points="{line}"/>{marks}<text x="3" y="10">{max(values):.4g}</text>'
+        f'{"".join(marks)}<text x="3" y="10">{max(values):.4g}</text>'
         f'<text x="3" y="{HEIGHT // 2 - 3}">{min(values):.4g}</text></svg>'
     )
 
@@ -108,14 +115,15 @@ PLOTTED = {
 """What of a run is drawn, where it has it."""
 
 
-def run_curves(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return a card with a curve for each of PLOTTED that a run's steps have, over the pairs seen."""
+def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Return a card for each of PLOTTED that the runs' steps have, over the pairs seen, with a curve of each run."""
     drawn = []
     for name, label in PLOTTED.items():
-        points = [(line["samples"], line[name]) for line in lines if name in line]
-        if points:
-            told = f"{label}: {points[-1][1]:.4g} after {points[-1][0]:,} pairs"
-            picture = curve(points, told, dots=name == "score")
+        lines = [[(step["samples"], step[name]) for step in steps if name in step] for steps in runs]
+        if lines := [line for line in lines if line]:
+            ends = ", ".join(f"{line[-1][1]:.4g}" for line in lines)
+            told = f"{label}: {ends} after {max(line[-1][0] for line in lines):,} pairs"
+            picture = curve(lines, told, dots=name == "score")
             drawn.append(
                 f'<div role="group" class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</div>'
             )

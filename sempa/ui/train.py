@@ -235,4 +235,4 @@ def run_view(state: RunState) -> str:
         last = state.lines[-1]
         status += f"; {last['samples']:,} pairs seen, {last['seconds']:.1f} s for the last step"
     words = f'<pre class="sp-words">{escape(state.said)}</pre>' if state.said else ""
-    return f"{say(status)}{run_curves(state.lines)}{words}"
+    return f"{say(status)}{run_curves([state.lines])}{words}"

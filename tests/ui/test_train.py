@@ -1,5 +1,6 @@
 """The Train tab's views: what is previewed is what is trained on, and a run is told in words and curves."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,13 +66,27 @@ def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
 
 def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelPair, adapter_folder: Path) -> None:
     assert tuned_pair.adapter
-    assert tuned_pair.adapter.steps == []
-    assert run_curves(tuned_pair.adapter.steps) == ""
+    assert tuned_pair.adapter.runs == []
+    assert run_curves(tuned_pair.adapter.runs) == ""
     beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
-    assert [step["samples"] for step in beside.steps][-1] == 2048
-    seen = run_curves(beside.steps)
+    assert [steps[-1]["samples"] for steps in beside.runs] == [2048]
+    seen = run_curves(beside.runs)
     assert "Score on the development pairs: " in seen
     assert seen.count("<svg") == 4
+
+
+def test_every_run_of_a_mean_is_drawn(tuned_pair: ModelPair, tmp_path: Path) -> None:
+    assert tuned_pair.adapter
+    for number, loss in ((1, 2.5), (2, 2.25), (10, 1.5)):
+        steps = [{"samples": 64, "loss": 3.0}, {"samples": 128, "loss": loss, "score": 80 + number}]
+        text = "".join(json.dumps(step) + "\n" for step in steps)
+        (tmp_path / f"metrics-{number}.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "metrics-3.jsonl").write_text("no JSON", encoding="utf-8")
+    seen = run_curves(replace(tuned_pair.adapter, folder=tmp_path).runs)
+    assert "Loss: 2.5, 2.25, 1.5 after 128 pairs" in seen
+    assert "Score on the development pairs: 81, 82, 90 after 128 pairs" in seen
+    assert seen.count("<svg") == 2
+    assert seen.count("<polyline") == 6
 
 
 def test_a_run_is_told_in_words_and_curves() -> None:
