@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sempa.config import METRICS, RUN_FACTS, Recipe, TrainConfig
+from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
 from sempa.errors import InputError, StorageError
 from sempa.learning.card import write_card
+from sempa.learning.plot import plot_runs
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.blending import write_at_strength, write_mean
 from sempa.models.source import sha256_of
-from sempa.tune import PLOT
 
 
 def at_strength(adapter: str, output: Path, strength: float) -> None:
@@ -34,7 +34,7 @@ def at_strength(adapter: str, output: Path, strength: float) -> None:
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
     """Write the mean of adapters into a new folder, with the facts of each one's training.
 
-    Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on; the recipe is the first one's.
+    Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
     Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
     """
     with _aside(output) as aside:
@@ -50,6 +50,12 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
             ]
             facts, config = known[0]
             facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
+            if all((source / METRICS).is_file() for source in sources):
+                runs = {
+                    f"seed {part['seed']}": (_lines(source / METRICS), part["scores"])
+                    for source, part in zip(sources, parts, strict=True)
+                }
+                plot_runs(runs, facts["score_name"], aside / PLOT)
             _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
 
 
@@ -71,6 +77,10 @@ def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
     if not (folder / RUN_FACTS).is_file() or not (config := Recipe.load(folder).training):
         return None
     return json.loads((folder / RUN_FACTS).read_text(encoding="utf-8")), config
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _tell(folder: Path, facts: dict[str, Any], config: TrainConfig) -> None:

@@ -16,7 +16,7 @@ from sempa.percent import percent
 from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 1
-RECIPE_FILE, METRICS, RUN_FACTS = "sempa.json", "metrics.jsonl", "training.json"
+RECIPE_FILE, METRICS, RUN_FACTS, PLOT = "sempa.json", "metrics.jsonl", "training.json", "training.png"
 """Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run."""
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sempa.config import DEFAULT_BASE, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
+from sempa.config import DEFAULT_BASE, PLOT, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
 from sempa.errors import InputError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
 from sempa.learning.card import write_card
 from sempa.learning.exports import export_preferences
 from sempa.learning.negation import with_even_negation
-from sempa.learning.plot import plot_run
+from sempa.learning.plot import plot_runs
 from sempa.learning.preferences import (
     SAMPLE_TRIPLETS,
     Triplet,
@@ -41,7 +41,6 @@ from sempa.models.source import Report, locate, log, sha256_of
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
 
-PLOT = "training.png"
 SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
 """For the sample triplets: three short epochs, a few minutes on two cores."""
 
@@ -167,7 +166,7 @@ class TuneRun:
         adapter = sha256_of(folder / WEIGHTS_FILE)
         Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
         (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        plot_run(self._run.lines(), facts["scores"], facts["score_name"], folder / PLOT)
+        plot_runs({"": (self._run.lines(), facts["scores"])}, facts["score_name"], folder / PLOT)
         write_card(folder, facts, config)
         output = self._run.finish(folder)
         return Outcome(output, self.score_name, self.before, best["score"], facts)

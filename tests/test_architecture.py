@@ -27,7 +27,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.reading": ({"config", "errors", "models", "reading", "templates"}, {"numpy", "safetensors", "torch"}),
     "sempa.reading.export": (
         {"errors", "models", "reading", "templates"},
-        {"numpy", "sentence_transformers", "torch", "transformers"},
+        {"numpy", "safetensors", "sentence_transformers", "torch", "transformers"},
     ),
     "sempa.reading.index": ({"config", "errors", "models", "reading"}, {"numpy", "scipy"}),
     "sempa.reading.codes": ({"errors"}, {"numpy", "scipy", "torch"}),
@@ -66,7 +66,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.desk": ({"config", "errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
     "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
-    "sempa.blend": ({"config", "errors", "learning", "models", "tune"}, set()),
+    "sempa.blend": ({"config", "errors", "learning", "models"}, set()),
     "sempa.outcomes": ({"config", "machine", "reading"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "outcomes", "reading", "templates"}, {"numpy"}),
     "sempa.sparse": (

@@ -163,7 +163,7 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     assert "the mean of 2 adapters" in capsys.readouterr().out
     assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(mean)]) == 0
     logs = {"metrics-1.jsonl", "metrics-2.jsonl"}
-    assert {path.name for path in weaker.iterdir()} == FILES - {"metrics.jsonl", "training.png"} | logs
+    assert {path.name for path in weaker.iterdir()} == FILES - {"metrics.jsonl"} | logs
     for number, run in enumerate(runs, 1):
         assert (weaker / f"metrics-{number}.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
     facts = json.loads((weaker / "training.json").read_text(encoding="utf-8"))
@@ -179,6 +179,9 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     again = tmp_path / "again"
     assert cli.main(["average", str(again), "--adapter", str(weaker), "--adapter", str(runs[0])]) == 0
     assert "Then scaled" not in (again / "README.md").read_text(encoding="utf-8")
+    for folder, drawn in ((runs[0], True), (weaker, True), (again, False)):  # a mean has no steps of its own
+        assert (folder / "training.png").is_file() is drawn
+        assert ("training.png" in (folder / "README.md").read_text(encoding="utf-8")) is drawn
     parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["mean_of"]
     assert [part.get("strength") for part in parts] == [0.5, None]
 

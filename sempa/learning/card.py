@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import TrainConfig
+from sempa.config import PLOT, TrainConfig
 from sempa.percent import percent
 
 
@@ -17,6 +17,8 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
     mean = "mean_of" in facts
     rank, alpha = (facts["rank"], facts["rank"]) if mean else (config.lora_r, config.lora_alpha)
     told, scores = (_mean(facts), _runs(facts["mean_of"])) if mean else (_run(facts, config), _scores(facts))
+    if (folder / PLOT).is_file():
+        scores += f"\n\n![Loss and score over the samples seen]({PLOT})"
     text = f"""---
 base_model: {facts["base_model"]}
 library_name: peft
@@ -78,9 +80,7 @@ def _scores(facts: Mapping[str, Any]) -> str:
 |---|---|
 {rows}
 
-The first row is the base model. Every step is in `metrics.jsonl`.
-
-![Loss and score over the samples seen](training.png)"""
+The first row is the base model. Every step is in `metrics.jsonl`."""
 
 
 def _runs(parts: Sequence[Mapping[str, Any]]) -> str:

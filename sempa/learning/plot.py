@@ -1,4 +1,4 @@
-"""A training run as one picture."""
+"""Training runs as one picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,37 +7,44 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-INK, BASE, ALIGNED = "#333333", "#8a8f98", "#1f7a5c"
+INK, BASE = "#333333", "#8a8f98"
+COLOURS = ("#1f7a5c", "#3566a8", "#b0622a", "#7a4fa3", "#a3343f")
 SMOOTH = 0.8
 """Share of the running mean that stays at each step; single steps are drawn faintly behind it."""
 
+Steps = Sequence[Mapping[str, Any]]
 
-def plot_run(
-    lines: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Any]], score_name: str, path: Path
-) -> None:
-    """Draw loss and score over the samples seen, and write it as PNG.
 
-    `lines` are those of metrics.jsonl; `scores` are (samples, score), the base model's first at 0 samples.
+def plot_runs(runs: Mapping[str, tuple[Steps, Steps]], score_name: str, path: Path) -> None:
+    """Draw loss and score over the samples seen of each run, by its name, and write it as PNG.
+
+    A run is its lines of metrics.jsonl and its scores, each of (samples, score), the base model's first at 0 samples.
     """
     figure = Figure(figsize=(9, 3.2), dpi=150, layout="constrained")
     loss, score = figure.subplots(1, 2)
-    samples = [line["samples"] for line in lines]
-    values = [line["loss"] for line in lines]
-    loss.plot(samples, values, color=ALIGNED, alpha=0.25, linewidth=0.8)
-    loss.plot(samples, _running_mean(values), color=ALIGNED, linewidth=1.6)
+    for number, (name, (lines, scores)) in enumerate(runs.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        samples = [line["samples"] for line in lines]
+        values = [line["loss"] for line in lines]
+        loss.plot(samples, values, color=colour, alpha=0.25, linewidth=0.8)
+        loss.plot(samples, _running_mean(values), color=colour, linewidth=1.6)
+        if not number:
+            score.axhline(scores[0]["score"], color=BASE, linewidth=1.2, linestyle="--", label="base")
+        seen, found = [point["samples"] for point in scores], [point["score"] for point in scores]
+        best = max(scores[1:], key=lambda point: point["score"])
+        label = f"{name}, kept: {best['score']:.2f}" if len(runs) > 1 else None
+        score.plot(seen, found, color=colour, marker="o", markersize=3.5, label=label)
+        if len(runs) == 1:
+            score.annotate(
+                f"kept: {best['score']:.2f}",
+                (best["samples"], best["score"]),
+                xytext=(0, -14),
+                textcoords="offset points",
+                ha="right",
+                color=INK,
+                fontsize=8,
+            )
     loss.set(xlabel="samples", ylabel="loss", xlim=(0, None))
-    score.axhline(scores[0]["score"], color=BASE, linewidth=1.2, linestyle="--", label="base")
-    score.plot([s["samples"] for s in scores], [s["score"] for s in scores], color=ALIGNED, marker="o", markersize=3.5)
-    best = max(scores[1:], key=lambda point: point["score"])
-    score.annotate(
-        f"kept: {best['score']:.2f}",
-        (best["samples"], best["score"]),
-        xytext=(0, -14),
-        textcoords="offset points",
-        ha="right",
-        color=INK,
-        fontsize=8,
-    )
     score.set(xlabel="samples", ylabel="score", xlim=(0, None))
     score.set_title(fill(score_name, 70), fontsize=7, color=INK)
     score.legend(frameon=False, fontsize=8)
