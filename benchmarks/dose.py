@@ -99,7 +99,7 @@ def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """Draw one panel a figure, one line a run, from the base's dose of 0."""
+    """Draw one panel a figure, one line a run, from the base's dose of 0; dashed is not held to text."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -111,15 +111,29 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
         "lambada_openai": "LAMBADA, accuracy (%)",
         "wikitext": "WikiText-2, word perplexity (lower is better)",
     }
-    figure, axes = plt.subplots(1, len(panels), figsize=(13, 3.8), layout="constrained")
+    runs = {run: [dose for dose in found if dose["run"] == run] for run in dict.fromkeys(dose["run"] for dose in found)}
+    objectives = dict.fromkeys(dose["objective"] for dose in found if dose["run"] != BASE)
+    colours = dict(zip(objectives, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+    smallest = min(dose["samples"] for dose in found if dose["samples"])
+    figure, axes = plt.subplots(1, len(panels), figsize=(13, 4.2), layout="constrained")
     for axis, (name, title) in zip(axes, panels.items(), strict=True):
-        for run in dict.fromkeys(dose["run"] for dose in found if dose["run"] != BASE):
-            line = sorted((dose["samples"], dose[name]) for dose in found if dose["run"] == run)
-            axis.plot(*zip((0, base[name]), *line, strict=True), marker="o", markersize=3.5, label=run)
-        axis.axhline(base[name], color="grey", linewidth=0.8, linestyle="--")
+        axis.axhline(base[name], color="grey", linewidth=0.8, linestyle=":")
+        for run, measured_doses in runs.items():
+            if run == BASE:
+                continue
+            line = sorted((dose["samples"], dose[name]) for dose in measured_doses)
+            kind = measured_doses[0]
+            style = "-" if kind["keep_weight"] else "--"
+            drawn = zip((0, base[name]), *line, strict=True)
+            axis.plot(*drawn, style, color=colours[kind["objective"]], marker="o", markersize=3.5, label=run)
+        axis.set_xscale("symlog", base=2, linthresh=smallest)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.set(title=title, xlabel="training samples")
         axis.grid(alpha=0.25)
-    axes[0].legend(fontsize=8)
+    axes[-1].set_yscale("log")  # a run that is not held to text loses it by a factor
+    axes[-1].yaxis.set_major_formatter("{x:.0f}")
+    axes[-1].yaxis.set_minor_formatter("{x:.0f}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs) - 1, fontsize=9)
     figure.savefig(path, dpi=130)
 
 

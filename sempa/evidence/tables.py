@@ -146,7 +146,10 @@ _LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "w
 def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     tasks = [name for name in _LEARNED if name in result["doses"][0]]
     rows = [[dose["run"], f"{dose['samples']:,}", *(f"{dose[task]:.2f}" for task in tasks)] for dose in result["doses"]]
-    about = f"{result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {', '.join(result['dev'])}"
+    dev = ", ".join(result["dev"])
+    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {dev}"
+    if seeds := sorted({dose["seed"] for dose in result["doses"] if "seed" in dose}):
+        about += f"; training seed {', '.join(map(str, seeds))}"
     return ["run", "samples", *(_LEARNED[task] for task in tasks)], rows, about
 
 
