@@ -23,8 +23,8 @@ def measured(table: ResultTable) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a cell's text; an interval stays on one line."""
-    return escape(text).replace(" to ", "&nbsp;to&nbsp;")
+    """Return a cell's text; an interval stays on one line, a task's name may be broken between its words."""
+    return escape(text).replace(" to ", "&nbsp;to&nbsp;").replace("_", "_<wbr>")
 
 
 def token_cards(tokens: Mapping[str, Sequence[KeyToken]], adapter: str) -> str:

@@ -35,9 +35,12 @@ CSS = """
   overflow-wrap: anywhere} .sp-part b {font-weight: 600; color: var(--sp-c); font-variant-numeric: tabular-nums}
 .sp-text {white-space: pre-wrap; overflow-wrap: anywhere; margin: .45rem 0 0}
 .sp-table {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem}
+.sp-table.sp-table, .sp-table.sp-table tr {border: 0}
 .sp-table.sp-table th, .sp-table.sp-table td {padding: .3rem .5rem; text-align: right; border: 0;
   border-bottom: 1px solid var(--border-color-primary)}
 .sp-table.sp-table th:first-child, .sp-table.sp-table td:first-child, .sp-table.sp-facts td {text-align: left}
+@media (max-width: 640px) {.sp-table {font-size: .74rem}
+  .sp-table.sp-table th, .sp-table.sp-table td {padding: .25rem .2rem}}
 .sp-facts {margin-bottom: 1rem}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
 .sp-result {border-top: 1px solid var(--border-color-primary); padding: .15rem 0}

@@ -29,4 +29,4 @@ def build_tokens(studios: Studios, adapter: gr.Dropdown) -> None:
     sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")
     run = gr.Button("Show key tokens", elem_id="tokens-run")
     out = gr.HTML(tokens_of(studios.choose(), FIRST), elem_id="tokens-out", label="Key tokens")
-    gr.on([run.click, sentence.submit, adapter.input], answer, [sentence, adapter], out, **LANE, **PRIVATE)
+    gr.on([run.click, sentence.submit, adapter.change], answer, [sentence, adapter], out, **LANE, **PRIVATE)

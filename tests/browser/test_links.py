@@ -40,6 +40,13 @@ def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: An
     expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures, timeout=PATIENCE)
     expect(other.locator("#adapter input")).to_have_value("sempa-joint")
     expect(other.locator(".sp-chips")).to_contain_text("sempa-joint")
+    other.get_by_role("tab", name="Compare").click()
+    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-joint", timeout=PATIENCE)
+    expect(other.locator("#compare-known")).to_contain_text("sempa-joint,")
+    tables = other.locator("#compare-known .sp-scroll:visible")
+    expect(tables.first).to_be_visible()
+    for table in tables.all():
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), "a table is wider than the page"
 
 
 def test_a_search_travels_in_a_link(open_page: OpenPage, client: Any, width: int) -> None:
