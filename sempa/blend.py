@@ -52,8 +52,8 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
             facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
             if all((source / METRICS).is_file() for source in sources):
                 runs = {
-                    f"seed {part['seed']}": (_lines(source / METRICS), part["scores"])
-                    for source, part in zip(sources, parts, strict=True)
+                    f"{number}: seed {part['seed']}": (_lines(source / METRICS), part["scores"])
+                    for number, (source, part) in enumerate(zip(sources, parts, strict=True), 1)
                 }
                 plot_runs(runs, facts["score_name"], aside / PLOT)
             _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
