@@ -111,16 +111,15 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
         "lambada_openai": "LAMBADA, accuracy (%)",
         "wikitext": "WikiText-2, word perplexity (lower is better)",
     }
-    runs = {run: [dose for dose in found if dose["run"] == run] for run in dict.fromkeys(dose["run"] for dose in found)}
-    objectives = dict.fromkeys(dose["objective"] for dose in found if dose["run"] != BASE)
+    trained = [dose for dose in found if dose["run"] != BASE]
+    runs = {run: [dose for dose in trained if dose["run"] == run] for run in dict.fromkeys(d["run"] for d in trained)}
+    objectives = dict.fromkeys(dose["objective"] for dose in trained)
     colours = dict(zip(objectives, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
-    smallest = min(dose["samples"] for dose in found if dose["samples"])
+    smallest = min(dose["samples"] for dose in trained)
     figure, axes = plt.subplots(1, len(panels), figsize=(13, 4.2), layout="constrained")
     for axis, (name, title) in zip(axes, panels.items(), strict=True):
         axis.axhline(base[name], color="grey", linewidth=0.8, linestyle=":")
         for run, measured_doses in runs.items():
-            if run == BASE:
-                continue
             line = sorted((dose["samples"], dose[name]) for dose in measured_doses)
             kind = measured_doses[0]
             style = "-" if kind["keep_weight"] else "--"
@@ -133,7 +132,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     axes[-1].set_yscale("log")  # a run that is not held to text loses it by a factor
     axes[-1].yaxis.set_major_formatter("{x:.0f}")
     axes[-1].yaxis.set_minor_formatter("{x:.0f}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs) - 1, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs), fontsize=9)
     figure.savefig(path, dpi=130)
 
 

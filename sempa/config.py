@@ -17,7 +17,7 @@ from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 1
 RECIPE_FILE, METRICS, RUN_FACTS, PLOT = "sempa.json", "metrics.jsonl", "training.json", "training.png"
-"""Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run."""
+"""Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run, its picture."""
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""
 CODES_FOLDER = "codes"

@@ -64,18 +64,24 @@ class AdapterInfo:
     def seeds(self) -> list[int]:
         """Return the training seeds of the runs it is the mean of; none where nothing is said of a mean."""
         try:
-            facts = json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8"))
-            return [int(part["seed"]) for part in facts.get("mean_of", [])]
-        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            return [int(part["seed"]) for part in self._facts.get("mean_of", [])]
+        except (ValueError, TypeError, KeyError):
             return []
 
     @property
     def strength(self) -> float:
         """Return how many times as strong it was made after its training as that left it; 1 where nothing is said."""
         try:
-            return float(json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8")).get("strength", 1))
-        except (OSError, ValueError, TypeError, AttributeError):
+            return float(self._facts.get("strength", 1))
+        except (ValueError, TypeError):
             return 1.0
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:

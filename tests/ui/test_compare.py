@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe, TrainConfig
+from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import ModelPair
+from sempa.models.source import sha256_of
 from sempa.reading.encoder import Encoder
 from sempa.shelf import Shelf
 from sempa.studio import Studio
@@ -25,11 +27,10 @@ def test_an_adapter_that_was_weakened_says_so(model_folder: Path, adapter_folder
 def test_a_mean_names_the_seeds_of_its_runs(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
     mean = tmp_path / "mean"
     shutil.copytree(adapter_folder, mean)
+    adapter = sha256_of(mean / WEIGHTS_FILE)
+    Recipe(EncoderConfig(adapter=adapter), TrainConfig(max_samples=64, seed=44)).save(mean)
     pair = ModelPair.open(str(model_folder), str(mean), precision="float32", device="cpu")
-    Recipe(
-        EncoderConfig(adapter=pair.adapter.sha256 if pair.adapter else None), TrainConfig(max_samples=64, seed=44)
-    ).save(mean)
-    studio = Studio(Encoder(pair.with_adapter(str(mean))), Shelf(tmp_path / "index"))
+    studio = Studio(Encoder(pair), Shelf(tmp_path / "index"))
     assert dict(facts(studio))["Trained by"].endswith("seed 44")
     (mean / "training.json").write_text(json.dumps({"mean_of": [{"seed": 44}, {"seed": 42}]}), encoding="utf-8")
     assert dict(facts(studio))["Trained by"].endswith("the mean of runs with seeds 44, 42")
