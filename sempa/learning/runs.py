@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sempa.config import METRICS
 from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.models.weight_files import REFUSALS
 
 FACTS = "run.json"
 _COMPLETE = "complete"
@@ -113,7 +113,7 @@ class RunFolder:
             save_file(checkpoint.tensors, folder / "state.safetensors")
             _write_whole(folder / "state.json", json.dumps(checkpoint.facts))
             _write_whole(folder / _COMPLETE, "")
-        except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
+        except REFUSALS as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(
                 f"The checkpoint at step {step} could not be written ({error}); the one before it is whole: make room "

@@ -23,6 +23,7 @@ from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.models.packed import PackedLinear
 from sempa.models.source import sha256_of
+from sempa.models.weight_files import REFUSALS, share
 
 log = logging.getLogger(__name__)
 
@@ -316,6 +317,7 @@ def save_adapter(tuned: PeftModel, folder: Path) -> str:
         for file in nested.iterdir():
             file.replace(folder / file.name)
         nested.rmdir()
-    except (OSError, SafetensorError) as error:
+        share(folder)
+    except REFUSALS as error:
         raise StorageError(f"The adapter could not be written to {folder} ({error}): make room there.") from error
     return sha256_of(folder / WEIGHTS_FILE)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from sempa.errors import InputError, StorageError
 from sempa.models.pair import SEMPA, ModelPair
+from sempa.models.weight_files import REFUSALS, share
 
 
 def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) -> PreTrainedModel:
@@ -43,6 +43,7 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
     try:
         merged.save_pretrained(aside, safe_serialization=True)
         pair.tokenizer.save_pretrained(aside)
+        share(aside)
         aside.replace(folder)
-    except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
+    except REFUSALS as error:
         raise StorageError(f"The merged model could not be written to {folder} ({error}): make room there.") from error

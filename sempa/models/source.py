@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sempa.config import DEFAULT_BASE, cache_folder
 from sempa.errors import ModelUnavailable, StorageError
+from sempa.models.weight_files import REFUSALS, share
 from sempa.percent import percent
 
 log = logging.getLogger(__name__)
@@ -87,9 +88,10 @@ def default_model_folder(report: Report = log.info) -> Path:
             (made / COMPLETE).write_text(f"{GGUF_NAME} sha256 {GGUF_SHA256}\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             made.replace(folder)
-    except OSError as error:
+    except REFUSALS as error:
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"The default model could not be stored in {folder.parent} ({error.strerror or error}): free 700 MB there "
+            f"The default model could not be stored in {folder.parent} ({reason}): free 700 MB there "
             f"or set SEMPA_CACHE to a folder with room, then start again."
         ) from error
     report(f"The default model is ready. To remove it: rm -r {folder}")
@@ -189,19 +191,15 @@ def _fetch_from_hub(scratch: Path, report: Report) -> Path:
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
-    from safetensors import SafetensorError
-
     from sempa.models.load import choose_precision, read_weights
 
     # bfloat16 is what the model was published in; a float32 copy would only keep the quantiser's rounding.
     model, tokenizer = read_weights(
         ModelSource(DEFAULT_BASE, str(gguf.parent), gguf.name), choose_precision("bfloat16", "cpu")
     )
-    try:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    except SafetensorError as error:  # what safetensors makes of a full disk
-        raise OSError(str(error)) from error
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    share(folder)
 
 
 def sha256_of(path: Path) -> str:

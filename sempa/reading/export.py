@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from sempa.errors import InputError, StorageError
 from sempa.models.merging import standalone
 from sempa.models.prompts import padding_id
+from sempa.models.weight_files import REFUSALS, share
 from sempa.reading.encoder import Encoder
 from sempa.templates import SentenceTemplate
 
@@ -62,9 +62,10 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
             parts.append(dense)
         parts.append(modules.Normalize())
         SentenceTransformer(modules=parts, device="cpu").save(str(aside / "whole"))
+        share(aside / "whole")
         (aside / "whole").replace(folder)
         shutil.rmtree(aside)
-    except (OSError, SafetensorError) as error:  # SafetensorError is what safetensors makes of a full disk
+    except REFUSALS as error:
         raise StorageError(f"The export could not be written to {folder} ({error}): make room there.") from error
 
 

@@ -68,6 +68,7 @@ def test_saved_folder_is_plain_peft(adapter_folder: Path, model_folder: Path) ->
     names = {file.name for file in adapter_folder.iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= names
     assert all(file.is_file() for file in adapter_folder.iterdir())
+    assert len({file.stat().st_mode for file in adapter_folder.iterdir()}) == 1, "all may be read alike"
     config = json.loads((adapter_folder / "adapter_config.json").read_text(encoding="utf-8"))
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 8, 32)
     assert config["base_model_name_or_path"] == str(model_folder)

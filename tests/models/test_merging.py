@@ -19,6 +19,7 @@ MASK = torch.ones_like(IDS)
 def test_transformers_alone_reads_what_the_aligned_model_reads(tuned_pair: ModelPair, tmp_path: Path) -> None:
     before = [tuned_pair.hidden_states(variant, IDS, MASK) for variant in ("base", "sempa")]
     save_merged(tuned_pair, tmp_path / "merged")
+    assert len({path.stat().st_mode for path in (tmp_path / "merged").iterdir()}) == 1, "all may be read alike"
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32).eval()
     with torch.no_grad():
         states = merged(IDS, output_hidden_states=True).hidden_states[-1]
