@@ -142,6 +142,9 @@ def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--limit", type=int, help="not for sts: measure about so many items of each task")
     evaluate.add_argument("--task", action="append", default=[], help="generation: only this task; several allowed")
+    evaluate.add_argument(
+        "--further", action="append", default=[], metavar="ADAPTER", help="peers: another adapter; several allowed"
+    )
     evaluate.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     evaluate.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     evaluate.add_argument("--json", type=Path, help="write the result here; if broken off, the same command goes on")

@@ -156,13 +156,16 @@ def _progress_line() -> Callable[[int, int], None]:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from sempa.measure import Measurement, measure
+    from sempa.reading.encoder import Encoder
 
     def said(name: str, figures: dict[str, object]) -> None:
         shown = {key: value for key, value in figures.items() if key != "plane"}
         print(f"{name:15} {json.dumps(shown)}", flush=True)
 
     asked = Measurement(args.what, args.data, args.text, args.limit, args.judge, tuple(args.task))
-    measure(open_encoder(args), asked, args.json, _report, said)
+    encoder = open_encoder(args)
+    further = [Encoder(encoder.pair.with_adapter(name)) for name in args.further]
+    measure(encoder, asked, args.json, _report, said, further)
 
 
 def _report(line: str) -> None:

@@ -21,6 +21,7 @@ from sempa.evidence.results import (
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
 from sempa.machine import circumstances
+from sempa.models.pair import SEMPA
 from sempa.outcomes import read_rows, remembered
 from sempa.reading.encoder import Encoder
 
@@ -63,17 +64,22 @@ def measure(
     output: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
     said: Callable[[str, Figures], None] = lambda _, __: None,
+    further: Sequence[Encoder] = (),
 ) -> Figures:
     """Measure both variants and return the result, written to `output` if given.
 
     `report` hears what is under way, `said` each part's figures once they are there. With an output, finished parts are
-    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped.
+    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped. `further`
+    adapters of the same base are measured in the same table, by peers alone.
     Raises: InputError for data that is not there or not of the form wanted, or a package that is missing; StorageError.
     """
     if asked.what not in KINDS:
         raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
     kind, parts = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
+    if further:
+        recipes |= _further_recipes(encoder, asked, further)
+        parts = functools.partial(_peers, further=further)
     begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes}
     kept = FinishedParts(output, begun)
     figures = {}
@@ -136,12 +142,23 @@ def _hub_sts(encoder: Encoder, report: Callable[[str], None]) -> Iterator[Part]:
         yield name, compute
 
 
-def _peers(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _further_recipes(encoder: Encoder, asked: Measurement, further: Sequence[Encoder]) -> dict[str, Figures]:
+    if asked.what != "peers":
+        raise InputError(f"Several adapters can be measured in one table of peers, not of {asked.what}.")
+    named = [each.pair.adapter.name for each in (encoder, *further) if each.pair.adapter]
+    if len(set(named)) < len(named):
+        raise InputError(f"Adapters of one table need names of their own, but these are {', '.join(named)}.")
+    return {name: asdict(each.recipe(SEMPA)) for name, each in zip(named[1:], further, strict=True)}
+
+
+def _peers(
+    encoder: Encoder, asked: Measurement, report: Callable[[str], None], further: Sequence[Encoder] = ()
+) -> Iterator[Part]:
     from sempa.evidence.sts import read_scored_pairs, sts_spearman
     from sempa.peers import peers
 
     paths = _files_of(asked.data, (".tsv", ".csv"))
-    for name, prepare in peers(encoder).items():
+    for name, prepare in peers(encoder, further).items():
 
         def compute(prepare: Callable[[], Any] = prepare) -> Figures:
             encode = prepare()

@@ -14,7 +14,7 @@ from sempa.config import EncoderConfig
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evidence.candidates import Candidate, folded, judged
 from sempa.evidence.matrix import PairMatrix, pair_matrix
-from sempa.evidence.results import FRONTIER_KIND, measured_models, read_results
+from sempa.evidence.results import FRONTIER_KIND, is_of, read_results
 from sempa.evidence.sts import MeasuredPairs, measured_pairs, read_scored_pairs
 from sempa.evidence.tokens import TOP, KeyToken, key_tokens
 from sempa.limits import (
@@ -329,7 +329,7 @@ class Studio:
         """Return what was measured with this very model and adapter, as read from JSON."""
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
-        return [result for result in read_results(self._results_root) if measured_models(result) == (name, adapter)]
+        return [result for result in read_results(self._results_root) if is_of(result, name, adapter)]
 
     def frontiers(self) -> list[dict[str, Any]]:
         """Return what was measured of sparse codes with this very adapter, as read from JSON."""

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from sempa.cli import main
-from sempa.evidence.results import measured_models, read_results
+from sempa.evidence.results import is_of, read_results
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.index import SentenceIndex, index_folder
@@ -151,7 +151,7 @@ def test_evaluate_measures_both_models_and_writes_a_result(
     out = tmp_path / "results" / "tiny.json"
     said = _said(capsys, "evaluate", "sts", "--data", str(tmp_path / "sets"), "--json", str(out), *model)
     (result,) = read_results(out.parent)
-    assert measured_models(result) == (studio.pair.info.name, studio.encoder.recipe("sempa").adapter)
+    assert is_of(result, studio.pair.info.name, studio.encoder.recipe("sempa").adapter)
     for variant in ("base", "sempa"):
         cosines = [float(np.dot(*studio.embed([a, b], variant))) for a, b, _ in pairs]
         expected = 100 * spearmanr(cosines, [score for *_, score in pairs]).statistic

