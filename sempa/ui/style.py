@@ -84,6 +84,7 @@ img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
 .sp-table.sp-pair td:first-child, .sp-table.sp-pair th:first-child {min-width: 1.6rem}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
+.label-wrap {gap: .6rem; text-align: left} .label-wrap .icon {align-self: center}
 .main.fillable {padding: 14px clamp(10px, 3vw, 32px) !important}
 .tab-container button.selected {color: var(--sp-sempa) !important}
 .tab-container button {padding: 0 clamp(.35rem, 1.6vw, 1rem) !important}

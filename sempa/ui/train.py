@@ -96,9 +96,10 @@ def _build_question() -> Asked:
             label="Triplets to learn from",
             info="A file's columns: sent0, sent1, hard_neg or anchor, positive, negative.",
             elem_id="train-kind",
+            min_width=320,
         )
         objectives = [name for name in OBJECTIVES if name != "listwise"]
-        objective = gr.Dropdown(objectives, value="sempa", label="Objective", elem_id="train-objective")
+        objective = gr.Dropdown(objectives, value="sempa", label="Objective", min_width=320, elem_id="train-objective")
     file = gr.File(
         file_types=[".csv", ".jsonl"],
         type="filepath",
