@@ -80,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
-        help="settings to start from: small (the default with --data) or paper; single settings override it",
+        help="settings to start from: small (the default with --data), contrastive (embeds best; one pass over all "
+        "triplets) or paper; single settings override it",
     )
     made.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the finished adapter to this hub repository")
     made.add_argument(

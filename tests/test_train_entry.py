@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 import train
 from sempa import cli
-from sempa.config import Recipe
+from sempa.config import RECIPES, Recipe
+from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
 
@@ -235,6 +237,24 @@ def test_the_paper_s_recipe_is_one_word(small: list[str], tmp_path: Path, capsys
     assert (recipe.lr, recipe.weight_decay, recipe.adam_beta2, recipe.lora_dropout) == (1e-4, 0.1, 0.95, 0.05)
     assert recipe.batch_size == 4  # given, so it stands
     assert "Settings: " in capsys.readouterr().out
+
+
+def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path) -> None:
+    few = small[: small.index("--batch-size")]
+    assert train.main([*few, "--batch-size", "8", "--precision", "float32", "--recipe", "contrastive"]) == 0
+    recipe = Recipe.load(tmp_path / "run").training
+    assert recipe is not None
+    assert (recipe.objective, recipe.batch_size, recipe.keep_weight) == ("contrastive", 8, 4.0)
+    assert recipe.stop_after is None, "it takes all triplets once"
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()) >= 2
+
+
+@pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-joint")])
+def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -> None:
+    shipped = Recipe.load(SHIPPED / folder).training
+    assert shipped is not None
+    of_the_run = ("max_samples", "stop_after", "evaluate_every", "token_cap", "seed")
+    assert replace(shipped, **{field: getattr(RECIPES[name], field) for field in of_the_run}) == RECIPES[name]
 
 
 @pytest.mark.parametrize(
