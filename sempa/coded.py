@@ -103,8 +103,10 @@ class Coded:
     def _coded(self, name: str) -> SentenceIndex:
         """Open an index and give it codes of the vectors it holds, in memory."""
         index = self._studio.read_index(name)
-        with self._studio.shelf.building:
-            code_into(index, self._reader)
+        wanted = {self._reader.recipe(variant) for variant in self._studio.variants}
+        if not wanted <= set(index.recipes):
+            with self._studio.shelf.building:
+                code_into(index, self._reader)
         return index
 
     def _matched(self, index: SentenceIndex, variant: str, query: sparse.csr_array, hit: Hit) -> list[Part]:

@@ -20,7 +20,7 @@ from sempa.evidence.results import (
 )
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
-from sempa.machine import circumstances
+from sempa.machine import circumstances, hardware, versions
 from sempa.models.pair import SEMPA
 from sempa.outcomes import read_rows, remembered
 from sempa.reading.encoder import Encoder
@@ -70,17 +70,20 @@ def measure(
 
     `report` hears what is under way, `said` each part's figures once they are there. With an output, finished parts are
     kept beside it until the whole is written, so that a measurement broken off goes on where it stopped. `further`
-    adapters of the same base are measured in the same table, by peers alone.
+    adapters of the same base are measured in the same table, by peers alone. In another precision, on another machine
+    or with other versions, it begins anew.
     Raises: InputError for data that is not there or not of the form wanted, or a package that is missing; StorageError.
     """
     if asked.what not in KINDS:
         raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
     kind, parts = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
-    if further:
-        recipes |= _further_recipes(encoder, asked, further)
+    others = _further_recipes(encoder, asked, further)
+    if others:
         parts = functools.partial(_peers, further=further)
-    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes}
+    precision = str(encoder.pair.info.precision)
+    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "further": others}
+    begun |= {"precision": precision, "hardware": hardware(), "versions": versions()}
     kept = FinishedParts(output, begun)
     figures = {}
     for name, compute in parts(encoder, asked, report):
@@ -95,9 +98,10 @@ def measure(
         "limit": asked.limit,
         "data": {"name": asked.data.name, "sha256": begun["data"]},
         "recipes": recipes,
+        **({"further": others} if others else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
-        "precision": str(encoder.pair.info.precision),
+        "precision": precision,
         **circumstances(),
         "seed": "0 for the bootstrap; nothing else is drawn",
     }
@@ -143,7 +147,7 @@ def _hub_sts(encoder: Encoder, report: Callable[[str], None]) -> Iterator[Part]:
 
 
 def _further_recipes(encoder: Encoder, asked: Measurement, further: Sequence[Encoder]) -> dict[str, Figures]:
-    if asked.what != "peers":
+    if further and asked.what != "peers":
         raise InputError(f"Several adapters can be measured in one table of peers, not of {asked.what}.")
     named = [each.pair.adapter.name for each in (encoder, *further) if each.pair.adapter]
     if len(set(named)) < len(named):
@@ -243,10 +247,10 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
 def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
     import numpy as np
 
+    from sempa.evidence.files import read_lines
     from sempa.evidence.tokens import TOP, aligned_ratio
 
-    lines = [line.strip() for line in asked.data.read_text(encoding="utf-8").splitlines() if line.strip()]
-    sentences = lines[: asked.limit]
+    sentences = [line.strip() for line in read_lines(asked.data) if line.strip()][: asked.limit]
     plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # tokens are those of the states as read
     for variant in encoder.variants:
 

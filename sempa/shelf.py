@@ -49,10 +49,14 @@ class Shelf:
             if name in self._own:
                 return self._own[name]
             if name not in self._indexes:
-                if name not in (known := self.index_names()):
-                    raise InputError(f"There is no index {name!r}: choose one of {', '.join(known) or 'none yet'}.")
+                self.require_public(name)
                 self._indexes[name] = SentenceIndex.load(index_folder(name, self._root))
             return self._indexes[name]
+
+    def require_public(self, name: str) -> None:
+        """Raise InputError for a name that is none of everybody's indexes: a visitor's own, or none at all."""
+        if name not in (known := self.index_names()):
+            raise InputError(f"There is no index {name!r}: choose one of {', '.join(known) or 'none yet'}.")
 
     def own_names(self, visitor: str) -> list[str]:
         """Return the keys of one visitor's own indexes; the part after the last "/" is what the visitor called it."""

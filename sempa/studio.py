@@ -202,6 +202,8 @@ class Studio:
         Raises: RecipeMismatch for an index of more than READ_AT_ONCE texts that was not read with these models.
         """
         index = self.index(name)
+        if not self.missing_vectors(name):  # nobody waits for what another visitor has read
+            return index
         with self.shelf.building:
             for variant in self.missing_vectors(name):
                 if len(index) > READ_AT_ONCE:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sempa.errors import InputError
 from sempa.evidence.geometry import uniformity
@@ -174,13 +176,32 @@ def test_the_base_is_read_once_beside_several_adapters(
     assert other["sempa"] != before["sempa"]
 
 
-def test_parts_of_other_data_are_not_taken_up(encoder: Encoder, tmp_path: Path) -> None:
-    data = _scored(tmp_path / "sets", "a")
+@pytest.mark.parametrize("change", ["nothing", "data", "precision", "machine"])
+def test_parts_are_taken_up_of_the_same_data_precision_and_machine_alone(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    data = _scored(tmp_path / "sets", "a", "b")
     out = tmp_path / "out.json"
+
+    def leave(name: str, _: object) -> None:
+        if name == "a":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(encoder, Measurement("sts", data), out, said=leave)
     parts = out.with_name("out.json.parts")
-    measure(encoder, Measurement("sts", data), out)
-    parts.write_text(json.dumps({"begun": {"what": "sts"}, "parts": {"a": {"pairs": 0}}}))
-    assert measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"] == 36
+    kept = json.loads(parts.read_text())
+    kept["parts"]["a"]["pairs"] = -1  # told apart from what is measured anew
+    parts.write_text(json.dumps(kept))
+    if change == "data":
+        (data / "b.tsv").write_text((data / "b.tsv").read_text() + "1\tA last line.\tAnother.\n")
+    if change == "precision":
+        info = replace(encoder.pair.info, precision=replace(encoder.pair.info.precision, dtype=torch.bfloat16))
+        monkeypatch.setattr(encoder.pair, "info", info)
+    if change == "machine":
+        monkeypatch.setattr("sempa.measure.hardware", lambda: "another machine")
+    found = measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"]
+    assert found == (-1 if change == "nothing" else 36)
     assert not parts.exists()
 
 

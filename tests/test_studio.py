@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,12 @@ def test_progress_is_told_while_an_index_is_read_and_then_never_again(studio: St
     lines.clear()
     studio.read_index("demo", lines.append)
     assert lines == []
+
+
+def test_nobody_waits_for_another_index_to_be_read(studio: Studio) -> None:
+    studio.read_index("demo")
+    with ThreadPoolExecutor(1) as pool, studio.shelf.building:  # another visitor's is under way
+        assert pool.submit(studio.search, "a quiet place").result(timeout=60)["base"]
 
 
 def test_a_large_index_is_not_read_while_a_visitor_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from sempa.config import EncoderConfig
 from sempa.errors import InputError, ModelUnavailable
+from sempa.evidence.files import read_lines
 from sempa.evidence.paired import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, Remember, paired_figures
 from sempa.evidence.thinned import thinned
 from sempa.models.pair import ModelPair
@@ -133,14 +134,14 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         usual = ", ".join(TASKS[name].file for name in USUAL)
         raise InputError(f"{path} is not there: --data needs a folder with {usual}.")
-    text = path.read_text(encoding="utf-8")
+    lines = read_lines(path)
     if path.suffix == ".jsonl":
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        rows = [json.loads(line) for line in lines if line.strip()]
         # Examples in the prompt show one answer, as the hub's own rows have it beside all that count.
         return [row | {"answer": row["answers"][0]} if "answers" in row else row for row in rows]
     if path.suffix == ".csv":
-        return [_truthful_choices(row) for row in csv.DictReader(text.splitlines(keepends=True))]
-    return [{"page": page} for page in re.split(r"\n(?= = [^=])", text) if page.strip()]
+        return [_truthful_choices(row) for row in csv.DictReader(lines)]
+    return [{"page": page} for page in re.split(r"\n(?= = [^=])", "".join(lines)) if page.strip()]
 
 
 def _truthful_choices(row: Mapping[str, str]) -> dict[str, Any]:

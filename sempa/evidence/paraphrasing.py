@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
 from sempa.errors import InputError
+from sempa.evidence.files import read_lines
 from sempa.evidence.paired import Measure, Outcomes, Remember, mcnemar, paired_figures, paired_t, percent
 from sempa.evidence.thinned import thinned
 from sempa.models.completing import Completion, complete
@@ -104,13 +105,9 @@ def new_share(before: Sequence[str], after: Sequence[str]) -> float:
 def read_sentences(path: Path, limit: int | None) -> list[str]:
     """Return the distinct first sentences of a TSV of sentence pairs, every n-th of them where a limit is given.
 
-    Raises: InputError if the file is not there or has no column `sentence1`.
+    Raises: InputError if the file is not there, not UTF-8 or has no column `sentence1`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): --data needs a TSV with sentence1.") from None
-    rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = list(csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or "sentence1" not in rows[0]:
         raise InputError(f"{path} has no column sentence1: give a TSV with a head line.")
     sentences = list(dict.fromkeys(row["sentence1"] for row in rows if row["sentence1"]))

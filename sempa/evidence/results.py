@@ -14,8 +14,9 @@ EVALUATIONS = (STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:
     """Return whether a result is of a base model, by name, and an adapter, by SHA-256 (None: of the base alone)."""
-    adapters = {recipe["adapter"] for variant, recipe in result["recipes"].items() if variant != "base"}
-    return bool(result["recipes"]["base"]["base_model"] == base and adapter in (adapters or {None}))
+    tuned = [recipe for variant, recipe in result["recipes"].items() if variant != "base"]
+    adapters = [recipe["adapter"] for recipe in (*tuned, *result.get("further", {}).values())]
+    return bool(result["recipes"]["base"]["base_model"] == base and adapter in (adapters or [None]))
 
 
 def write_result(payload: Mapping[str, Any], path: Path) -> None:

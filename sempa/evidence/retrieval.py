@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sempa.errors import InputError
+from sempa.evidence.files import read_lines
 from sempa.evidence.paired import Measure, paired_figures, paired_t, percent
 from sempa.evidence.thinned import thinned
 
@@ -68,7 +69,7 @@ def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
 
 def _labelled(path: Path) -> list[tuple[str, str]]:
     try:
-        rows = [(row["text"], row["category"]) for row in csv.DictReader(_text(path).splitlines(keepends=True))]
+        rows = [(row["text"], row["category"]) for row in csv.DictReader(read_lines(path))]
     except (KeyError, csv.Error) as error:
         raise InputError(f"{path} is not a table of text and category ({error}).") from None
     if not rows:
@@ -79,13 +80,15 @@ def _labelled(path: Path) -> list[tuple[str, str]]:
 def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> RetrievalSet:
     """Read corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; with a limit, every n-th judged query and all texts.
 
+    Documents without a word, of which FiQA has some, can be no hits and are left out.
     Raises: InputError, naming the file, if one is missing or not of that form.
     """
-    texts = {row["_id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in _lines(folder / "corpus.jsonl")}
+    corpus = {row["_id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in _lines(folder / "corpus.jsonl")}
+    texts = {name: text for name, text in corpus.items() if text}
     queries = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
     relevant: dict[str, dict[str, int]] = {}
     path = folder / "qrels" / f"{split}.tsv"
-    for row in csv.DictReader(_text(path).splitlines(), delimiter="\t"):
+    for row in csv.DictReader(read_lines(path), delimiter="\t"):
         try:
             relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
         except (KeyError, TypeError, ValueError) as error:
@@ -99,17 +102,10 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
 
 def _lines(path: Path) -> list[dict[str, str]]:
     try:
-        rows = [json.loads(line) for line in _text(path).splitlines() if line.strip()]
+        rows = [json.loads(line) for line in read_lines(path) if line.strip()]
         return [{"_id": row["_id"], "text": row["text"], "title": row.get("title", "")} for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not lines of objects with _id and text ({error}).") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): --data needs a folder in BEIR's layout.") from None
 
 
 def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict[str, dict[str, Any]]:

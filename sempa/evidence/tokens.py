@@ -74,7 +74,8 @@ _stemmer = snowballstemmer.stemmer("english")
 
 
 def _word(token: str) -> str:
-    return token.strip().casefold()
+    """Return a token as a word; a part of a character, of which decoding leaves the same sign every time, is none."""
+    return "" if "\ufffd" in token else token.strip().casefold()
 
 
 def _words(tokens: Iterable[str]) -> set[str]:

@@ -35,7 +35,7 @@ def title(result: Mapping[str, Any]) -> str:
 
 def verdict(result: Mapping[str, Any]) -> str:
     """Return in a line what a result says of base and adapter; empty where there is no adapter to compare."""
-    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) > 1 else ""
+    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) == 2 else ""
 
 
 def _sts(result: Mapping[str, Any]) -> str:
@@ -58,7 +58,7 @@ def _counted(better: int, worse: int, of: int) -> str:
 
 
 def _peers(result: Mapping[str, Any]) -> str:
-    own = [f"{name}, PromptEOL" for name in model_names(result)[1:]]
+    own = [f"{name}, PromptEOL" for name in (model_names(result)[-1], *result.get("further", {}))]
     means = way_means(result)
     best = max(means, key=lambda way: means[way])
     order = sorted(means.values(), reverse=True)

@@ -31,8 +31,11 @@ def hub_rows(spec: str, split: str) -> Iterable[Mapping[str, object]]:
 
 
 def _file_rows(path: Path) -> Iterator[Mapping[str, object]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        if path.suffix == ".csv":
-            yield from csv.DictReader(stream)
-        else:
-            yield from (json.loads(line) for line in stream if line.strip())
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            if path.suffix == ".csv":
+                yield from csv.DictReader(stream)
+            else:
+                yield from (json.loads(line) for line in stream if line.strip())
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path.name} of the hub cannot be read as {path.suffix[1:].upper()} ({error}).") from error

@@ -60,8 +60,9 @@ def _parts(parts: Sequence[Part], told: str, *, adds_up: bool = True) -> str:
 MEASURES = {"spearman": "Spearman x100", "ndcg": "nDCG@10 x100"}
 
 
-def frontier(result: Mapping[str, Any], adapter: str) -> str:
-    """Return what codes keep of the base's and this adapter's vectors by their size: a picture a measure, the table."""
+def frontier(result: Mapping[str, Any], sha256: str) -> str:
+    """Return what codes keep of the base's vectors and those of the adapter with this hash: pictures and the table."""
+    adapter = next(name for name, found in result["adapters"].items() if found == sha256)
     models = {name: result["models"][name] for name in ("base", adapter)}
     drawn = []
     for measure, told in MEASURES.items():

@@ -64,7 +64,8 @@ def known(studio: Studio) -> str:
     """Return the facts, the adapter's training curves and every measured result of this model and adapter."""
     tables = evidence(studio.results(), studio.adapter)
     curves = run_curves(studio.pair.adapter.runs if studio.pair.adapter else [])
-    codes = "".join(frontier(result, studio.adapter) for result in studio.frontiers())
+    adapter = studio.pair.adapter
+    codes = "".join(frontier(result, adapter.sha256) for result in studio.frontiers() if adapter)
     tables = tables or say("No measured results for this model and adapter yet.")
     return fact_table(facts(studio)) + curves + tables + codes
 

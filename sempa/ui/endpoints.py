@@ -51,7 +51,9 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
             adapter: name of the adapter (default: the first of the app)
             codes: "words" or "units" to search by sparse codes and learn what matched (default: dense vectors)
         """
-        return found_payload(studios.choose(adapter), query, index, k, codes)
+        studio = studios.choose(adapter)
+        studio.shelf.require_public(index)
+        return found_payload(studio, query, index, k, codes)
 
     def paraphrase(
         sentence: str,

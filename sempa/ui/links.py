@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 
@@ -101,9 +102,25 @@ class Links:
         opened = gr.Textbox(visible=False)
         components = [field.component for field in self._fields]
         named = json.dumps([[field.tab, field.name] for field in self._fields])
-        button.click(for_people(_shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
+        button.click(for_people(self.shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
         reading = page.load(self._read, None, [opened, tabs, *components], **PRIVATE)
         reading.then(None, opened, None, js=_RUN, **PRIVATE)
+
+    def shown(self, link: str, *values: Any) -> dict[str, Any]:
+        """Return the link's text field with the link, given the values of all fields.
+
+        Raises: InputError for a link that is too long, or would name what only this visitor can open.
+        """
+        if len(link) > LONGEST:
+            raise InputError("That is too much text for a link: shorten it, or send it another way.")
+        asked = parse_qs(urlsplit(link).query)
+        for field, value in zip(self._fields, values, strict=True):
+            if field.tab in (*asked.get(TAB, ()), EVERYWHERE) and field.names and value not in field.names():
+                raise InputError(
+                    f"What is chosen as {field.name} is yours alone: no link opens it for others. Make it public, or "
+                    f"choose another."
+                )
+        return gr.update(value=link, visible=True)
 
     def _read(self, request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
@@ -120,9 +137,3 @@ class Links:
         except InputError as error:
             gr.Warning(str(error))
             return gr.skip()
-
-
-def _shown(link: str, *_: Any) -> dict[str, Any]:
-    if len(link) > LONGEST:
-        raise InputError("That is too much text for a link: shorten it, or send it another way.")
-    return gr.update(value=link, visible=True)

@@ -72,8 +72,12 @@ class _Models:
 
     def __init__(self, studios: Studios) -> None:
         self._studios = studios
-        self.names = [BASE, *(name for name in studios.names if name)]
         self._embed: Callable[..., Any] = on_gpu(self._read)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the models there are by now: adapters trained on the page join them."""
+        return [BASE, *(name for name in self._studios.names if name)]
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Return the response's object.

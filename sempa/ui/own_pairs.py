@@ -47,7 +47,7 @@ def build_own_pairs(studios: Studios, adapter: gr.Dropdown) -> None:
 
     gr.Markdown(
         f"## Measure your own pairs\nA CSV or TSV with the columns `score`, `sentence1`, `sentence2`, up to "
-        f"{MAX_PAIRS:,} rows. The file is read once and not kept; the table is deleted after an hour."
+        f"{MAX_PAIRS:,} rows. File and table are deleted after an hour."
     )
     file = gr.File(file_types=[".csv", ".tsv"], type="filepath", label="Scored pairs", height=120, elem_id="pairs-file")
     run = gr.Button("Measure both", elem_id="pairs-run")

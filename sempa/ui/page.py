@@ -21,7 +21,7 @@ TITLE = "SemPA Studio"
 
 def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
     """Return the whole page, not yet launched; with a desk, visitors may train."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(300, 3600)) as page:
         several = len(studios.names) > 1 or (desk is not None and bool(studios.choose().adapter))
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):

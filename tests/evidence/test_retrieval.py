@@ -72,9 +72,10 @@ def test_ranks_are_brute_force_s(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "qrels").mkdir()
-    corpus = [{"_id": "t0", "title": "", "text": "None"}, {"_id": "t1", "title": "A", "text": "b"}]
+    corpus = [{"_id": "t0", "title": "", "text": "None"}, {"_id": "t1", "title": "A", "text": "b\u2028c"}]
+    corpus.append({"_id": "t2", "title": "", "text": " "})  # FiQA has such documents
     queries = [{"_id": f"q{i}", "text": f"w{i}"} for i in range(5)]
-    (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)) + "\n")
+    (tmp_path / "corpus.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in corpus) + "\n")
     (tmp_path / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)) + "\n")
     judged = [f"q{i}\tt{i % 2}\t1" for i in range(4)]
     (tmp_path / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
@@ -83,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_read_whole_and_thinned_evenly(folder: Path) -> None:
     data = read_beir(folder)
-    assert data.texts == {"t0": "None", "t1": "A b"}
+    assert data.texts == {"t0": "None", "t1": "A b\u2028c"}
     assert list(data.queries) == ["q0", "q1", "q2", "q3"]  # q4 is judged by nobody
     assert data.relevant["q3"] == {"t1": 1}
     assert list(read_beir(folder, limit=2).queries) == ["q0", "q2"]
@@ -95,14 +96,15 @@ def test_a_folder_is_read_whole_and_thinned_evenly(folder: Path) -> None:
         ("corpus.jsonl", None, "corpus.jsonl cannot be read"),
         ("queries.jsonl", '{"id": 1}\n', "not lines of objects with _id and text"),
         ("corpus.jsonl", "[1]\n", "not lines of objects with _id and text"),
+        ("corpus.jsonl", b'{"_id": "caf\xe9"}', "corpus.jsonl is not UTF-8 text .byte 12."),
         ("qrels/test.tsv", "a\tb\n1\t2\n", "not a table of query-id, corpus-id and score"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nz\tt0\t1\n", "judges none of the queries"),
     ],
 )
-def test_a_faulty_folder_is_one_sentence(folder: Path, file: str, content: str | None, says: str) -> None:
+def test_a_faulty_folder_is_one_sentence(folder: Path, file: str, content: str | bytes | None, says: str) -> None:
     (folder / file).unlink()
     if content is not None:
-        (folder / file).write_text(content)
+        (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(InputError, match=says):
         read_beir(folder)
 
@@ -114,10 +116,10 @@ def _write_labelled(folder: Path, train: str, test: str) -> Path:
 
 
 def test_labelled_texts_are_relevant_within_their_category(tmp_path: Path) -> None:
-    train = 'text,category\n"Where, please?",card\nNone,card\n"Two\nlines",loan\n'
+    train = 'text,category\n"Where, please?",card\nNone\u2028 or,card\n"Two\nlines",loan\n'
     folder = _write_labelled(tmp_path, train, "text,category\na,loan\nb,card\nc,loan\nd,card\n")
     data = read_retrieval(folder)
-    assert data.texts == {"train-0": "Where, please?", "train-1": "None", "train-2": "Two\nlines"}
+    assert data.texts == {"train-0": "Where, please?", "train-1": "None\u2028 or", "train-2": "Two\nlines"}
     assert data.queries == {"test-0": "a", "test-1": "b", "test-2": "c", "test-3": "d"}
     assert data.relevant["test-1"] == {"train-0": 1, "train-1": 1}
     assert data.relevant["test-2"] == {"train-2": 1}

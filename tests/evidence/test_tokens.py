@@ -34,6 +34,14 @@ def test_each_token_is_compared_with_the_sentence_s_own() -> None:
     assert [token.match for token in key_tokens("A cat sat.", _aligned, _split)] == ["exact", "other", "other"]
 
 
+def test_parts_of_a_character_are_no_words() -> None:
+    """Of every part of a character decoding leaves the same sign; as words they would all be the same one."""
+    (found,) = key_tokens("我。", lambda _: [[("\ufffd", 9.0)]], lambda _: ["\ufffd", "\ufffd", "。"])
+    assert found.match == "other"
+    ratio = aligned_ratio(["我。"], lambda _: [[("\ufffd", 9.0), ("。", 8.0)]], lambda _: ["\ufffd", "。"])
+    assert ratio == {"sentences": 1, "gar": 1.0, "gar_stem": 1.0}
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 512])
 def test_the_ratio_by_hand(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     """Seven words in all; "ran" and "cat" are named by their own sentence, by stem "dog" too.

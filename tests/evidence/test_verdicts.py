@@ -52,7 +52,7 @@ def test_ways_are_placed_by_their_mean(theirs: float, says: str) -> None:
     result = {**BOTH, "kind": "peers", "what": "peers", "ways": ways}
     assert verdict(result) == says
     ways["other, PromptEOL"] = {"a": 90, "b": 92}
-    result["recipes"] = {**BOTH["recipes"], "other": {}}
+    result["further"] = {"other": {}}
     place = 2 if theirs < 70 else 3
     assert verdict(result) == f"mine, PromptEOL: 70.0, place {place} of 4; other, PromptEOL: 91.0, place 1 of 4"
 

@@ -14,6 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sempa.errors import SempaError
+from sempa.reading.texts import Corpus
 from sempa.studio import Studio, hits_payload
 from sempa.studios import Studios
 from sempa.ui.launch import launch
@@ -85,6 +86,15 @@ def test_search_is_the_studio_s(client: Client, studio: Studio) -> None:
     assert found == hits_payload(studio.search(A, "demo", 4))
     assert [len(hits) for hits in found.values()] == [4, 4]
     assert client.predict(query=A, api_name="/search") == hits_payload(studio.search(A))
+
+
+def test_an_index_of_one_visitor_is_no_program_s(client: Client, studio: Studio) -> None:
+    index = studio.build_index(Corpus(("Her own note.", "Another."), ({}, {})))
+    key = studio.shelf.put(index, "notes", "ada", public=False)
+    assert studio.search(A, key)  # the page, which knows its visitor
+    with pytest.raises(AppError, match="There is no index '~ada/notes': choose one of demo"):
+        client.predict(A, key, api_name="/search")
+    studio.shelf.forget("ada")
 
 
 def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:

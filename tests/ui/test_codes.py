@@ -44,7 +44,8 @@ def test_the_frontier_has_a_line_a_model_and_kind() -> None:
         "codes": codes,
     }
     about = {"text": "as it is", "pairs": "stsb-test", "retrieval": "captions", "hardware": "two cores"}
-    view = frontier({"kind": "frontier", "models": {"base": model, "mine": model, "other": model}, **about}, "mine")
+    about["adapters"] = {"mine": "abc", "other": "def"}
+    view = frontier({"kind": "frontier", "models": {"base": model, "mine": model, "other": model}, **about}, "abc")
     assert view.count("<svg") == 2
     assert view.count("<polyline") == 8
     assert view.count("<circle") == 16

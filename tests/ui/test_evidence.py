@@ -1,7 +1,9 @@
 """Pictures, key tokens and a visitor's own pairs: figures as they are, text from outside as text."""
 
 import csv
+import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -153,15 +155,14 @@ def test_work_s_result_and_its_errors_reach_the_visitor() -> None:
         list(worked(lambda _: (_ for _ in ()).throw(InputError("wrong"))))
 
 
-def test_old_tables_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Path(csv_file("a", ["x"], [(1,)]))
-    second = Path(csv_file("a", ["x"], [(2,)]))
-    assert first.exists()
-    monkeypatch.setattr(downloads, "KEPT_SECONDS", -1)
-    third = Path(csv_file("a", ["x"], [(3,)]))
-    assert not first.exists()
-    assert not second.exists()
-    assert third.read_text().split() == ["x", "3"]
+def test_old_tables_are_removed() -> None:
+    first, second = (Path(csv_file("a", ["x"], [(n,)])) for n in (1, 2))
+    long_ago = time.time() - downloads.KEPT_SECONDS - 1
+    os.utime(first.parent, (long_ago, long_ago))
+    downloads.sweep()
+    assert not first.parent.exists()
+    assert second.read_text().split() == ["x", "2"]
+    assert [thread.name for thread in threading.enumerate()].count("sweeper") == 1, "also when no table is made"
 
 
 def test_geometry_comes_with_a_picture_of_each_model() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from sempa.errors import InputError
 from sempa.limits import MAX_CHARACTERS
-from sempa.ui.links import Field
+from sempa.ui.links import Field, Links
 
 with gr.Blocks():
     SLIDER = Field("t", "k", gr.Slider(1, 20, step=1))
@@ -50,3 +50,15 @@ def test_a_value_comes_back_as_it_was(field: Field, text: str, value: object) ->
 def test_a_value_nobody_could_have_chosen_is_refused(field: Field, text: str) -> None:
     with pytest.raises(InputError, match=rf"link.*{field.name}"):
         field.read(text)
+
+
+def test_a_link_names_nothing_that_is_the_visitor_s_alone() -> None:
+    links = Links()
+    links.add("search", names={"index": lambda: ["demo"]}, index=CHOICE.component)
+    links.add("similarity", a=TEXT.component)
+    link = "http://127.0.0.1:7860/?tab=search&index=demo"
+    assert links.shown(link, "demo", "x")["value"] == link
+    with pytest.raises(InputError, match="index is yours alone"):
+        links.shown(link.replace("demo", "~visitor/notes"), "~visitor/notes", "x")
+    of_another_tab = "http://127.0.0.1:7860/?tab=similarity&a=x"
+    assert links.shown(of_another_tab, "~visitor/notes", "x")["value"] == of_another_tab

@@ -50,8 +50,13 @@ def test_tokens_used_are_those_of_the_texts(page: gr.Blocks, studio: Studio) -> 
     assert usage.prompt_tokens == usage.total_tokens == expected
 
 
-def test_models_are_the_base_and_the_adapters(page: gr.Blocks, studios: Studios) -> None:
-    assert [model.id for model in _client(page).models.list()] == ["base", *studios.names]
+def test_models_are_the_base_and_the_adapters(
+    page: gr.Blocks, studios: Studios, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = _client(page)
+    assert [model.id for model in client.models.list()] == ["base", *studios.names]
+    monkeypatch.setattr(Studios, "names", ["first", "trained-on-the-page"])
+    assert [model.id for model in client.models.list()] == ["base", "first", "trained-on-the-page"]
 
 
 @pytest.mark.parametrize(
