@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
-from sempa.errors import SempaError
+from sempa.errors import InputError, SempaError
 
 # Flags that set one field of TrainConfig; None means the default of the data trained on.
 SETTINGS = {
@@ -54,7 +54,11 @@ SHOWN = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
-    made = argparse.ArgumentParser(prog="train.py", description="Train a SemPA adapter for a causal language model.")
+    made = argparse.ArgumentParser(
+        prog="train.py",
+        description="Train a SemPA adapter for a causal language model. Defaults shown are those of --recipe small, by "
+        "which --data is trained; the few minutes on sample triplets without it have settings of their own, printed.",
+    )
     made.add_argument(
         "--data",
         help="triplets: a CSV (sent0,sent1,hard_neg) or JSONL file, or a hub data set as owner/name[:subset or "
@@ -111,7 +115,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. Add --resume with the same --output to continue.", file=sys.stderr)
+        begun = args.output and args.output.with_name(args.output.name + ".partial").is_dir()
+        goes_on = f" Add --resume --output {args.output} to continue." if begun else " Nothing had begun."
+        print(f"\nStopped.{goes_on}", file=sys.stderr)
         return 130
     return 0
 
@@ -128,9 +134,13 @@ def _run(args: argparse.Namespace) -> None:
     if "max_samples" in given:  # who sets the schedule's length wants it trained through
         start = replace(start, stop_after=None)
     config = replace(start, **given)
-    output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
+    if config.stop_after and config.max_samples and config.stop_after > config.max_samples:
+        raise InputError(
+            f"--stop-after is {config.stop_after}, but the schedule ends at {config.max_samples}: raise --max-samples."
+        )
+    args.output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
     request = TuneRequest(
-        output=output,
+        output=args.output,
         config=config,
         data=args.data,
         neutrals=args.neutrals,
@@ -152,6 +162,9 @@ def _run(args: argparse.Namespace) -> None:
             pass
         return
     print("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(config).items()), flush=True)
+    if idle := sorted(given.keys() & config.idle):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        print(f"Without effect on the objective {config.objective} as it is set: {flags}.", flush=True)
     with tqdm(unit="pair", unit_scale=False, disable=None, dynamic_ncols=True) as bar:
         for step in run.steps():
             bar.total = bar.total or step.steps * config.batch_size

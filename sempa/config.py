@@ -185,6 +185,19 @@ class TrainConfig:
         return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])
 
     @property
+    def idle(self) -> set[str]:
+        """Return the fields that have no effect on this objective as it is set."""
+        used = {
+            ("template", "prompt_format", "beta", "chosen_weight"): self.prefers,
+            ("reading",): self.reads,
+            ("tau",): self.contrasts,
+            ("contrastive_weight",): self.objective == "joint",
+            ("code_weight",): self.codes,
+            ("keep_text_share",): self.keep_weight > 0,
+        }
+        return {name for names, has_effect in used.items() if not has_effect for name in names}
+
+    @property
     def prefers(self) -> bool:
         """Whether responses are ranked by likelihood against the reference."""
         return self.objective != "contrastive"

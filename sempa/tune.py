@@ -88,14 +88,18 @@ class TuneRun:
         triplets, read = _triplets(request.data, request.config)
         report(f"{request.data or 'Sample triplets'}: {read}.")
         if request.neutrals:
+            if request.config.objective != "listwise":
+                raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
             triplets = with_neutrals(triplets, read_neutrals(request.neutrals))
             report(f"{len(triplets):,} of them have a neutral sentence.")
+            if not triplets:
+                raise InputError(f"No anchor of the triplets has a neutral sentence in {request.neutrals}.")
         held: list[Triplet] = []
         if not request.dev:
             triplets, held = split_held_out(triplets, request.config.seed, share=0.2 if request.data is None else 0.1)
         dev = [_scored_pairs(source) for source in request.dev]
         self._data = {
-            "name": Path(request.data).name if request.data else "sample triplets",
+            "name": _name(request.data),
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
             "sha256": _sha256(request.data),
         }
@@ -113,12 +117,23 @@ class TuneRun:
             report(f"Left out {len(too_long)} triplets longer than {longest} tokens.")
         if not self._examples:
             raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
-        facts = {"base_model": request.base, "precision": str(pair.dtype), "data": self._data, "dev": list(request.dev)}
-        facts["config"] = asdict(request.config)
+        facts = {
+            "base_model": request.base,
+            "precision": str(pair.dtype) + (" from four bits" if pair.info.precision.four_bit else ""),
+            "device": pair.device.type,
+            "data": self._data,
+            "neutrals": request.neutrals and sha256_of(request.neutrals),
+            "dev": list(request.dev),
+            "keep_scored": request.keep_scored,
+            "config": asdict(request.config),
+        }
         self._run = RunFolder.open(request.output, facts, resume=request.resume, keep_scored=request.keep_scored)
         self.processes.wait()  # all have looked before the first writes
         self._model = TuningModel(pair, request.config)
-        self._encoder = Encoder(self._model.pair, EncoderConfig())
+        read_as = EncoderConfig()  # the paper's, unless sentences are trained to be read otherwise
+        if request.config.reads:
+            read_as = replace(read_as, template=request.config.reading)
+        self._encoder = Encoder(self._model.pair, read_as)
         self.score_name, self._score = _scorer(self._encoder, dev, held)
         report(f"Choosing the checkpoint by {self.score_name}.")
         self.before = self.processes.from_first(lambda: self._score(BASE), together=self._model.sharded)
@@ -224,6 +239,13 @@ def _scored_pairs(dev: str) -> ScoredPairs:
     return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
 
 
+def _name(data: str | None) -> str:
+    """Return a file's name, or what the hub calls the data set."""
+    if data is None:
+        return "sample triplets"
+    return Path(data).name if Path(data).is_file() else data
+
+
 def _sha256(data: str | None) -> str | None:
     path = SAMPLE_TRIPLETS if data is None else Path(data)
     return sha256_of(path) if path.is_file() else None
@@ -232,7 +254,8 @@ def _sha256(data: str | None) -> str | None:
 def _scorer(encoder: Encoder, dev: list[ScoredPairs], held: list[Triplet]) -> tuple[str, Any]:
     if dev:
         sets = " and ".join(f"{pairs.name} ({len(pairs.scores):,} pairs)" for pairs in dev)
-        name = f"{'mean ' if len(dev) > 1 else ''}Spearman x100 on {sets}, PromptEOL, last layer, as the files give it"
+        template = "PromptEOL" if encoder.config.template == "prompteol" else encoder.config.template
+        name = f"{'mean ' if len(dev) > 1 else ''}Spearman x100 on {sets}, {template}, last layer, as the files give it"
 
         def spearman(variant: str) -> float:
             return fmean(sts_spearman(partial(encoder.encode, variant=variant), pairs) for pairs in dev)

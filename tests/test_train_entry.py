@@ -268,6 +268,8 @@ def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -
         (["--data", "no such thing"], "no such thing is neither a file here nor a hub data set"),
         (["--precision", "float16"], "Training in float16 gives NaN"),
         (["--precision", "fp32"], "Precision 'fp32' is unknown"),
+        (["--stop-after", "9"], "--stop-after is 9, but the schedule ends at 8: raise --max-samples"),
+        (["--neutrals", "{tmp}/dev.tsv"], "ranked by --objective listwise alone"),
         (["--max-length", "3"], "No triplet is within 3 tokens: raise --max-length."),
         (["--resume"], "There is no run to resume"),
     ],
@@ -294,6 +296,31 @@ def test_a_dev_row_that_cannot_be_read_leaves_no_run_behind(
     assert not (tmp_path / "run.partial").exists()
 
 
+def test_a_run_stopped_before_it_began_has_nothing_to_go_on_with(
+    small: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sempa.learning.runs.RunFolder.begin", stop)
+    assert train.main(small) == 130
+    assert "Stopped. Nothing had begun." in capsys.readouterr().err
+
+
+def test_settings_without_effect_are_named(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    unheard = ["--beta", "0.5", "--template", "P3", "--tau", "0.1", "--keep-text-share", "0.5"]
+    assert train.main([*small, *unheard, "--objective", "contrastive", "--keep-weight", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "Without effect on the objective contrastive as it is set: --beta, --keep-text-share, --template." in said
+
+
+def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[str], tmp_path: Path) -> None:
+    dev = ["--dev", str(tmp_path / "dev.tsv")]
+    assert train.main([*small, *dev, "--objective", "contrastive", "--reading", "knowledge"]) == 0
+    assert Recipe.load(tmp_path / "run").encoder.template == "knowledge"
+    assert ", knowledge, last layer" in json.loads((tmp_path / "run" / "training.json").read_text())["score_name"]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -316,7 +343,7 @@ def test_resuming_with_other_settings_names_the_field(
     with monkeypatch.context() as patch:
         patch.setattr("sempa.learning.runs.RunFolder.append", stop)
         assert train.main(small) == 130
-    assert "Add --resume with the same --output" in capsys.readouterr().err
+    assert f"Add --resume --output {tmp_path / 'run'} to continue." in capsys.readouterr().err
     said = _refusal([*small, "--resume", *(part.format(tmp=tmp_path) for part in change)], capsys)
     assert named in said
     assert train.main([*small, "--resume"]) == 0

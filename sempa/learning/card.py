@@ -19,6 +19,8 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
     told, scores = (_mean(facts), _runs(facts["mean_of"])) if mean else (_run(facts, config), _scores(facts))
     if (folder / PLOT).is_file():
         scores += f"\n\n![Loss and score over the samples seen]({PLOT})"
+    sha256 = facts["data"]["sha256"]
+    known = f" SHA-256 of the file: `{sha256}`." if sha256 else ""  # none of what the hub's client reads
     text = f"""---
 base_model: {facts["base_model"]}
 library_name: peft
@@ -30,7 +32,7 @@ tags: [sentence-embeddings, sempa, lora]
 A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.
 
 ## Data
-{facts["data"]["name"]}: {facts["data"]["summary"]}. SHA-256 of the file: `{facts["data"]["sha256"]}`.
+{facts["data"]["name"]}: {facts["data"]["summary"]}.{known}
 {attribution}
 ## Settings
 {summary[0].upper()}{summary[1:]}{told}{_strength(facts)}

@@ -26,7 +26,14 @@ from sempa.models.tuning import POLICY, REFERENCE, TuningModel
 _Out = TypeVar("_Out")
 
 HELD_TOKENS = 8192
-"""Sentences of one step whose activations are kept from scoring to backward; more are read a second time."""
+
+
+def held_tokens(config: TrainConfig, reader: RowReader) -> int:
+    """Return up to how many tokens of a step's sentences keep their activations from scoring to backward.
+
+    More are read a second time. Whoever caps a forward's tokens for want of memory caps these.
+    """
+    return config.token_cap or max(HELD_TOKENS, reader.token_cap)
 
 
 @dataclass(frozen=True)
@@ -170,15 +177,17 @@ class SentencePass:
         prompts = [prompt for triplet in triplets for prompt in triplet]
         self.reader = row_reader(model, prompts, config, logits=False, rows=3 * config.batch_size)
         self._model, self._processes = model, processes or Processes()
-        self._loss, self._parameters = loss, parameters
+        self._loss, self._parameters, self._held = loss, parameters, held_tokens(config, self.reader)
         self._even = Even(model, self._processes)
 
-    def backward(self, triplets: Sequence[Sequence[PairIds]], weight: float = 1.0) -> dict[str, float]:
+    def backward(
+        self, triplets: Sequence[Sequence[PairIds]], anchors: Sequence[Hashable], weight: float = 1.0
+    ) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
-        Scores need every sentence of the step at once. Their activations are kept up to HELD_TOKENS tokens, or what one
-        forward may hold; beyond, and in passes that are replayed, sentences are read once without gradient and again
-        batch by batch with it, under the same random numbers.
+        `anchors` tells which triplets share one. Scores need every sentence of the step at once. Their activations are
+        kept up to `held_tokens`; beyond, and in passes that are replayed, sentences are read once without gradient and
+        again batch by batch with it, under the same random numbers.
         Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
@@ -186,7 +195,7 @@ class SentencePass:
         batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
         tokens = sum(batch.input_ids.numel() for batch in own)
         may_hold = not self._model.sharded and not self.reader.recorded
-        held = may_hold and tokens <= max(HELD_TOKENS, self.reader.token_cap)
+        held = may_hold and tokens <= self._held
         with as_policy(self._model, self.reader) as policy:
 
             def states_of(batch: RowBatch) -> tuple[Tensor, ...]:
@@ -203,7 +212,7 @@ class SentencePass:
             for batch, (_, states) in self._even.own(zip(batches, read, strict=True), len(own)):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
-            loss, metrics = self._loss(every, [triplet[0].prompt for triplet in triplets])
+            loss, metrics = self._loss(every, anchors)
             gradients_of_all, *own_gradients = torch.autograd.grad(weight * loss, [every, *self._parameters])
             for parameter, slope in zip(self._parameters, own_gradients, strict=True):
                 # Every process has the loss of the whole step; their gradients are summed later.

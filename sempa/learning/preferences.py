@@ -39,7 +39,7 @@ class Preference:
 
     A request to paraphrase the anchor, its K answers, best first, the prompts from which the anchor, the entailment
     and the contradiction are read, and the anchor as running text; what has no use is empty. The request goes into the
-    model's chat format unless `chat` is false.
+    model's chat format unless `chat` is false. `anchor` tells which share one, however it is shown.
     """
 
     request: str = ""
@@ -47,6 +47,7 @@ class Preference:
     sentences: tuple[str, ...] = ()
     text: str = ""
     chat: bool = True
+    anchor: str = ""
 
 
 @dataclass
@@ -180,9 +181,10 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
             Preference(
                 asks.render(anchor) if config.prefers else "",
                 answers if config.prefers else (),
-                tuple(reads.render(tidy_sentence(text)) for text in read),
+                tuple(reads.render(text if config.reading == "plain" else tidy_sentence(text)) for text in read),
                 triplet.anchor if config.keep_weight else "",
                 config.prompt_format == "chat",
+                triplet.anchor,
             )
         )
     return shown

@@ -23,7 +23,8 @@ EVERY = 4
 class RetentionPass:
     """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
 
-    A text is a `PairIds` whose prompt is the start token and whose one answer is the whole text.
+    A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
+    the model's context go.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class RetentionPass:
         processes: Processes | None = None,
     ) -> None:
         self._first = first_id(model.pair.tokenizer)
+        self._longest = min(config.max_length, model.pair.context_length or config.max_length) - 1
         rows = math.ceil(config.batch_size / (EVERY * ANCHORS_A_ROW))
         self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=rows)
         self._model, self._config, self._processes = model, config, processes or Processes()
@@ -70,7 +72,8 @@ class RetentionPass:
     def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:
         texts = texts[::EVERY]
         joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
-        return [PairIds((self._first,), (tuple(i for text in group for i in text),)) for group in joined]
+        rows = [tuple(i for text in group for i in text)[: self._longest] for group in joined]
+        return [PairIds((self._first,), (row,)) for row in rows]
 
 
 def _as_they_are(_: RowBatch, logits: Tensor) -> tuple[Tensor]:

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +39,8 @@ class RunFolder:
         self.output = output
         self.keep_scored = keep_scored
         self.partial = output.with_name(output.name + ".partial")
+        self.release: Callable[[], object] = lambda: None
+        """Let another take up the run; the end of the process does the same."""
 
     @classmethod
     def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_scored: bool = False) -> Self:
@@ -58,17 +61,35 @@ class RunFolder:
         return run
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Make the folder and write down what the run is; a run that is resumed has both already.
+        """Make the folder, hold it, and write down what the run is; a run that is resumed has all but the hold.
 
-        Raises: StorageError if the disk refuses.
+        Raises: InputError if another process is at this run; StorageError if the disk refuses.
         """
-        if (self.partial / FACTS).is_file():
-            return
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
-            _write_whole(self.partial / FACTS, json.dumps(facts, indent=2) + "\n")
+            self._hold()
+            if not (self.partial / FACTS).is_file():
+                _write_whole(self.partial / FACTS, json.dumps(facts, indent=2) + "\n")
         except OSError as error:
             raise StorageError(f"The run cannot be written to {self.partial} ({error.strerror or error}).") from error
+
+    def _hold(self) -> None:
+        """Lock the folder until the run ends or this process does, however it does: two would spoil one run."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        held = os.open(self.partial, os.O_RDONLY)
+        self.release = weakref.finalize(self, os.close, held)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise InputError(
+                f"The run in {self.partial} is under way in another process: wait, or stop that."
+            ) from None
+        except OSError:  # a file system without locks
+            self.release()
 
     def _require_same_facts(self, facts: Mapping[str, Any]) -> None:
         try:
@@ -150,6 +171,7 @@ class RunFolder:
             for file in best.iterdir():
                 shutil.copyfile(file, self.partial / file.name)
             self.partial.replace(self.output)
+            self.release()
         except OSError as error:
             raise StorageError(
                 f"The adapter could not be written to {self.output} ({error.strerror or error}): make room and run "

@@ -64,11 +64,15 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Example:
-    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text."""
+    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text.
+
+    `anchor` is the anchor's own text: the same for all triplets that share it.
+    """
 
     pair: PairIds | None = None
     sentences: tuple[PairIds, ...] = ()
     text: tuple[int, ...] = ()
+    anchor: str = ""
 
     @property
     def length(self) -> int:
@@ -89,7 +93,8 @@ def tokenize(
             responses = tuple(tuple(response_ids(tokenizer, text)) for text in preference.responses)
             pair = PairIds(tuple(request_ids(tokenizer, preference.request, chat=preference.chat)), responses)
         prompts = tuple(PairIds(tuple(tokenizer(text).input_ids), (unread,)) for text in preference.sentences)
-        example = Example(pair, prompts, tuple(text_ids(tokenizer, preference.text)) if preference.text else ())
+        text = tuple(text_ids(tokenizer, preference.text)) if preference.text else ()
+        example = Example(pair, prompts, text, preference.anchor)
         if example.length > max_length:
             too_long.append(preference)
         else:
@@ -140,10 +145,10 @@ class Objective:
             metrics["loss"] += metrics["preference/loss"]
             metrics["loss"] += self._config.chosen_weight * metrics.get("chosen/loss", 0.0)
         if self._contrastive:
-            metrics |= self._contrastive.backward([e.sentences for e in examples], self._weight)
+            metrics |= self._contrastive.backward(*_sentences(examples), self._weight)
             metrics["loss"] += self._weight * metrics["contrastive/loss"]
         if self._coding:
-            metrics |= self._coding.backward([e.sentences for e in examples], self._config.code_weight)
+            metrics |= self._coding.backward(*_sentences(examples), self._config.code_weight)
             metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
         if self._retention:
             metrics |= self._retention.backward([e.text for e in examples])
@@ -160,6 +165,10 @@ def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainC
     coder = SparseCoder(model.pair.width, ALONG.units_per_number * model.pair.width, config.seed)
     coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
     return coder
+
+
+def _sentences(examples: Sequence[Example]) -> tuple[list[tuple[PairIds, ...]], list[str]]:
+    return [example.sentences for example in examples], [example.anchor for example in examples]
 
 
 def _pairs(examples: Sequence[Example]) -> list[PairIds]:

@@ -101,7 +101,7 @@ class ModelPair:
             model.set_attn_implementation("eager")
         if sharded:
             report(f"{held_here(model):,} of its {model.num_parameters():,} weights are held in each process.")
-        info = BaseInfo(source.name, source.revision, chosen, model.num_parameters(), sharded)
+        info = BaseInfo(source.name, source.revision or source.fingerprint, chosen, model.num_parameters(), sharded)
         if adapter is None:
             return cls(model, tokenizer, info)
         tuned, adapter_info = attach_adapter(model, adapter, source.name)

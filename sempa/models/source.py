@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """What the disk refuses with; every other OSError of the hub client is the network's."""
 COMPLETE = "complete"
 """The marker file written last: without it a cached folder is half-made and is made again."""
+SAMPLES, SAMPLED = 16, 2**18
+"""Places of a weight file, and bytes at each, that it is told from others by."""
 
 Report = Callable[[str], None]
 """Receives one line of progress text at a time."""
@@ -39,12 +41,16 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Name the place weights are loaded from: a folder or hub id, and the GGUF file in it if that is the format."""
+    """Name the place weights are loaded from: a folder or hub id, and the GGUF file in it if that is the format.
+
+    `fingerprint` tells weights on this disk from others that were or will be in the same place.
+    """
 
     name: str
     location: str
     gguf_file: str | None = None
     revision: str | None = None
+    fingerprint: str | None = None
 
 
 def locate(base: str, revision: str | None = None, report: Report = log.info) -> ModelSource:
@@ -59,11 +65,11 @@ def locate(base: str, revision: str | None = None, report: Report = log.info) ->
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelUnavailable(f"The GGUF file {base} does not exist: check the path given to --base.")
-        return ModelSource(base, str(path.parent), gguf_file=path.name)
+        return ModelSource(base, str(path.parent), gguf_file=path.name, fingerprint=_fingerprint([path]))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelUnavailable(f"The folder {base} has no config.json: --base needs a transformers model folder.")
-        return ModelSource(base, str(path))
+        return ModelSource(base, str(path), fingerprint=_fingerprint(path.glob("*.safetensors")))
     if base.startswith((".", "/", "~")) or base.count("/") > 1:
         raise ModelUnavailable(f"The folder {base} does not exist: give --base a folder, a .gguf file or a hub id.")
     return ModelSource(base, base, revision=revision)
@@ -86,9 +92,12 @@ def default_model_folder(report: Report = log.info) -> Path:
             made = Path(scratch) / "model"
             _convert_gguf(gguf, made)
             (made / COMPLETE).write_text(f"{GGUF_NAME} sha256 {GGUF_SHA256}\n", encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            made.replace(folder)
+            if not (folder / COMPLETE).is_file():  # another process may have been at it too
+                shutil.rmtree(folder, ignore_errors=True)
+                made.replace(folder)
     except REFUSALS as error:
+        if (folder / COMPLETE).is_file():
+            return folder
         reason = getattr(error, "strerror", None) or error
         raise StorageError(
             f"The default model could not be stored in {folder.parent} ({reason}): free 700 MB there "
@@ -200,6 +209,19 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     share(folder)
+
+
+def _fingerprint(files: Iterable[Path]) -> str:
+    """Return a hash of the files' names, sizes and bytes at SAMPLES places: a large model takes minutes to read whole."""
+    found = hashlib.sha256()
+    for path in sorted(files):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as stream:
+            for place in range(SAMPLES):
+                stream.seek(size * place // SAMPLES)
+                found.update(stream.read(SAMPLED))
+    return found.hexdigest()[:16]
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Contrastive, joint, listwise and kept text against naive references: one sequence at a time, whole model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,7 @@ from sempa.config import TrainConfig
 from sempa.errors import InputError
 from sempa.learning import passes
 from sempa.learning.coding import CodeLoss
-from sempa.learning.passes import PreferencePass
+from sempa.learning.passes import PreferencePass, row_reader
 from sempa.learning.preferences import Triplet, preferences
 from sempa.learning.retention import ANCHORS_A_ROW, EVERY
 from sempa.learning.training import ALONG, Example, Objective, tokenize
@@ -55,7 +55,9 @@ def _same(found: dict[str, Tensor], expected: dict[str, Tensor], bound: float = 
         assert (found[name] - gradient).norm() <= bound * gradient.norm(), name
 
 
-def _naive_contrastive(tuning: TuningModel, examples: list[Example], tau: float) -> Tensor:
+def _naive_contrastive(
+    tuning: TuningModel, examples: list[Example], tau: float, triplets: Sequence[Triplet] = TRIPLETS
+) -> Tensor:
     """Each sentence in a forward of its own; a loop over anchors, positives of the same anchor left out."""
     decoder = tuning.peft.get_base_model().base_model
 
@@ -65,7 +67,7 @@ def _naive_contrastive(tuning: TuningModel, examples: list[Example], tau: float)
     rows = [[read(sentence.prompt) for sentence in example.sentences] for example in examples]
     losses = []
     for i, (anchor, positive, _) in enumerate(rows):
-        others = [rows[j][1] for j in range(len(rows)) if j != i and TRIPLETS[j].anchor != TRIPLETS[i].anchor] + [
+        others = [rows[j][1] for j in range(len(rows)) if j != i and triplets[j].anchor != triplets[i].anchor] + [
             row[2] for row in rows
         ]
         scores = torch.stack([anchor @ candidate for candidate in (positive, *others)]) / tau
@@ -95,13 +97,48 @@ def test_reading_twice_gives_what_keeping_activations_gives(
     config = replace(CONFIG, lora_dropout=dropout)
     results = []
     for held in (10_000, 0):
-        monkeypatch.setattr(passes, "HELD_TOKENS", held)
+        monkeypatch.setattr(passes, "held_tokens", lambda *_, held=held: held)
         tuning, examples = _setting(make_tuning, make_pair, config)
         torch.manual_seed(5)
         metrics = Objective(tuning, examples, config).backward(examples)
         results.append((metrics, _gradients(tuning)))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     _same(results[0][1], results[1][1], 1e-6)
+
+
+def test_a_token_cap_bounds_what_is_kept_too(make_tuning: MakeTuning, make_pair: MakePair) -> None:
+    tuning, examples = _setting(make_tuning, make_pair, CONFIG)
+    for cap, tokens in ((64, 64), (20_000, 20_000), (None, passes.HELD_TOKENS)):
+        config = replace(CONFIG, token_cap=cap)
+        reader = row_reader(tuning, [p for e in examples for p in e.sentences], config, logits=False)
+        assert passes.held_tokens(config, reader) == tokens
+
+
+def test_one_anchor_in_two_forms_is_one_anchor(make_tuning: MakeTuning, make_pair: MakePair) -> None:
+    """Raw or tokenised as drawn: another triplet's positive of the same anchor is no negative."""
+    same = [Triplet("Don't run.", f"Walk {i}.", f"Run {i}.") for i in range(6)]
+    config = replace(CONFIG, tokenised_share=0.5)
+    shown = preferences(same, config)
+    assert len({one.sentences[0] for one in shown}) == 2
+    tuning = make_tuning(make_pair(), config)
+    examples, _ = tokenize(tuning.pair.tokenizer, shown, config.max_length)
+    metrics = Objective(tuning, examples, config).backward(examples)
+    expected = _naive_contrastive(tuning, examples, CONFIG.tau, same).item()
+    assert metrics["contrastive/loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_text_that_is_held_to_fits_the_model(make_tuning: MakeTuning, make_pair: MakePair) -> None:
+    """Anchors joined to one text would be longer than GPT-2's positions go."""
+    long = [
+        Triplet(f"{i} " + "Rain fell on it. " * 10, "Rain fell.", "It was dry.") for i in range(EVERY * ANCHORS_A_ROW)
+    ]
+    config = replace(CONFIG, keep_weight=1.0)
+    tuning = make_tuning(make_pair("gpt2"), config)
+    examples, _ = tokenize(tuning.pair.tokenizer, preferences(long, config), config.max_length)
+    together = sum(len(example.text) for example in examples[::EVERY])
+    assert together > tuning.pair.context_length == 1024
+    metrics = Objective(tuning, examples, config).backward(examples)
+    assert 0 < metrics["kept/divergence"] < 10
 
 
 @pytest.mark.parametrize("objective", ["sempa", "joint"])

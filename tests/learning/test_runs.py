@@ -30,6 +30,20 @@ def test_opening_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
+    first, second = (RunFolder.open(tmp_path / "run", FACTS, resume=False) for _ in range(2))
+    first.begin(FACTS)
+    first.save_checkpoint(3, _checkpoint(3))
+    with pytest.raises(InputError, match="under way in another process"):
+        second.begin(FACTS)
+    resumed = RunFolder.open(tmp_path / "run", FACTS, resume=True)
+    with pytest.raises(InputError, match="under way in another process"):
+        resumed.begin(FACTS)
+    first.release()
+    resumed.begin(FACTS)
+    assert resumed.load_checkpoint().facts["step"] == 3
+
+
 def test_a_run_is_partial_until_it_is_finished(tmp_path: Path) -> None:
     run = _begun(tmp_path / "deep" / "run")
     run.append({"step": 0})

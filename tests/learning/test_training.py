@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -48,9 +48,14 @@ def whole(make_pair: MakePair, tmp_path_factory: pytest.TempPathFactory) -> "_Se
 class _Session:
     """One process's worth of objects: a run folder taken up, a model loaded, a score that reads it."""
 
+    begun: ClassVar[dict[Path, RunFolder]] = {}
+
     def __init__(self, make_pair: MakePair, output: Path, config: TrainConfig = CONFIG, resume: bool = False) -> None:
         self.run = RunFolder.open(output, {}, resume=resume)
+        if resume:
+            self.begun[output].release()  # as its process' end would
         self.run.begin({})
+        self.begun[output] = self.run
         self.model = TuningModel(make_pair(num_hidden_layers=1), config)
         self.scored = 0
         self.steps = train(self.model, _examples(), config, self.run, self._score)

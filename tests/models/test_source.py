@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import shutil
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +15,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from sempa.config import DEFAULT_BASE
+from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.errors import ModelUnavailable, StorageError
 from sempa.models import load, source
-from sempa.models.pair import ModelPair
+from sempa.models.pair import BASE, ModelPair
 
 FAKE = b"GGUF, but not really"
 needs_pip = pytest.mark.skipif(find_spec("pip") is None, reason="this environment has no pip")
@@ -52,13 +54,33 @@ def _wheel(folder: Path, **files: bytes) -> None:
 
 
 def test_locate_takes_a_model_folder(model_folder: Path) -> None:
-    assert source.locate(str(model_folder)) == source.ModelSource(str(model_folder), str(model_folder))
+    found = source.locate(str(model_folder))
+    assert replace(found, fingerprint=None) == source.ModelSource(str(model_folder), str(model_folder))
+
+
+def test_other_weights_in_the_same_place_are_told_apart(model_folder: Path, tmp_path: Path) -> None:
+    """One number in the middle of the file, and the same file under another path."""
+    here = tmp_path / "model"
+    shutil.copytree(model_folder, here)
+    before = source.locate(str(here)).fingerprint
+    assert before == source.locate(str(model_folder)).fingerprint
+    weights = bytearray((here / "model.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (here / "model.safetensors").write_bytes(weights)
+    assert source.locate(str(here)).fingerprint != before
+    recipes = [
+        ModelPair.open(str(folder), precision="float32", device="cpu").recipe(BASE, EncoderConfig())
+        for folder in (here, model_folder)
+    ]
+    assert recipes[0].base_revision == source.locate(str(here)).fingerprint != recipes[1].base_revision
 
 
 def test_locate_takes_a_gguf_file(tmp_path: Path) -> None:
     file = tmp_path / "weights.gguf"
     file.write_bytes(FAKE)
-    assert source.locate(str(file)) == source.ModelSource(str(file), str(tmp_path), gguf_file="weights.gguf")
+    found = source.locate(str(file))
+    assert replace(found, fingerprint=None) == source.ModelSource(str(file), str(tmp_path), gguf_file="weights.gguf")
+    assert found.fingerprint
 
 
 @pytest.mark.parametrize("name", ["owner/name", "gpt2"])
