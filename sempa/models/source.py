@@ -212,7 +212,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def _fingerprint(files: Iterable[Path]) -> str:
-    """Return a hash of the files' names, sizes and bytes at SAMPLES places: a large model takes minutes to read whole."""
+    """Return a hash of the files' names, sizes and bytes at SAMPLES places: large models take minutes to read whole."""
     found = hashlib.sha256()
     for path in sorted(files):
         size = path.stat().st_size
