@@ -140,7 +140,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_pairs_ask_for_the_anchor_and_prefer_the_entailment() -> None:
     pairs = preferences([Triplet("A cat sat.", "It sat.", "It ran.")], TrainConfig(template="P4"))
-    assert pairs == [Preference('Generate a paraphrase of the sentence: "A cat sat.".', ("It sat.", "It ran."))]
+    request = 'Generate a paraphrase of the sentence: "A cat sat.".'
+    assert pairs == [Preference(request, ("It sat.", "It ran."), anchor="A cat sat.")]
 
 
 def test_an_anchor_is_asked_for_as_it_is() -> None:
@@ -159,7 +160,11 @@ def test_sentences_are_read_as_the_encoder_reads_them() -> None:
             'This sentence : "He slept." means in one word:"',
         ),
         text='He said "why?"',
+        anchor='He said "why?"',
     )
+    config = replace(config, reading="plain")  # which the encoder reads untidied
+    (shown,) = preferences([Triplet('He said "why?"', "He asked", "He slept.")], config)
+    assert shown.sentences == ('He said "why?"', "He asked", "He slept.")
 
 
 def test_a_share_is_shown_tokenised_by_the_seed() -> None:

@@ -231,8 +231,13 @@ def test_the_recipe_comes_from_the_adapter_and_names_it(
     encoder = Encoder(tuned_pair)
     assert (encoder.config.template, encoder.config.layer) == ("cot", -2)
     assert encoder.recipe("sempa") == EncoderConfig(
-        base_model=str(model_folder), template="cot", layer=-2, adapter=tuned_pair.adapter.sha256
+        base_model=str(model_folder),
+        base_revision=tuned_pair.info.revision,
+        template="cot",
+        layer=-2,
+        adapter=tuned_pair.adapter.sha256,
     )
+    assert encoder.recipe("sempa").base_revision
     assert encoder.recipe("base").adapter is None
 
 
