@@ -14,7 +14,7 @@ from typing import Any
 
 from sempa.config import METRICS
 from sempa.errors import InputError, StorageError
-from sempa.learning.runs import FACTS, RunFolder
+from sempa.learning.runs import RunFolder
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path("runs")
@@ -102,11 +102,8 @@ class TrainingDesk:
     def _papers(self, name: str) -> Path:
         return self._root / f"{name}.desk"
 
-    def _partial(self, name: str) -> Path:
-        return RunFolder(self._root / name).partial
-
-    def _begun(self, name: str) -> bool:
-        return (self._partial(name) / FACTS).is_file()
+    def _run(self, name: str) -> RunFolder:
+        return RunFolder(self._root / name)
 
     def start(self, asked: RunRequest) -> None:
         """Start a run of a new name, or of one that ended before it had begun.
@@ -116,7 +113,7 @@ class TrainingDesk:
         command = self.command(asked)
         with self._lock:
             self._require_idle()
-            if (self._root / asked.name).exists() or self._begun(asked.name):
+            if (self._root / asked.name).exists() or self._run(asked.name).begun:
                 raise InputError(f"There is a run {asked.name!r} already: resume it, or choose another name.")
             try:
                 shutil.rmtree(self._papers(asked.name), ignore_errors=True)
@@ -177,13 +174,13 @@ class TrainingDesk:
             raise InputError(f"There is no run {name!r} here.")
         adapter = self._root / name
         whole = adapter.is_dir()
-        metrics = (adapter if whole else self._partial(name)) / METRICS
+        metrics = (adapter if whole else self._run(name).partial) / METRICS
         lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
         said = self._papers(name) / "said.txt"
         words = said.read_text(encoding="utf-8").splitlines()[-SAID:] if said.is_file() else []
         steps = [step for line in lines if (step := _step(line))]
         return RunState(
-            name, self.running == name, steps, "\n".join(words), adapter if whole else None, self._begun(name)
+            name, self.running == name, steps, "\n".join(words), adapter if whole else None, self._run(name).begun
         )
 
 

@@ -42,6 +42,11 @@ class RunFolder:
         self.release: Callable[[], object] = lambda: None
         """Let another take up the run; the end of the process does the same."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run that was broken off, or is under way."""
+        return (self.partial / FACTS).is_file()
+
     @classmethod
     def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_scored: bool = False) -> Self:
         """Check that a run may be written there, or with `resume` that it is the same run; nothing is written yet.
@@ -54,7 +59,7 @@ class RunFolder:
             raise InputError(f"{output} exists already: choose another --output or remove it.")
         if resume:
             run._require_same_facts(facts)
-        elif (run.partial / FACTS).is_file():
+        elif run.begun:
             raise InputError(
                 f"{run.partial} holds a run that was broken off: add --resume to continue it, or remove that folder."
             )
@@ -68,7 +73,7 @@ class RunFolder:
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._hold()
-            if not (self.partial / FACTS).is_file():
+            if not self.begun:
                 _write_whole(self.partial / FACTS, json.dumps(facts, indent=2) + "\n")
         except OSError as error:
             raise StorageError(f"The run cannot be written to {self.partial} ({error.strerror or error}).") from error

@@ -40,7 +40,13 @@ def _card(splits: set[str]) -> bytes:
 
 def _repositories() -> dict[str, dict[str, bytes]]:
     lines = "".join(json.dumps(pair) + "\n" for pair in PAIRS).encode()
-    made: dict[str, dict[str, bytes]] = {"owner/nli": {"train.csv": TRIPLETS.encode()}}
+    made: dict[str, dict[str, bytes]] = {
+        "owner/nli": {
+            "train.csv": TRIPLETS.encode(),
+            "marked.csv": TRIPLETS.encode("utf-8-sig"),
+            "broken.jsonl": b'{"anchor": "A cat.", "positive": "A pet.", "negative": "A dog."}\n{"anchor": "A d',
+        }
+    }
     ends = "".join(json.dumps(ENDINGS | {"ind": i, "label": str(i % 4)}) + "\n" for i in range(7)).encode()
     splits = ("train", "validation")
     made["Rowan/hellaswag"] = {"README.md": _card({*splits}), **{f"{split}.jsonl": ends for split in splits}}
@@ -93,19 +99,27 @@ from sempa.models.hub_rows import hub_rows
 print(json.dumps([
     [dict(row) for row in hub_rows("mteb/sts12-sts", "test")],
     [dict(row) for row in hub_rows("owner/nli:train.csv", "train")],
+    [dict(row) for row in hub_rows("owner/nli:marked.csv", "train")],
 ]))
 """
     done = _run(environment, "-c", code)
     assert done.returncode == 0, done.stderr[-2000:]
-    pairs, triplets = json.loads(done.stdout.splitlines()[-1])
+    pairs, triplets, marked = json.loads(done.stdout.splitlines()[-1])
     assert pairs == PAIRS
-    assert triplets == [{"anchor": "A cat, black.", "positive": "None", "negative": "A dog."}]
+    assert triplets == marked == [{"anchor": "A cat, black.", "positive": "None", "negative": "A dog."}]
 
 
 def test_a_data_set_that_is_not_there_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
     done = _run(environment, "train.py", "--data", "owner/none", "--base", str(model_folder))
     assert done.returncode == 2
     assert "train.py: The data set owner/none is no file here and the hub did not give it" in done.stderr
+
+
+def test_a_broken_line_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
+    done = _run(environment, "train.py", "--data", "owner/nli:broken.jsonl", "--base", str(model_folder))
+    assert done.returncode == 2
+    assert "train.py: broken.jsonl of the hub cannot be read as JSONL (Unterminated string" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_seven_sets_are_measured_from_the_hub(

@@ -191,6 +191,23 @@ def test_a_half_made_folder_is_made_again(cache: Path, monkeypatch: pytest.Monke
     assert (model.config.hidden_size, model.dtype) == (32, torch.bfloat16)
 
 
+@pytest.mark.usefixtures("tiny_as_default")
+def test_a_model_that_another_process_made_meanwhile_is_left_to_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> Path:
+        (cache / DEFAULT_BASE).mkdir(parents=True)
+        (cache / DEFAULT_BASE / "complete").write_text("made by the other", encoding="utf-8")
+        (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
+        return cache.parent / source.GGUF_NAME
+
+    monkeypatch.setattr(source, "_fetch_gguf", meanwhile)
+    folder = source.default_model_folder()
+    assert [path.name for path in folder.iterdir()] == ["complete"]
+    assert (folder / "complete").read_text(encoding="utf-8") == "made by the other"
+    assert [path.name for path in cache.iterdir()] == [DEFAULT_BASE]
+
+
 def test_a_cache_that_cannot_be_made_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "file" / "cache"))
