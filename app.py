@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--server-name", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every network)")
     made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
-    made.add_argument("--share", action="store_true", help="make a public link for 72 hours through Gradio's servers")
+    made.add_argument(
+        "--share", action="store_true", help="make a public link through Gradio's servers, for a week at most"
+    )
     made.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this user and password")
     made.add_argument("--allow-training", action="store_true", help="let visitors train adapters, one run at a time")
     made.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")

@@ -105,7 +105,7 @@ class Coded:
         index = self._studio.read_index(name)
         wanted = {self._reader.recipe(variant) for variant in self._studio.variants}
         if not wanted <= set(index.recipes):
-            with self._studio.shelf.building:
+            with self._studio.shelf.reading(name):
                 code_into(index, self._reader)
         return index
 

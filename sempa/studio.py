@@ -204,7 +204,7 @@ class Studio:
         index = self.index(name)
         if not self.missing_vectors(name):  # nobody waits for what another visitor has read
             return index
-        with self.shelf.building:
+        with self.shelf.reading(name, progress):
             for variant in self.missing_vectors(name):
                 if len(index) > READ_AT_ONCE:
                     raise RecipeMismatch(
@@ -235,8 +235,8 @@ class Studio:
         """
         if len(corpus.texts) > READ_AT_ONCE:
             raise InputError(
-                f"There are {len(corpus.texts):,} texts, the page takes {READ_AT_ONCE:,}: build the index in the "
-                f"terminal with `python -m sempa index NAME --texts FILE`."
+                f"There are more than {READ_AT_ONCE:,} texts, the most the page takes: build the index in the terminal "
+                f"with `python -m sempa index NAME --texts FILE`."
             )
         for number, text in enumerate(corpus.texts, start=1):
             require_text(text, f"Text {number}")

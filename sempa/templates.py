@@ -71,7 +71,7 @@ class SentenceTemplate:
         text = table.get(name_or_text, name_or_text)
         if text.count(SLOT) != 1:
             raise InputError(
-                f"Template {name_or_text!r} is neither one of {', '.join(table)} nor a text with exactly one {SLOT}."
+                f"Template {name_or_text[:80]!r} is neither one of {', '.join(table)} nor a text with one {SLOT}."
             )
         return cls(*text.split(SLOT))
 

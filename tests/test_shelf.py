@@ -1,5 +1,6 @@
 """The shelf: what is a visitor's stays the visitor's, what is public stays on disk, and memory has an end."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +73,73 @@ def test_only_the_maker_deletes(tmp_path: Path) -> None:
         shelf.index("ours")
 
 
-def test_who_leaves_is_forgotten_and_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visitor_s_oldest_index_goes_before_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EACH", 2)
     monkeypatch.setattr(module, "MAX_OWN", 3)
     shelf = Shelf(tmp_path)
-    for number in range(5):
-        shelf.put(_index("a"), f"n{number}", "ada", public=False)
-    assert shelf.own_names("ada") == ["~ada/n2", "~ada/n3", "~ada/n4"]
     shelf.put(_index("b"), "n", "bob", public=False)
-    shelf.forget("ada")
-    assert shelf.own_names("ada") == []
+    for number in range(4):
+        shelf.put(_index("a"), f"n{number}", "ada", public=False)
+    assert shelf.own_names("ada") == ["~ada/n2", "~ada/n3"]
     assert shelf.own_names("bob") == ["~bob/n"]
+    shelf.put(_index("c"), "n", "cy", public=False)
+    assert shelf.own_names("bob") == []
+    with pytest.raises(InputError, match="Your index 'n' is gone: .* Make it again"):
+        shelf.index("~bob/n")
+
+
+def test_who_has_left_is_forgotten_in_an_hour_and_who_has_not_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone that was locked breaks the connection; its page is still there and goes on."""
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    shelf = Shelf(tmp_path)
+    for visitor in ("ada", "bob", "cy"):
+        shelf.put(_index("a"), "n", visitor, public=False)
+    shelf.forget("ada")
+    shelf.forget("bob")
+    now = module.AWAY_SECONDS - 1
+    shelf.forget("dan")
+    assert len(shelf.index("~bob/n")) == 1
+    now += 2
+    shelf.forget("dan")
+    with pytest.raises(InputError, match="is gone"):
+        shelf.index("~ada/n")
+    assert len(shelf.index("~bob/n")) == len(shelf.index("~cy/n")) == 1
+    now += module.IDLE_SECONDS + 1
+    shelf.forget("dan")
+    for visitor in ("bob", "cy"):
+        assert shelf.own_names(visitor) == []
+
+
+def test_public_indexes_are_bounded_in_number_and_not_all_held_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PUBLIC", 3)
+    monkeypatch.setattr(module, "MAX_OPEN", 2)
+    shelf = Shelf(tmp_path)
+    for name in ("demo", "n1", "n2"):
+        shelf.put(_index("a"), name, "ada", public=True)
+    with pytest.raises(InputError, match="There are 3 public indexes, the most there may be"):
+        shelf.put(_index("a"), "n3", "ada", public=True)
+    first = {name: shelf.index(name) for name in ("demo", "n1")}
+    shelf.index("n2")
+    assert shelf.index("demo") is first["demo"]
+    assert shelf.index("n1") is not first["n1"]
+
+
+def test_who_waits_for_texts_being_read_is_told_so(tmp_path: Path) -> None:
+    shelf, told, done = Shelf(tmp_path), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with shelf.reading("demo", lambda line: told.set()):
+            done.set()
+
+    with shelf.reading("demo"):
+        other = threading.Thread(target=wait)
+        other.start()
+        assert told.wait(30)
+        assert not done.is_set()
+    assert done.wait(30)
+    other.join()

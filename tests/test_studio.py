@@ -202,7 +202,7 @@ def test_progress_is_told_while_an_index_is_read_and_then_never_again(studio: St
 
 def test_nobody_waits_for_another_index_to_be_read(studio: Studio) -> None:
     studio.read_index("demo")
-    with ThreadPoolExecutor(1) as pool, studio.shelf.building:  # another visitor's is under way
+    with ThreadPoolExecutor(1) as pool, studio.shelf.reading("demo"):  # another visitor's is under way
         assert pool.submit(studio.search, "a quiet place").result(timeout=60)["base"]
 
 

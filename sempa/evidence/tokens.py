@@ -3,6 +3,7 @@
 Source: Chen et al. 2026 (aligned tokens, GAR), after Nie et al. 2025.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ CHUNK = 512
 """Sentences whose tokens are looked at together."""
 
 _stemmer = snowballstemmer.stemmer("english")
+_stemming = threading.Lock()
+"""The stemmer keeps the word it is at in itself."""
 
 
 def _word(token: str) -> str:
@@ -83,4 +86,5 @@ def _words(tokens: Iterable[str]) -> set[str]:
 
 
 def _stems(words: Iterable[str]) -> set[str]:
-    return {_stemmer.stemWord(word) for word in words}
+    with _stemming:
+        return {_stemmer.stemWord(word) for word in words}

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sempa.errors import InputError
@@ -11,6 +12,8 @@ from sempa.errors import InputError
 TEXT_COLUMNS = ("text", "sentence")
 MAX_CHARACTERS = 20_000
 """Longest text of one row; a longer one is a mistake in the file more often than a sentence."""
+MAX_COLUMNS = 100
+"""Most columns of a CSV: short rows under a long head hold far more cells than the file has bytes."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,19 @@ class Corpus:
     tags: tuple[Mapping[str, str], ...]
 
 
-def read_corpus(path: Path, column: str | None = None) -> Corpus:
+def read_corpus(path: Path, column: str | None = None, at_most: int | None = None) -> Corpus:
     """Read a TXT file (one text a line), a CSV (RFC 4180) or JSONL file; other columns become tags.
 
     `column` names the text column; without it `text` or `sentence` is taken, or the only column.
-    A tag that is itself named `text` becomes `text_`, since `text` is what the corpus' own column is called.
+    A tag that is itself named `text` becomes `text_`, since `text` is what the corpus' own column is called. After
+    `at_most` rows nothing more is read.
     Raises: InputError if the file is missing, not text, has no such column, or holds an unusable row (named).
     """
     if not path.is_file():
         raise InputError(f"The file {path} does not exist.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(_rows(stream, path))
+            rows = list(islice(_rows(stream, path), at_most))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}): give a TXT, CSV or JSONL file.") from error
     except InputError:
@@ -58,7 +62,10 @@ def read_corpus(path: Path, column: str | None = None) -> Corpus:
 def _rows(lines: Iterable[str], path: Path) -> Iterator[Mapping[str, object]]:
     kind = path.suffix.lower()
     if kind == ".csv":
-        for number, row in enumerate(csv.DictReader(lines), start=1):
+        table = csv.DictReader(lines)
+        if len(head := table.fieldnames or ()) > MAX_COLUMNS:
+            raise InputError(f"{path} has {len(head):,} columns, the limit is {MAX_COLUMNS}: leave some out.")
+        for number, row in enumerate(table, start=1):
             if None in row:
                 raise InputError(f"{path} row {number} has more cells than the head: put texts with commas in quotes.")
             yield row

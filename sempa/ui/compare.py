@@ -10,7 +10,7 @@ from sempa.percent import percent
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.codes import frontier
-from sempa.ui.events import LANE, PRIVATE, Stops, for_people
+from sempa.ui.events import LANE, OPENING, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
 from sempa.ui.links import Links
 from sempa.ui.own_pairs import build_own_pairs
@@ -95,7 +95,7 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
         seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
     links.add("compare", prompt=prompt, temperature=temperature, tokens=tokens, seed=seed)
     out = gr.HTML(say("Writing the worked example …"), elem_id="compare-out", label="Answers")
-    opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
+    opened = page.load(for_people(opening.stream), None, out, **OPENING, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     gr.on([run.click, prompt.submit], None, cancels=[opened], **PRIVATE)
     asking = gr.on(

@@ -1,21 +1,32 @@
 """The four named endpoints for programs: typed in, JSON out; also MCP tools."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from sempa.coded import found_payload
+from sempa.errors import InputError
 from sempa.shelf import DEMO
 from sempa.studios import Studios
 from sempa.ui.events import LANE, for_people
 from sempa.writing import Sampling
 
+MOST = {"n": 8, "max_new_tokens": 256}
+"""What /paraphrase writes at most, as much as the page: a call goes on when its client has left."""
+
 
 def add_endpoints(studios: Studios) -> None:
     """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
     for endpoint in _endpoints(studios):
-        gr.api(for_people(endpoint), api_name=endpoint.__name__, **LANE)
+        gr.api(for_people(endpoint, told=str), api_name=endpoint.__name__, **LANE)
+
+
+def _require_short(sampling: Sampling) -> None:
+    for name, most in MOST.items():
+        if (value := getattr(sampling, name)) > most:
+            raise InputError(f"{name} is {value}: this endpoint takes {most} at most.")
 
 
 def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
@@ -67,14 +78,14 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
 
         Args:
             sentence: the sentence to paraphrase
-            n: candidates a model, 1 to 16
+            n: candidates a model, 1 to 8
             temperature: 0 for the likeliest words, up to 2 for more variety
-            max_new_tokens: longest answer in tokens
+            max_new_tokens: longest answer in tokens, up to 256
             seed: fixes the draw
             adapter: name of the adapter (default: the first of the app)
         """
         sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
-        *_, last = studios.choose(adapter).paraphrase(sentence, sampling)
-        return last
+        _require_short(sampling)
+        return deque(studios.choose(adapter).paraphrase(sentence, sampling), maxlen=1)[0]
 
     return [similarity, embed, search, paraphrase]

@@ -1,6 +1,7 @@
 """What every event of the page shares: errors for people, one lane for the model, stopping, and the GPU if rented."""
 
 import functools
+import html
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from sempa.errors import SempaError
 
 LANE = {"concurrency_id": "model", "concurrency_limit": 4}
 """All events that compute share four places; the model's own lock keeps them right, the queue keeps them fair."""
+LONG = {"concurrency_id": "long", "concurrency_limit": 2}
+"""What takes minutes has places of its own, so that nobody's question waits until texts of others are read."""
+OPENING = {"concurrency_id": "opening", "concurrency_limit": 1}
+"""The worked examples of a page just opened: one at a time, since all after the first are shown what it got."""
 PRIVATE = {"api_visibility": "private"}
 GPU_SECONDS = 60
 SEND = """
@@ -24,7 +29,12 @@ element.addEventListener('click', event => {
 """For cards drawn as HTML: tell Python which of their buttons was pressed, by the text it stands for."""
 
 
-def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:
+def as_text(message: object) -> str:
+    """Return a message that Gradio, which draws messages as HTML, shows as it is: visitors' own words are in it."""
+    return html.escape(str(message), quote=False)
+
+
+def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_text) -> Callable[..., Any]:
     """Turn a SempaError of a handler into a message on the page; anything else stays a bug and a traceback."""
     if _is_generator(handler):
 
@@ -33,7 +43,7 @@ def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 yield from handler(*args, **kwargs)
             except SempaError as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise gr.Error(told(error), print_exception=False) from error
 
         return on_gpu(streamed)
 
@@ -42,7 +52,7 @@ def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **kwargs)
         except SempaError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(told(error), print_exception=False) from error
 
     return on_gpu(answered)
 

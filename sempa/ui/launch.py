@@ -50,6 +50,7 @@ def launch(
             footer_links=["api", "settings"],
             max_file_size=MAX_UPLOAD_TO_TRAIN if desk else MAX_UPLOAD,
             enable_monitoring=False,
+            ssr_mode=False,  # Node in front would keep /v1 from us
             show_error=True,
         )
     except OSError as error:

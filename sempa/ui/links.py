@@ -11,7 +11,7 @@ import gradio as gr
 
 from sempa.errors import InputError
 from sempa.limits import MAX_CHARACTERS
-from sempa.ui.events import PRIVATE, for_people
+from sempa.ui.events import PRIVATE, as_text, for_people
 
 LONGEST = 6_000
 """Characters of a link; servers on the way refuse much longer ones."""
@@ -109,11 +109,16 @@ class Links:
     def shown(self, link: str, *values: Any) -> dict[str, Any]:
         """Return the link's text field with the link, given the values of all fields.
 
-        Raises: InputError for a link that is too long, or would name what only this visitor can open.
+        Raises: InputError for a link that is too long, would name what only this visitor can open, or is of a tab that
+        holds no question.
         """
         if len(link) > LONGEST:
             raise InputError("That is too much text for a link: shorten it, or send it another way.")
         asked = parse_qs(urlsplit(link).query)
+        if not {field.tab for field in self._fields if field.tab} & {*asked.get(TAB, ())}:
+            raise InputError(
+                "A link opens a question of one of the first four tabs: choose that tab, then press again."
+            )
         for field, value in zip(self._fields, values, strict=True):
             if field.tab in (*asked.get(TAB, ()), EVERYWHERE) and field.names and value not in field.names():
                 raise InputError(
@@ -135,5 +140,5 @@ class Links:
         try:
             return field.read(asked[field.name])
         except InputError as error:
-            gr.Warning(str(error))
+            gr.Warning(as_text(error))
             return gr.skip()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -20,7 +20,8 @@ from sempa.studios import Studios
 from sempa.ui.events import on_gpu
 
 MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES
-MAX_WAITING = 64
+MAX_WAITING, AT_ONCE = 64, 4
+"""Requests that wait, and of them those that are answered: each takes a thread, and threads the page needs too."""
 BASE, _ = VARIANTS
 TOKENS = (
     "input holds token numbers, which are another model's: send text (in LangChain, "
@@ -35,6 +36,7 @@ def openai_routes(studios: Studios, auth: tuple[str, str] | None = None) -> list
     Source: OpenAI's API reference, "Create embeddings" and "List models".
     """
     models = _Models(studios)
+    places = CapacityLimiter(AT_ONCE)
     waiting = 0
 
     async def list_models(request: Request) -> JSONResponse:
@@ -52,7 +54,7 @@ def openai_routes(studios: Studios, auth: tuple[str, str] | None = None) -> list
         waiting += 1
         try:
             asked = await _body(request)
-            return JSONResponse(await run_in_threadpool(models.answer, asked))
+            return JSONResponse(await to_thread.run_sync(models.answer, asked, limiter=places))
         except _UnknownModel as error:
             return _error(404, str(error), "model_not_found")
         except SempaError as error:

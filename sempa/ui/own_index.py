@@ -10,16 +10,18 @@ import gradio as gr
 from sempa.errors import InputError
 from sempa.limits import READ_AT_ONCE
 from sempa.reading.texts import Corpus, read_corpus
+from sempa.shelf import MAX_EACH
 from sempa.studio import Studio
 from sempa.studios import Studios
-from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.events import LONG, PRIVATE, for_people
 from sempa.ui.present import say
 from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
 STORED = (
-    f"Up to {READ_AT_ONCE:,} texts. An index of yours lives in memory, for you alone, until you leave the page; one "
-    "you make public is written to this app's disk and shown to every visitor."
+    f"Up to {READ_AT_ONCE:,} texts. An index of yours lives in memory, for you alone, and goes an hour after you leave "
+    f"the page; you may have {MAX_EACH}, a further one takes the oldest's place. One you make public is written to "
+    "this app's disk and shown to every visitor."
 )
 
 
@@ -51,7 +53,7 @@ def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
     Raises: InputError if there is neither, or what `read_corpus` raises.
     """
     if path:
-        return read_corpus(Path(path), column or None)
+        return read_corpus(Path(path), column or None, READ_AT_ONCE + 1)  # one too many is refused when it is built
     texts = tuple(line.strip() for line in pasted.splitlines() if line.strip())
     if not texts:
         raise InputError("There is no text yet: choose a file or paste some lines.")
@@ -123,7 +125,7 @@ def build_own_index(studios: Studios, adapter: gr.Dropdown, index: gr.Dropdown, 
             no = gr.Button("Keep it", elem_id="own-no")
         out = gr.HTML(elem_id="own-out", label="What became of it")
     file.change(offered, file, column, **PRIVATE)
-    building = run.click(build, [file, column, pasted, name, public, adapter], [out, index], **LANE, **PRIVATE)
+    building = run.click(build, [file, column, pasted, name, public, adapter], [out, index], **LONG, **PRIVATE)
     cancel.click(lambda: say("Cancelled: nothing was kept."), None, out, cancels=[building], **PRIVATE)
     ask.click(lambda: gr.update(visible=True), None, sure, **PRIVATE)
     no.click(lambda: gr.update(visible=False), None, sure, **PRIVATE)

@@ -10,7 +10,7 @@ from sempa.limits import MAX_PAIRS
 from sempa.studio import Studio
 from sempa.studios import Studios
 from sempa.ui.downloads import csv_file
-from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.events import LONG, PRIVATE, for_people
 from sempa.ui.evidence import pairs_view
 from sempa.ui.present import say
 from sempa.ui.streaming import worked
@@ -53,4 +53,4 @@ def build_own_pairs(studios: Studios, adapter: gr.Dropdown) -> None:
     run = gr.Button("Measure both", elem_id="pairs-run")
     out = gr.HTML(elem_id="pairs-out", label="Figures of your pairs")
     table = gr.DownloadButton("Download every pair with both cosines (CSV)", visible=False, elem_id="pairs-table")
-    run.click(answer, [file, adapter], [out, table], **LANE, **PRIVATE)
+    run.click(answer, [file, adapter], [out, table], **LONG, **PRIVATE)

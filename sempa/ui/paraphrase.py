@@ -6,7 +6,7 @@ import gradio as gr
 
 from sempa.studio import Studio
 from sempa.studios import Studios
-from sempa.ui.events import LANE, PRIVATE, SEND, Stops, for_people
+from sempa.ui.events import LANE, OPENING, PRIVATE, SEND, Stops, for_people
 from sempa.ui.links import Links
 from sempa.ui.present import candidate_cards, paraphrase_choices, say
 from sempa.ui.similarity import SendPair
@@ -93,7 +93,7 @@ def build_paraphrase_tab(
     )
     out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates", js_on_load=SEND)
     inputs = [sentence, template, n, temperature, top_p, tokens, seed, adapter]
-    opened = page.load(for_people(opening.stream), None, out, **LANE, **PRIVATE)
+    opened = page.load(for_people(opening.stream), None, out, **OPENING, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     gr.on([run.click, sentence.submit], None, cancels=[opened], **PRIVATE)
     writing = gr.on([run.click, sentence.submit], answer, inputs, out, **LANE, **PRIVATE)

@@ -14,7 +14,7 @@ from sempa.desk import RunRequest, RunState, TrainingDesk
 from sempa.errors import InputError
 from sempa.studios import Studios
 from sempa.tune import SAMPLE_SETTINGS, Shown, preview
-from sempa.ui.events import LANE, PRIVATE, for_people
+from sempa.ui.events import LANE, PRIVATE, as_text, for_people
 from sempa.ui.plots import run_curves
 from sempa.ui.present import say, scrollable
 
@@ -162,7 +162,7 @@ def _build_runs(
         if state.adapter is None:
             raise InputError("The run is not finished: its adapter can be used once it is whole.")
         added = studios.add(str(state.adapter))
-        gr.Info(f"{added} is loaded: the other tabs show it now.")
+        gr.Info(as_text(f"{added} is chosen at the top: ask again in the other tabs to see it."))
         return gr.update(choices=studios.names, value=added)
 
     def watched(name: str | None) -> str:

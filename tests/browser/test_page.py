@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -269,6 +270,16 @@ def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage) -> None:
     _expect(page.locator("#compare-out .sp-text").first).not_to_contain_text("sky")
     page.wait_for_timeout(5000)
     assert page.locator("#compare-out img, #compare-out b").count() == 0
+
+
+def test_markup_in_a_link_is_shown_as_text(open_page: OpenPage, app: str) -> None:
+    """What a link's sender wrote comes back in a message: it must not become a part of the page."""
+    form = "<form action=//127.0.0.1:1><input name=p></form>"
+    page = open_page(link=f"{app}?tab=paraphrase&template={quote(form)}&n={quote('<b>9')}")
+    toasts = page.locator("[data-testid=toast-body]")
+    _expect(toasts.filter(has_text=form)).to_have_count(1)
+    _expect(toasts.filter(has_text="<b>9")).to_have_count(1)
+    assert page.locator("[data-testid=toast-body] :is(form, input, b)").count() == 0
 
 
 def test_examples_can_be_clicked(open_page: OpenPage, client: Any, width: int) -> None:

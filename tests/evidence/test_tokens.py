@@ -1,6 +1,7 @@
 """Aligned tokens by hand, with a vocabulary of a few words."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -32,6 +33,14 @@ def test_each_token_is_compared_with_the_sentence_s_own() -> None:
         KeyToken("cat", 7.0, "other"),
     ]
     assert [token.match for token in key_tokens("A cat sat.", _aligned, _split)] == ["exact", "other", "other"]
+
+
+def test_visitors_at_once_do_not_spoil_each_other_s_stems() -> None:
+    words = ["running", "happily", "nationalities", "cats", "generously", "connections"] * 40
+    alone = [tokens._stems([word]) for word in words]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: [tokens._stems([word]) for word in words], range(40)))
+    assert all(found == alone for found in together)
 
 
 def test_parts_of_a_character_are_no_words() -> None:

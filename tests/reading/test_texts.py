@@ -87,6 +87,7 @@ def test_written_and_read_again_is_the_same(tmp_path: Path, texts: tuple[str, ..
         ("a.txt", "short\n" + "x" * 20_001 + "\n", None, "row 2 has 20,001 characters, the limit is 20,000"),
         ("a.csv", 'text\n"' + "x" * 200_000 + '"\n', None, "cannot be read as .csv"),
         ("a.csv", "text\nfine\nCats, dogs and mice\n", None, "row 2 has more cells than the head"),
+        ("a.csv", f"text{',a' * 100}\nx\n", None, "has 101 columns, the limit is 100"),
     ],
 )
 def test_unusable_files_are_named_with_their_row(
@@ -97,6 +98,15 @@ def test_unusable_files_are_named_with_their_row(
         read_corpus(path, column)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", "x\ny\n"), ("a.csv", "text\nx\ny,z\n"), ("a.jsonl", '{"text": "x"}\n{\n')],
+)
+def test_no_more_rows_are_read_than_asked_for(tmp_path: Path, name: str, content: str) -> None:
+    """The second row of the tables would be refused if it were read."""
+    assert read_corpus(_file(tmp_path, name, content), at_most=1).texts == ("x",)
 
 
 def test_a_missing_file_and_a_folder_are_input_errors(tmp_path: Path) -> None:

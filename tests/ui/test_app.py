@@ -94,7 +94,7 @@ def test_an_index_of_one_visitor_is_no_program_s(client: Client, studio: Studio)
     assert studio.search(A, key)  # the page, which knows its visitor
     with pytest.raises(AppError, match="There is no index '~ada/notes': choose one of demo"):
         client.predict(A, key, api_name="/search")
-    studio.shelf.forget("ada")
+    studio.shelf.drop(key, "ada")
 
 
 def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
@@ -119,6 +119,8 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
         ("/search", (A, "demo", "3"), "k is '3'"),
         ("/paraphrase", (" ", 1, 1.0, 9, 5), "The sentence is empty"),
         ("/paraphrase", (A, 0, 1.0, 9, 5), "n is 0"),
+        ("/paraphrase", (A, 9, 1.0, 9, 5), "n is 9: this endpoint takes 8 at most"),
+        ("/paraphrase", (A, 1, 1.0, 257, 5), "max_new_tokens is 257: this endpoint takes 256 at most"),
         ("/paraphrase", (A, 1, "hot", 9, 5), "temperature is 'hot'"),
         ("/paraphrase", (A, 1, 1.0, 9, None), "seed is None"),
         ("/similarity", (A, B, "none"), "There is no adapter 'none' here: choose one of"),

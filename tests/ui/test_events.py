@@ -52,6 +52,18 @@ def test_a_mistake_becomes_a_message(handler: Any, kind: type[SempaError]) -> No
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
+def test_a_visitor_s_words_are_no_markup_in_a_message(handler: Any) -> None:
+    """Gradio draws messages as HTML, and a link can bring the words: a form, say, that asks for a password."""
+    mistake = InputError("Template '<form action=//x>' & is none.")
+    with pytest.raises(gr.Error) as caught:
+        _run(handler, mistake)
+    assert caught.value.message == "Template '&lt;form action=//x&gt;' &amp; is none."
+    with pytest.raises(gr.Error) as caught:
+        list(for_people(handler, told=str)(mistake))
+    assert caught.value.message == str(mistake)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
 def test_a_bug_stays_a_bug(handler: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         _run(handler, ZeroDivisionError())

@@ -28,7 +28,7 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(studios: S
     *progress, last = find(other, "A cat sat.", key, 2)  # read with the other adapter at the first search
     assert any("Reading the texts with sempa" in step.view for step in progress)
     assert last.view.count("sp-send") == 4
-    studio.shelf.forget("ada")
+    studio.shelf.drop(key, "ada")
 
 
 def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
@@ -73,7 +73,7 @@ def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest
         with pytest.raises(InputError, match=says):
             list(made(studio, corpus, name, "ada", public=False))
     monkeypatch.setattr("sempa.studio.READ_AT_ONCE", 2)
-    with pytest.raises(InputError, match="There are 3 texts, the page takes 2"):
+    with pytest.raises(InputError, match="There are more than 2 texts, the most the page takes"):
         list(made(studio, corpus, "three", "ada", public=False))
     with pytest.raises(InputError, match="Text 1 has 6,000 characters"):
         list(made(studio, given_corpus(None, None, "x" * 6000), "long", "ada", public=False))
