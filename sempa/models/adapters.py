@@ -196,7 +196,7 @@ class AdapterSwitch:
         rows: slice | list[int] = numbers
         if numbers[-1] - numbers[0] + 1 == len(numbers):
             rows = slice(numbers[0], numbers[-1] + 1)
-        with self._acting(lambda layer: partial(_on_rows, layer, slot, rows)):
+        with self._acting(lambda layer: partial(_on_some, layer, slot, rows, len(tuned))):
             yield {}
 
     @contextmanager
@@ -244,6 +244,21 @@ def _on_rows(layer: LoraLayer, slot: str, rows: slice | list[int], x: Tensor) ->
     if not isinstance(rows, slice):
         result[rows] = chosen
     return result
+
+
+def _on_some(layer: LoraLayer, slot: str, rows: slice | list[int], count: int, x: Tensor) -> Tensor:
+    """Return what `_on_rows` does for a batch of `count` rows, also where a layer is given their tokens in one row.
+
+    OPT does so before its MLP. Raises: AdapterMismatch where tokens come without their rows, as to single experts.
+    """
+    if len(x) == count:
+        return _on_rows(layer, slot, rows, x)
+    if x.dim() != 2 or len(x) % count:
+        raise AdapterMismatch(
+            "The adapter acts on layers that are given some tokens of all rows at once, such as experts: base and "
+            "adapter cannot be computed side by side. Train one on the other layers."
+        )
+    return _on_rows(layer, slot, rows, x.view(count, -1, x.shape[-1])).flatten(0, 1)
 
 
 def adapter_folder(adapter: str) -> Path:

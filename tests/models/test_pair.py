@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,6 +101,37 @@ def test_mixed_batch_equals_separate_variants(tuned_pair: ModelPair) -> None:
     for row, variant in enumerate(variants):
         alone = _logits(tuned_pair, [variant], IDS[row : row + 1])
         torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_both_variants_in_one_pass_equal_one_after_the_other_on_every_architecture(
+    architecture: str, dtype: str, save_model: Callable[..., Path], make_tuning: Callable[..., Any], tmp_path: Path
+) -> None:
+    """OPT gives its MLP the tokens of all rows in one; what is not plain linear layers goes another way."""
+    folder = str(save_model(tmp_path / "base", architecture))
+    make_tuning(ModelPair.open(folder, precision="float32", device="cpu"), spread=0.3).save(tmp_path / "adapter")
+    pair = ModelPair.open(folder, str(tmp_path / "adapter"), precision=dtype, device="cpu")
+    exact = {"float32": 1e-5, "bfloat16": 0.05}[dtype]
+    separate = {variant: _states(pair, variant) for variant in ("base", "sempa")}
+    assert (separate["base"] - separate["sempa"]).abs().max() > 10 * exact
+    for number, states in enumerate(pair.each_alone(IDS.split(1))):
+        for place, variant in enumerate(("base", "sempa")):
+            alone = separate[variant][number]
+            torch.testing.assert_close(states[place], alone, rtol=exact, atol=exact * float(alone.abs().max()))
+    variants = ["sempa", "base", "sempa"]
+    mixed = _logits(pair, variants)
+    for row, variant in enumerate(variants):
+        alone = _logits(pair, [variant], IDS[row : row + 1])[0]
+        torch.testing.assert_close(mixed[row], alone, rtol=exact, atol=exact * float(alone.abs().max()))
+
+
+def test_layers_given_tokens_without_their_rows_are_refused(tuned_pair: ModelPair) -> None:
+    """As experts are: three of six tokens are of nobody knows which row."""
+    switch = tuned_pair._switch
+    switch.look()
+    layer = switch._layers[0]
+    with switch.mixed(tuned_pair._slot, [False, True]), pytest.raises(AdapterMismatch, match="such as experts"):
+        layer(torch.zeros(3, layer.in_features))
 
 
 @pytest.mark.parametrize("variants", [["base"] * 3, ["sempa"] * 3, ["base", "sempa", "base"]])
