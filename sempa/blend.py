@@ -2,18 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
-from sempa.errors import InputError, StorageError
 from sempa.learning.card import write_card
 from sempa.learning.plot import plot_runs
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.blending import write_at_strength, write_mean
 from sempa.models.source import sha256_of
+from sempa.whole import new_folder
 
 
 def at_strength(adapter: str, output: Path, strength: float) -> None:
@@ -21,7 +20,7 @@ def at_strength(adapter: str, output: Path, strength: float) -> None:
 
     Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
     """
-    with _aside(output) as aside:
+    with new_folder(output, "The adapter") as aside:
         source = write_at_strength(adapter, aside, strength)
         for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
             if path.is_file():
@@ -37,7 +36,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
     Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
     Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
     """
-    with _aside(output) as aside:
+    with new_folder(output, "The adapter") as aside:
         sources, size, kept = write_mean(adapters, aside, rank)
         for number, source in enumerate(sources, 1):
             if (source / METRICS).is_file():
@@ -57,20 +56,6 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
                 }
                 plot_runs(runs, facts["score_name"], aside / PLOT)
             _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
-
-
-@contextmanager
-def _aside(output: Path) -> Iterator[Path]:
-    """Yield a name for the new folder to be written under; it gets its own when the block ends without an error."""
-    if output.exists():
-        raise InputError(f"{output} exists already: choose another folder or remove it.")
-    aside = output.with_name(output.name + ".partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        yield aside
-        aside.replace(output)
-    except OSError as error:
-        raise StorageError(f"The adapter could not be written to {output} ({error}): make room there.") from error
 
 
 def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:

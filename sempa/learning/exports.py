@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.errors import InputError, StorageError
+from sempa.errors import InputError
 from sempa.learning.preferences import Preference
 from sempa.templates import SYSTEM_PROMPT
+from sempa.whole import new_folder
 
 FORMATS = ("trl", "swift", "llama-factory")
 DATA_FILE = {"trl": "preferences.jsonl", "swift": "preferences.jsonl", "llama-factory": "preferences.json"}
@@ -33,22 +34,15 @@ def export_preferences(
         raise InputError(
             f"{form} puts every request into the chat format: use --prompt-format chat, or export for trl."
         )
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another --output or remove it.")
     rows = [_row(preference, form, render) for preference in preferences]
     if form == "llama-factory":
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     else:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    aside = folder.with_name(folder.name + ".partial")
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
+    with new_folder(folder, "The preferences") as aside:
         (aside / DATA_FILE[form]).write_text(text, encoding="utf-8")
         if form == "llama-factory":
             (aside / "dataset_info.json").write_text(json.dumps(_DATASET_INFO, indent=2) + "\n", encoding="utf-8")
-        aside.replace(folder)
-    except OSError as error:
-        raise StorageError(f"The preferences could not be written to {folder} ({error.strerror or error}).") from error
     return folder / DATA_FILE[form]
 
 

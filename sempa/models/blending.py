@@ -124,7 +124,7 @@ def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path, output: Path) -> None:
-    output.mkdir(parents=True)
+    output.mkdir(parents=True, exist_ok=True)
     (output / WEIGHTS_FILE).write_bytes(save(dict(weights), metadata={"format": "pt"}))
     (output / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if (like / RECIPE_FILE).is_file():

@@ -7,9 +7,10 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from sempa.errors import InputError, StorageError
+from sempa.errors import InputError
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.weight_files import REFUSALS, share
+from sempa.whole import new_folder
 
 
 def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) -> PreTrainedModel:
@@ -36,14 +37,8 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
     Raises: InputError without an adapter, for a base in four bits, or if the folder exists; StorageError if the disk
     refuses.
     """
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another folder or remove it.")
-    merged = standalone(pair, SEMPA)
-    aside = folder.with_name(folder.name + ".partial")
-    try:
+    with new_folder(folder, "The merged model", REFUSALS) as aside:
+        merged = standalone(pair, SEMPA)
         merged.save_pretrained(aside, safe_serialization=True)
         pair.tokenizer.save_pretrained(aside)
         share(aside)
-        aside.replace(folder)
-    except REFUSALS as error:
-        raise StorageError(f"The merged model could not be written to {folder} ({error}): make room there.") from error

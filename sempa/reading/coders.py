@@ -21,6 +21,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
 from sempa.models.sparse_coder import CODER_FILE, SparseCoder
 from sempa.reading.encoder import Encoder, Progress
+from sempa.whole import new_folder
 
 Rows = NDArray[np.float32]
 ABOUT_FILE = "codes.json"
@@ -198,19 +199,12 @@ def save_coders(
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another folder or remove it.")
-    aside = folder.with_name(folder.name + ".partial")
     tensors = {f"{v}.direction": torch.from_numpy(direction) for v, direction in directions.items()}
     tensors |= {f"{v}.{name}": value for v, coder in coders.items() for name, value in coder.tensors().items()}
     named = {variant: [asdict(unit) for unit in every] for variant, every in units.items()}
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
+    with new_folder(folder, "The codes") as aside:
         (aside / CODER_FILE).write_bytes(save(tensors))
         (aside / ABOUT_FILE).write_text(json.dumps({**about, "units": named}, indent=1) + "\n", encoding="utf-8")
-        aside.replace(folder)
-    except OSError as error:
-        raise StorageError(f"The codes could not be written to {folder} ({error}): make room there.") from error
 
 
 def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:

@@ -2,19 +2,20 @@
 
 import copy
 import json
-import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from sempa.errors import InputError, StorageError
+from sempa.errors import InputError
 from sempa.models.merging import standalone
 from sempa.models.prompts import padding_id
 from sempa.models.weight_files import REFUSALS, share
 from sempa.reading.encoder import Encoder
 from sempa.templates import SentenceTemplate
+from sempa.whole import new_folder
 
 # How the library is told to render every text as a message, which is the one way it has to put words behind a sentence.
 _FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -35,19 +36,15 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
         from sentence_transformers.sentence_transformer import modules
     except ImportError:
         raise InputError("The export needs its library: pip install sentence-transformers.") from None
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another folder or remove it.")
     if encoder.config.layer not in (-1, encoder.pair.layers):
         raise InputError(f"The recipe reads layer {encoder.config.layer}: sentence-transformers reads the last alone.")
     variant = variant or encoder.best_variant
     decoder = standalone(encoder.pair, variant, torch.float32).base_model
-    aside = folder.with_name(folder.name + ".partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        decoder.save_pretrained(aside / "decoder")
-        _save_tokenizer(encoder, aside / "decoder")
+    with new_folder(folder, "The export", REFUSALS) as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        decoder.save_pretrained(scratch)
+        _save_tokenizer(encoder, Path(scratch))
         reads = modules.Transformer(
-            str(aside / "decoder"),
+            scratch,
             modality_config=_AS_MESSAGE,
             module_output_name="token_embeddings",
             max_seq_length=encoder.limit,
@@ -61,12 +58,8 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
             dense.linear.bias.data = torch.from_numpy(-(mean @ matrix).astype(np.float32))
             parts.append(dense)
         parts.append(modules.Normalize())
-        SentenceTransformer(modules=parts, device="cpu").save(str(aside / "whole"))
-        share(aside / "whole")
-        (aside / "whole").replace(folder)
-        shutil.rmtree(aside)
-    except REFUSALS as error:
-        raise StorageError(f"The export could not be written to {folder} ({error}): make room there.") from error
+        SentenceTransformer(modules=parts, device="cpu").save(str(aside))
+        share(aside)
 
 
 def _save_tokenizer(encoder: Encoder, folder: Path) -> None:

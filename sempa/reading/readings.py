@@ -1,15 +1,14 @@
 """A reading kept as a folder: template, layer, pooling and, where there are any, statistics with their text's name."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe
-from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
 from sempa.reading.postprocess import Postprocess
+from sempa.whole import new_folder
 
 
 def fit_reading(
@@ -35,18 +34,10 @@ def save_reading(encoder: Encoder, folder: Path) -> None:
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another folder or remove it.")
-    aside = folder.with_name(folder.name + ".partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+    with new_folder(folder, "The reading") as aside:
         Recipe(encoder.recipe(encoder.best_variant)).save(aside)
         if encoder.postprocess:
             encoder.postprocess.save(aside)
-        aside.replace(folder)
-    except OSError as error:
-        raise StorageError(f"The reading could not be written to {folder} ({error}): make room there.") from error
 
 
 def open_reading(pair: ModelPair, folder: Path) -> Encoder:
