@@ -11,6 +11,9 @@ from pathlib import Path
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
 from sempa.errors import InputError, SempaError
 
+RUNS = Path("runs")
+"""Where runs go that are given no --output."""
+
 # Flags that set one field of TrainConfig; None means the default of the data trained on.
 SETTINGS = {
     "max_samples": "number of pairs the learning-rate schedule is made for",
@@ -115,8 +118,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        begun = args.output and args.output.with_name(args.output.name + ".partial").is_dir()
-        goes_on = f" Add --resume --output {args.output} to continue." if begun else " Nothing had begun."
+        goes_on = " Nothing had begun."
+        if args.output and args.output.is_dir():
+            goes_on = f" The adapter is whole: it is in {args.output}."
+        elif args.output and args.output.with_name(args.output.name + ".partial").is_dir():
+            goes_on = f" Add --resume --output {args.output} to continue."
         print(f"\nStopped.{goes_on}", file=sys.stderr)
         return 130
     return 0
@@ -127,6 +133,7 @@ def _run(args: argparse.Namespace) -> None:
     replace(TrainConfig(), **given)  # a bad value is refused before torch is imported
     from tqdm import tqdm
 
+    from sempa.models.publish import push_to_hub, require_repository
     from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
 
     start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
@@ -138,7 +145,9 @@ def _run(args: argparse.Namespace) -> None:
         raise InputError(
             f"--stop-after is {config.stop_after}, but the schedule ends at {config.max_samples}: raise --max-samples."
         )
-    args.output = args.output or Path("runs") / time.strftime("sempa-%Y%m%d-%H%M%S")
+    if args.push_to_hub:
+        require_repository(args.push_to_hub)
+    args.output = args.output or (_broken_off() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
     request = TuneRequest(
         output=args.output,
         config=config,
@@ -185,13 +194,19 @@ def _run(args: argparse.Namespace) -> None:
     if outcome.after <= outcome.before:
         print("  No checkpoint scored above the base model: more pairs or another --lr may help.")
     if args.push_to_hub:
-        from sempa.models.publish import push_to_hub
-
         print(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
     base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
     print(
         f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}"
     )
+
+
+def _broken_off() -> Path:
+    """Return the output of the last run that was given none and did not end."""
+    left = sorted(RUNS.glob("sempa-*.partial"))
+    if not left:
+        raise InputError(f"There is no run in {RUNS} to resume: name it with --output, or start without --resume.")
+    return left[-1].with_suffix("")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
+
 from sempa.config import DEFAULT_BASE, PLOT, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
-from sempa.errors import InputError
+from sempa.errors import InputError, SempaError
 from sempa.evidence.metrics import nearer_share
 from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
 from sempa.learning.card import write_card
@@ -43,6 +45,8 @@ from sempa.reading.encoder import Encoder
 
 SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
 """For the sample triplets: three short epochs, a few minutes on two cores."""
+HOW_COMPUTED = ("token_cap", "shared_rows")
+"""Settings that change how a run is computed and not what it learns: it may be resumed with others."""
 
 
 @dataclass(frozen=True)
@@ -83,26 +87,13 @@ class TuneRun:
         Raises: any SempaError of the parts; nothing is written before everything has been read.
         """
         self.request = request
-        self.processes = Processes.join()
+        self.processes = Processes.join(request.device)
         report = report if self.processes.first else log.debug
-        triplets, read = _triplets(request.data, request.config)
+        if request.neutrals and request.config.objective != "listwise":
+            raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
+        triplets, held, read = _split(request)
         report(f"{request.data or 'Sample triplets'}: {read}.")
-        if request.neutrals:
-            if request.config.objective != "listwise":
-                raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
-            triplets = with_neutrals(triplets, read_neutrals(request.neutrals))
-            report(f"{len(triplets):,} of them have a neutral sentence.")
-            if not triplets:
-                raise InputError(f"No anchor of the triplets has a neutral sentence in {request.neutrals}.")
-        held: list[Triplet] = []
-        if not request.dev:
-            triplets, held = split_held_out(triplets, request.config.seed, share=0.2 if request.data is None else 0.1)
         dev = [_scored_pairs(source) for source in request.dev]
-        self._data = {
-            "name": _name(request.data),
-            "summary": str(read) + (f"; {len(held)} held out" if held else ""),
-            "sha256": _sha256(request.data),
-        }
         precision = choose_training_precision(request.precision, request.device)
         pair = ModelPair.open(
             request.base,
@@ -114,18 +105,25 @@ class TuneRun:
         longest = min(request.config.max_length, pair.context_length or request.config.max_length)
         self._examples, too_long = tokenize(pair.tokenizer, preferences(triplets, request.config), longest)
         if too_long:
+            read.leave_out(len(too_long), f"longer than {longest} tokens")
             report(f"Left out {len(too_long)} triplets longer than {longest} tokens.")
         if not self._examples:
             raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
+        self._data = {
+            "name": _name(request.data),
+            "summary": str(read) + (f"; {len(held)} held out" if held else ""),
+            "sha256": _sha256(request.data),
+        }
         facts = {
             "base_model": request.base,
+            "base_revision": pair.info.revision,
             "precision": str(pair.dtype) + (" from four bits" if pair.info.precision.four_bit else ""),
             "device": pair.device.type,
             "data": self._data,
             "neutrals": request.neutrals and sha256_of(request.neutrals),
-            "dev": list(request.dev),
+            "dev": {source: _sha256(source) for source in request.dev},
             "keep_scored": request.keep_scored,
-            "config": asdict(request.config),
+            "config": {name: value for name, value in asdict(request.config).items() if name not in HOW_COMPUTED},
         }
         self._run = RunFolder.open(request.output, facts, resume=request.resume, keep_scored=request.keep_scored)
         self.processes.wait()  # all have looked before the first writes
@@ -145,7 +143,14 @@ class TuneRun:
     def steps(self) -> Iterator[TrainStep]:
         """Yield every step; the run folder holds the best adapter so far at any time."""
         config = self.request.config
-        yield from train(self._model, self._examples, config, self._run, lambda: self._score(SEMPA), self.processes)
+        try:
+            yield from train(self._model, self._examples, config, self._run, lambda: self._score(SEMPA), self.processes)
+        except torch.OutOfMemoryError as error:
+            tokens = config.token_cap or self._model.pair.forward_tokens
+            raise SempaError(
+                f"The GPU has no memory left: go on with --resume --output {self.request.output} and a --token-cap "
+                f"below {tokens}, on a GPU that others leave alone."
+            ) from error
 
     def finish(self) -> Outcome:
         """Write recipe, facts and card beside the best adapter and give the folder its final name.
@@ -179,10 +184,11 @@ class TuneRun:
     def _publish(self, facts: dict[str, Any], config: TrainConfig, best: dict[str, Any]) -> Outcome:
         folder = self._run.scored_folder(best["samples"])
         adapter = sha256_of(folder / WEIGHTS_FILE)
-        Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
-        (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        plot_runs({"": (self._run.lines(), facts["scores"])}, facts["score_name"], folder / PLOT)
-        write_card(folder, facts, config)
+        with self._run.writing("What is known of the run"):
+            Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
+            (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            plot_runs({"": (self._run.lines(), facts["scores"])}, facts["score_name"], folder / PLOT)
+            write_card(folder, facts, config)
         output = self._run.finish(folder)
         return Outcome(output, self.score_name, self.before, best["score"], facts)
 
@@ -212,24 +218,57 @@ def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 
 
 
 def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
-    """Write the preferences a run would train on in the form of another trainer; return the data file.
+    """Write the preferences a run may draw from in the form of another trainer; return the data file.
 
+    Triplets that are held out or too long are left out, as in the run. How many are seen, in which order and at which
+    rate is that trainer's to be told.
     Raises: any SempaError of the parts.
     """
-    triplets, read = _triplets(request.data, request.config)
-    report(f"{request.data or 'Sample triplets'}: {read}.")
+    if not request.config.prefers or request.config.objective == "listwise":
+        raise InputError("Only pairs can be exported: use --objective sempa.")
+    triplets, held, read = _split(request)
+    report(f"{request.data or 'Sample triplets'}: {read}{f'; {len(held)} held out' if held else ''}.")
     tokenizer = read_tokenizer(locate(request.base, None, report))
     shown = preferences(triplets, request.config)
-    return export_preferences(shown, form, request.output, partial(request_text, tokenizer))
+    _, too_long = tokenize(tokenizer, shown, request.config.max_length)
+    if too_long:
+        report(f"Left out {len(too_long)} triplets longer than {request.config.max_length} tokens.")
+        long = set(map(id, too_long))
+        shown = [preference for preference in shown if id(preference) not in long]
+    return export_preferences(shown, form, request.output, partial(_without_bos, tokenizer))
 
 
-def _triplets(data: str | None, config: TrainConfig) -> tuple[list[Triplet], TripletReport]:
+def _without_bos(tokenizer: Any, request: str) -> str:
+    """Return a rendered request for a trainer that tokenises it as any text: what it puts first is not there twice."""
+    text = request_text(tokenizer, request)
+    puts_first = tokenizer.bos_token and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]
+    return text.removeprefix(tokenizer.bos_token) if puts_first else text
+
+
+def _split(request: TuneRequest) -> tuple[list[Triplet], list[Triplet], TripletReport]:
+    """Return the triplets to train on, those held out to score by, and what was read of how many."""
+    config = request.config
+    triplets, read = _triplets(request.data, config, request.neutrals)
+    if request.dev:
+        return triplets, [], read
+    return *split_held_out(triplets, config.seed, share=0.2 if request.data is None else 0.1), read
+
+
+def _triplets(
+    data: str | None, config: TrainConfig, neutrals: Path | None = None
+) -> tuple[list[Triplet], TripletReport]:
     if data is None:
         triplets, read = read_triplets(SAMPLE_TRIPLETS)
     elif Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
         triplets, read = read_triplets(Path(data))
     else:
         triplets, read = triplets_from_rows(hub_rows(data, "train"), data)
+    if neutrals:
+        count = len(triplets)
+        triplets = with_neutrals(triplets, read_neutrals(neutrals))
+        if not triplets:
+            raise InputError(f"No anchor of the triplets has a neutral sentence in {neutrals}.")
+        read.leave_out(count - len(triplets), "without a neutral sentence")
     return (with_even_negation(triplets, read) if config.even_negation else triplets), read
 
 

@@ -72,7 +72,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "sempa.desk": ({"config", "errors", "learning.runs"}, set()),
     "sempa.studios": ({"errors", "reading", "shelf", "studio"}, set()),
-    "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, set()),
+    "sempa.tune": ({"config", "errors", "evidence", "learning", "machine", "models", "reading"}, {"torch"}),
     "sempa.blend": ({"config", "learning", "models", "whole"}, set()),
     "sempa.outcomes": ({"config", "machine", "reading"}, {"numpy"}),
     "sempa.peers": ({"config", "evidence", "models", "outcomes", "reading", "templates"}, {"numpy"}),

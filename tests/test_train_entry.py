@@ -1,21 +1,26 @@
 """`train.py` as people run it: help at once, a whole folder at the end, one line where something is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import train
 from sempa import cli
-from sempa.config import RECIPES, Recipe
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, RECIPES, Recipe, TrainConfig
+from sempa.learning.card import write_card
 from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
+from sempa.models.prompts import request_ids
 from sempa.models.source import sha256_of
+from sempa.tune import _without_bos
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -109,7 +114,9 @@ def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> N
     assert facts["data"]["summary"] == "20 triplets; 2 held out"
     assert facts["precision"].startswith("float32 on cpu")
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
-    assert card.startswith("---\nbase_model: ")
+    assert card.startswith("---\nlibrary_name: peft\n"), "the hub takes no path as base_model"
+    write_card(tmp_path, {**facts, "base_model": DEFAULT_BASE}, TrainConfig())
+    assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(f"---\nbase_model: {DEFAULT_PUBLISHED}\n")
     for part in ("license: cc0-1.0", "By nobody.", f"`{facts['data']['sha256']}`", "library_name: peft"):
         assert part in card
     for point in facts["scores"]:
@@ -223,11 +230,24 @@ def test_export_writes_what_would_be_trained_on(
 ) -> None:
     assert train.main([*small, "--export", "trl", "--tokenised-share", "0"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "preferences.jsonl").read_text("utf-8").splitlines()]
-    assert len(rows) == 20
-    assert rows[3]["prompt"].startswith("<|im_start|>system")
-    assert 'sentence: "a3"' in rows[3]["prompt"]
-    assert (rows[3]["chosen"], rows[3]["rejected"]) == ("b, 3", "c3")
+    assert len(rows) == 18, "what a run holds out to score by is not trained on elsewhere either"
+    for row in rows:
+        number = row["rejected"].removeprefix("c")
+        assert row["prompt"].startswith("<|im_start|>system")
+        assert f'sentence: "a{number}"' in row["prompt"]
+        assert row["chosen"] == f"b, {number}"
     assert "preferences.jsonl" in capsys.readouterr().out
+    scored = ["--dev", str(tmp_path / "dev.tsv"), "--max-length", "1", "--output", str(tmp_path / "other")]
+    assert train.main([*small, *scored, "--export", "trl", "--tokenised-share", "0"]) == 0
+    assert "Left out 20 triplets longer than 1 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_an_exported_prompt_has_one_beginning(make_tokenizer: Any, bos: bool) -> None:
+    """TRL tokenises the prompt as any text; where that puts <s> first, the chat format's own <s> is left out."""
+    tokenizer = make_tokenizer(bos=bos, chat=True)
+    tokenizer.chat_template = "<s>" + tokenizer.chat_template
+    assert tokenizer(_without_bos(tokenizer, "Say it.")).input_ids == request_ids(tokenizer, "Say it.")
 
 
 def test_the_paper_s_recipe_is_one_word(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,12 +341,74 @@ def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[
     assert ", knowledge, last layer" in json.loads((tmp_path / "run" / "training.json").read_text())["score_name"]
 
 
+def test_resuming_in_smaller_forwards_is_the_same_run(
+    small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which is what to do when a GPU's memory was too short, as it is told."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sempa.learning.runs.RunFolder.append", full)
+        assert "go on with --resume --output " in _refusal(small, capsys)
+    assert train.main([*small, "--resume", "--token-cap", "64"]) == 0
+
+
+def test_resuming_without_an_output_goes_on_with_the_last_run_that_broke_off(
+    small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = small.index("--output")
+    small = small[:place] + small[place + 2 :]
+    monkeypatch.chdir(tmp_path)
+    assert "There is no run in runs to resume" in _refusal([*small, "--resume"], capsys)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        assert train.main(small) == 130
+    (broken_off,) = (tmp_path / "runs").iterdir()
+    assert train.main([*small, "--resume"]) == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [broken_off.name.removesuffix(".partial")]
+
+
+def test_resuming_on_other_weights_of_the_same_name_is_refused(
+    small: list[str], model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(model_folder, base)
+    small[small.index("--base") + 1] = str(base)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        assert train.main(small) == 130
+    weights = bytearray((base / "model.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (base / "model.safetensors").write_bytes(weights)
+    assert "base_revision: " in _refusal([*small, "--resume"], capsys)
+
+
+def test_neutral_sentences_are_counted(small: list[str], tmp_path: Path) -> None:
+    """One row is cut short, and an anchor without a neutral sentence is not trained on, which the card says."""
+    rows = "".join(f"a{i},n{i}\n" for i in range(15))
+    (tmp_path / "neutrals.csv").write_text(f"premise,neutral\na19\n{rows}", encoding="utf-8")
+    arguments = ["--objective", "listwise", "--neutrals", str(tmp_path / "neutrals.csv")]
+    assert train.main([*small, *arguments, "--dev", str(tmp_path / "dev.tsv")]) == 0
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["data"]["summary"] == "15 triplets; skipped 5 rows: 5 without a neutral sentence"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (["--lr", "0.5"], "config.lr: 0.001 then, 0.5 now"),
         (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
-        (["--dev", "{tmp}/dev.tsv"], "dev: [] then"),
+        (["--dev", "{tmp}/dev.tsv"], "dev.tsv: None then"),
     ],
 )
 def test_resuming_with_other_settings_names_the_field(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import PLOT, TrainConfig
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, TrainConfig
 from sempa.percent import percent
 
 
@@ -21,15 +21,17 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
         scores += f"\n\n![Loss and score over the samples seen]({PLOT})"
     sha256 = facts["data"]["sha256"]
     known = f" SHA-256 of the file: `{sha256}`." if sha256 else ""  # none of what the hub's client reads
+    base, published = facts["base_model"], _published(facts["base_model"])
+    of = f"base_model: {published}\n" if published else ""
+    weights = f" The base's weights are those of {DEFAULT_WEIGHTS}." if base == DEFAULT_BASE else ""
     text = f"""---
-base_model: {facts["base_model"]}
-library_name: peft
+{of}library_name: peft
 tags: [sentence-embeddings, sempa, lora]
 {licence}---
 
-# SemPA adapter for {facts["base_model"]}
+# SemPA adapter for {published or Path(base).name}
 
-A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.
+A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.{weights}
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}.{known}
@@ -45,11 +47,18 @@ The whole recipe is in `sempa.json`.
 ```python
 from sempa import Encoder
 
-Encoder.default(base={json.dumps(facts["base_model"])}, adapter="PATH").encode(["A sentence."])
+Encoder.default(base={json.dumps(base)}, adapter="PATH").encode(["A sentence."])
 ```
 {_where(facts["mean_of"] if mean else [facts])}
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _published(base: str) -> str | None:
+    """Return what the hub calls a base model, which takes no paths as such; None for one that is a path."""
+    if base == DEFAULT_BASE:
+        return DEFAULT_PUBLISHED
+    return None if base.startswith((".", "/", "~")) or base.count("/") > 1 or Path(base).exists() else base
 
 
 _METHOD = "(after Chen et al., Findings of ACL 2026)"

@@ -31,9 +31,7 @@ def with_even_negation(triplets: Sequence[Triplet], report: TripletReport) -> li
     fewer, more = sorted(sides.values(), key=len)
     kept = {more[place * len(more) // len(fewer)] for place in range(len(fewer))}
     left_out = set(more) - kept
-    if left_out:
-        report.used -= len(left_out)
-        report.skipped["so that either answer negates as often"] += len(left_out)
+    report.leave_out(len(left_out), "so that either answer negates as often")
     if len(left_out) == len(triplets):
         raise InputError(
             "Every triplet negates in the same answer alone: nothing is left. Use --no-even-negation to keep them."

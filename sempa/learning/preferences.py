@@ -57,6 +57,12 @@ class TripletReport:
     used: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def leave_out(self, count: int, reason: str) -> None:
+        """Count triplets as skipped that were used until now."""
+        if count:
+            self.skipped[reason] += count
+            self.used -= count
+
     def __str__(self) -> str:
         if not self.skipped:
             return f"{self.used:,} triplets"
@@ -147,7 +153,8 @@ def read_neutrals(path: Path) -> dict[str, str]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             neutrals: dict[str, str] = {}
             for row in csv.DictReader(stream):
-                neutrals.setdefault(row["premise"].strip(), row["neutral"].strip())
+                if row["neutral"] is not None:  # a row cut short
+                    neutrals.setdefault(row["premise"].strip(), row["neutral"].strip())
             return neutrals
     except KeyError as error:
         raise InputError(f"{path} has no column {error}: --neutrals needs premise and neutral.") from None

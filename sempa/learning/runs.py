@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -111,13 +112,21 @@ class RunFolder:
 
         Raises: StorageError if the disk refuses.
         """
+        with self.writing(METRICS), (self.partial / METRICS).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    @contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Say how to go on where the disk refuses what is written of the run until the block ends.
+
+        Raises: StorageError, naming `what`.
+        """
         try:
-            with (self.partial / METRICS).open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
-        except OSError as error:
+            yield
+        except REFUSALS as error:
+            reason = getattr(error, "strerror", None) or error
             raise StorageError(
-                f"{self.partial / METRICS} could not be written ({error.strerror or error}): make room and run again "
-                f"with --resume."
+                f"{what} could not be written to {self.partial} ({reason}): make room and run again with --resume."
             ) from error
 
     def lines(self) -> list[dict[str, Any]]:
@@ -137,8 +146,10 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             save_file(checkpoint.tensors, folder / "state.safetensors")
+            _to_disk(folder / "state.safetensors")
             _write_whole(folder / "state.json", json.dumps(checkpoint.facts))
             _write_whole(folder / _COMPLETE, "")
+            _to_disk(folder)  # before the older ones go, which a power cut would otherwise leave in its place
         except REFUSALS as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(
@@ -156,7 +167,8 @@ class RunFolder:
         if cut:
             log = self.partial / METRICS
             lines = log.read_text("utf-8").splitlines() if log.is_file() else []
-            _write_whole(log, "".join(line + "\n" for line in lines[: facts["step"]]))
+            with self.writing(METRICS):
+                _write_whole(log, "".join(line + "\n" for line in lines[: facts["step"]]))
         return Checkpoint(load_file(whole[-1] / "state.safetensors"), facts) if whole else None
 
     def _checkpoints(self) -> list[Path]:
@@ -194,6 +206,17 @@ def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     for name, value in facts.items():
         level |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
     return level
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    held = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
 
 
 def _write_whole(path: Path, text: str) -> None:

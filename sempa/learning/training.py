@@ -301,7 +301,8 @@ class _State:
         if self._processes.first and (is_best or self._run.keep_scored):
             self._model.save(self._run.scored_folder(samples))
             if self._coder:
-                save_coder(self._coder, self._run.scored_folder(samples))
+                with self._run.writing("The sparse codes"):
+                    save_coder(self._coder, self._run.scored_folder(samples))
         if is_best:
             self.best = {"samples": samples, "score": figure}
         return figure, is_best

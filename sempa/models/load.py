@@ -12,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -119,6 +120,11 @@ def read_weights(
     quantization = _quantization(source, precision)
     transformers_logging.disable_progress_bar()
     try:
+        if hasattr(AutoConfig.from_pretrained(source.location, **where), "text_config"):
+            raise ModelUnavailable(
+                f"The model {source.name} is of more than text (its configuration holds a text_config): choose a "
+                f"model of text alone as --base."
+            )
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
         model, loaded = AutoModelForCausalLM.from_pretrained(
             source.location,

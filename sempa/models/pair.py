@@ -176,7 +176,9 @@ class ModelPair:
         """Return how many tokens one forward takes best: few on a CPU, many on a GPU, within half its free memory."""
         if self.device.type != "cuda":
             return CPU_TOKENS
-        free, _ = torch.cuda.mem_get_info(self.device)
+        free, total = torch.cuda.mem_get_info(self.device)
+        if self.info.sharded:  # every process makes as many forwards: what is free differs between cards
+            free = total // 2
         kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
         return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCHED / self.info.parameters)), free // 2 // kept))
 

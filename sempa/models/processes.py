@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sempa.errors import InputError
+
 _Item = TypeVar("_Item")
 
 
@@ -22,14 +24,24 @@ class Processes:
         self.rank, self.count = rank, count
 
     @classmethod
-    def join(cls) -> Self:
-        """Join the processes that were launched together; alone when there are no others."""
+    def join(cls, device: str | None = None) -> Self:
+        """Join the processes that were launched together, on GPUs where there are some and `device` is not the CPU.
+
+        Alone when there are no others. Raises: InputError for more processes on one machine than it has GPUs.
+        """
         if not dist.is_initialized():
             if int(os.environ.get("WORLD_SIZE", "1")) < 2:
                 return cls()
-            if torch.cuda.is_available():
-                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            on_gpus = torch.cuda.is_available() and device != "cpu"
+            if on_gpus:
+                own = int(os.environ.get("LOCAL_RANK", "0"))
+                if own >= torch.cuda.device_count():
+                    raise InputError(
+                        f"There are more processes than the {torch.cuda.device_count()} GPUs of this machine: launch "
+                        f"one for each, or use --device cpu."
+                    )
+                torch.cuda.set_device(own)
+            dist.init_process_group("nccl" if on_gpus else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import gradio as gr
 
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS
 from sempa.machine import hardware
 from sempa.models.pair import SEMPA
 from sempa.percent import percent
@@ -40,6 +41,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     pair, config = studio.pair, studio.encoder.config
     rows = [
         ("Base model", pair.info.name + (f" ({pair.info.revision})" if pair.info.revision else "")),
+        *([("Its weights", f"{DEFAULT_WEIGHTS} ({DEFAULT_PUBLISHED})")] if pair.info.name == DEFAULT_BASE else []),
         ("Parameters", f"{pair.info.parameters:,}"),
     ]
     if pair.adapter and SEMPA in studio.variants:
