@@ -15,17 +15,17 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared import keep
+from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
-from sempa.evidence.generation import PERPLEXITY, generation_figures
+from sempa.evidence.generation import PERPLEXITY, TASKS, generation_figures
 from sempa.evidence.sts import read_scored_pairs, sts_spearman
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.reading.encoder import Encoder
 
-TASKS = ("lambada_openai", PERPLEXITY)
+PREDICTED = ("lambada_openai", PERPLEXITY)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,16 +48,27 @@ def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[st
     encoder = Encoder(pair, EncoderConfig())
     scores = [sts_spearman(lambda texts: encoder.encode(texts, variant), read_scored_pairs(path)) for path in args.dev]
     figures = {"sts": round(sum(scores) / len(scores), 3)}
-    for task in TASKS:
+    for task in PREDICTED:
         limit = args.pages if task == PERPLEXITY else args.limit
         found = generation_figures(pair, args.generation, print, limit, [task], [variant])
         figures[task] = found[task][variant]["figure"]
     return figures
 
 
+def asked(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked of every model: figures of anything else do not belong beside."""
+    texts = [args.generation / TASKS[task].file for task in PREDICTED]
+    return {
+        "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
+        "items": args.limit,
+        "pages": args.pages,
+        "data": {f"{path.parent.name}/{path.name}": sha256_of(path) for path in (*args.dev, *texts)},
+    }
+
+
 def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return every dose of every run, measured now or before."""
-    kept = json.loads(args.json.read_text(encoding="utf-8"))["doses"] if args.json.is_file() else []
+    kept = taken_up(args.json, **asked(args)).get("doses", [])
     known = {dose.get("adapter", dose["run"]): dose for dose in kept}
     pair: ModelPair | None = None
     for run in args.runs:
@@ -88,14 +99,7 @@ def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    result = {
-        "kind": "dose",
-        "doses": found,
-        "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
-        "items": args.limit,
-        "pages": args.pages,
-    }
-    keep(result, args.json)
+    keep({"kind": "dose", "doses": found, **asked(args)}, args.json)
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared import keep
+from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.evidence.sts import is_test, read_scored_pairs, set_scores
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.source import sha256_of
 from sempa.outcomes import read_rows
 from sempa.reading.encoder import Encoder
 
@@ -39,10 +40,12 @@ def main() -> int:
     """Read what is not read yet, and write."""
     args = parser().parse_args()
     groups = {name: folders.split(",") for name, _, folders in (group.partition("=") for group in args.groups)}
-    paths = sorted(args.data.glob("*.tsv"))
-    sets = {path.stem: read_scored_pairs(path) for path in paths if is_test(path.stem)}
-    before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.is_file() else {"adapters": {}}
-    known = {run["sha256"]: run for runs in before["adapters"].values() for run in runs}
+    paths = [path for path in sorted(args.data.glob("*.tsv")) if is_test(path.stem)]
+    sets = {path.stem: read_scored_pairs(path) for path in paths}
+    asked = {"text": args.text, "data": {path.stem: sha256_of(path) for path in paths}}
+    before = taken_up(args.json, **asked)
+    adapters = before.get("adapters", {})
+    known = {run["sha256"]: run for runs in adapters.values() for run in runs}
     base = before.get("base")
     pair: ModelPair | None = None
     found: dict[str, list[dict[str, Any]]] = {}
@@ -60,9 +63,9 @@ def main() -> int:
             found.setdefault(name, []).append(run)
             result = {
                 "kind": "seeds",
-                "text": args.text,
+                **asked,
                 "base": base,
-                "adapters": before["adapters"] | found,
+                "adapters": adapters | found,
                 "precision": str(pair.info.precision),
             }
             keep(result, args.json)

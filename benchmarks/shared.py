@@ -101,6 +101,22 @@ def started_app(*options: str) -> Iterator[tuple[str, float]]:
         app.wait(30)
 
 
+def taken_up(path: Path, **asked: Any) -> dict[str, Any]:
+    """Return the result that a path holds, {} if none, so that only what it lacks is measured.
+
+    Its figures are kept only beside others of the same: raises SystemExit, naming what differs, if it was measured on
+    another machine, with other versions, or as something else than `asked` says.
+    """
+    if not path.is_file():
+        return {}
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    now = json.loads(json.dumps({**asked, **circumstances()}))
+    different = [name for name in now if name != "date" and before.get(name) != now[name]]
+    if different:
+        raise SystemExit(f"{path} was measured otherwise ({', '.join(different)}): give another --json.")
+    return before
+
+
 def keep(result: Mapping[str, Any], path: Path | None) -> None:
     """Write a result with what it comes from (hardware, versions, date, command) to a path, if one is given."""
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])

@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from dose import measured
-from shared import keep
+from dose import asked, measured
+from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE
 from sempa.evidence.judge import open_judge
@@ -62,9 +62,8 @@ def main() -> int:
     """Measure what is missing, and write."""
     args = parser().parse_args()
     about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
-    before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.is_file() else {}
-    assert before.get("adapter", about) == about, f"{args.json} is of another adapter"
-    known = before.get("strengths", {})
+    given = {"adapter": about, "sentences": args.sentences, **asked(args)}
+    known = taken_up(args.json, **given).get("strengths", {})
     missing = [strength for strength in args.strengths if f"{strength:g}" not in known]
     if not missing:
         return 0
@@ -84,12 +83,8 @@ def main() -> int:
         print(strength, json.dumps(found), flush=True)
         result = {
             "kind": "strength",
-            "adapter": about,
+            **given,
             "strengths": dict(sorted(known.items(), key=lambda item: float(item[0]))),
-            "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
-            "items": args.limit,
-            "pages": args.pages,
-            "sentences": args.sentences,
             "precision": str(pair.info.precision),
         }
         keep(result, args.json)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "transformers", "peft", "faiss-cpu", "gradio")
+MEASURING = ("lm_eval", "sentence-transformers", "pytrec-eval-terrier")
+"""What figures of evaluations come from besides; not needed for anything else."""
 
 
 def hardware() -> str:
@@ -20,10 +22,10 @@ def hardware() -> str:
     return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that move numbers; training and measuring need neither faiss nor gradio."""
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of the packages that move numbers and of `more`, as far as they are installed."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -31,7 +33,7 @@ def versions() -> dict[str, str]:
 
 def circumstances() -> dict[str, Any]:
     """Return what every written figure says of where and when it was measured: hardware, versions, date."""
-    return {"hardware": hardware(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    return {"hardware": hardware(), "versions": versions(*MEASURING), "date": time.strftime("%Y-%m-%d")}
 
 
 def _processor() -> str:

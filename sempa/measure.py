@@ -20,7 +20,7 @@ from sempa.evidence.results import (
 )
 from sempa.evidence.thinned import thinned
 from sempa.learning.preferences import read_triplets
-from sempa.machine import circumstances, hardware, versions
+from sempa.machine import MEASURING, circumstances, hardware, versions
 from sempa.models.pair import SEMPA
 from sempa.outcomes import read_rows, remembered
 from sempa.reading.encoder import Encoder
@@ -83,7 +83,7 @@ def measure(
         parts = functools.partial(_peers, further=further)
     precision = str(encoder.pair.info.precision)
     begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "further": others}
-    begun |= {"precision": precision, "hardware": hardware(), "versions": versions()}
+    begun |= {"precision": precision, "hardware": hardware(), "versions": versions(*MEASURING)}
     kept = FinishedParts(output, begun)
     figures = {}
     for name, compute in parts(encoder, asked, report):
@@ -99,6 +99,7 @@ def measure(
         "data": {"name": asked.data.name, "sha256": begun["data"]},
         "recipes": recipes,
         **({"further": others} if others else {}),
+        **({"judge": _judge(asked)} if asked.what == "paraphrase" else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": precision,
@@ -201,6 +202,12 @@ def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], No
             return {f"{path.stem}, {name}": figures for name, figures in found.items()}
 
         yield path.stem, compute
+
+
+def _judge(asked: Measurement) -> str:
+    from sempa.evidence.judge import HUB_NAME
+
+    return Path(asked.judge).name if asked.judge and Path(asked.judge).exists() else asked.judge or HUB_NAME
 
 
 def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:

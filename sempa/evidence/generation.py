@@ -134,6 +134,16 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         usual = ", ".join(TASKS[name].file for name in USUAL)
         raise InputError(f"{path} is not there: --data needs a folder with {usual}.")
+    try:
+        items = _read(path)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error) as error:
+        raise InputError(f"{path} does not hold what the task asks ({error!r}): see the hub's data set.") from None
+    if not items:
+        raise InputError(f"{path} is empty.")
+    return items
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     lines = read_lines(path)
     if path.suffix == ".jsonl":
         rows = [json.loads(line) for line in lines if line.strip()]

@@ -16,8 +16,8 @@ SemPA is the work of Chen, Huang, Wang, Wang, Yin and Huang
 """
 KEPT = """
 **What is kept.** What you type is computed on and forgotten, apart from vectors kept in memory to answer sooner. An
-index of your own text is in memory, for you alone, until you leave; one you make public is written to this app's disk.
-Files you upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
+index of your own text is in memory, for you alone, until an hour after you leave; one you make public is written to
+this app's disk. Files you upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
 """
 CITE = """@inproceedings{chen2026sempa,
   title = {SemPA: Improving Sentence Embeddings of Large Language Models through Semantic Preference Alignment},

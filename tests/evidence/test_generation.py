@@ -53,6 +53,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("task", "content", "says"),
+    [
+        ("arc_easy", "", "arc_easy_val.jsonl is empty"),
+        ("arc_easy", '{"question": ', "does not hold what the task asks .JSONDecodeError"),
+        (
+            "truthfulqa_mc1",
+            "Question,Answer\nWhat?,That.\n",
+            "task asks .KeyError.'Best Answer'",
+        ),
+        ("drop", '{"answers": []}\n', "does not hold what the task asks .IndexError"),
+    ],
+)
+def test_a_file_that_cannot_be_asked_is_one_sentence_and_never_the_hub_s(
+    tiny_pair: ModelPair, tmp_path: Path, task: str, content: str, says: str
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
+    (tmp_path / TASKS[task].file).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=says):
+        generation_figures(tiny_pair, tmp_path, print, tasks=[task])
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_every_task_runs_on_local_files_and_counts_right(tuned_pair: ModelPair, folder: Path) -> None:
     pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
