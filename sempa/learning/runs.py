@@ -209,8 +209,8 @@ def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, are on the disk."""
-    if path.is_dir() and os.name == "nt":
+    """Wait until a file's content, or a folder's names, are on the disk; Windows lets neither be opened for that."""
+    if os.name == "nt":
         return
     held = os.open(path, os.O_RDONLY)
     try:
