@@ -68,7 +68,8 @@ def asked(args: argparse.Namespace) -> dict[str, Any]:
 
 def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return every dose of every run, measured now or before."""
-    kept = taken_up(args.json, **asked(args)).get("doses", [])
+    given = asked(args)
+    kept = taken_up(args.json, **given).get("doses", [])
     known = {dose.get("adapter", dose["run"]): dose for dose in kept}
     pair: ModelPair | None = None
     for run in args.runs:
@@ -94,12 +95,8 @@ def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
                 **measured(pair, SEMPA, args),
             }
             print(json.dumps(known[adapter]), flush=True)
-            _write(list(known.values()), args)
+            keep({"kind": "dose", "doses": list(known.values()), **given}, args.json)
     return list(known.values())
-
-
-def _write(found: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    keep({"kind": "dose", "doses": found, **asked(args)}, args.json)
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
