@@ -16,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
+from sempa.models.allocator import keep_freed_memory
 from sempa.models.heads import REFUSALS, Head, agreement, behind, head_length, read_head
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.packed import pack
@@ -113,6 +114,8 @@ class ModelPair:
         On the CPU the linear layers' weights are held twice from then on, in float32 those of small models alone.
         """
         pack(self._model)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         return self
 
     def with_adapter(self, adapter: str) -> Self:
@@ -195,6 +198,11 @@ class ModelPair:
     def context_length(self) -> int | None:
         """Return how many tokens the model was made for, None if its configuration does not say."""
         return getattr(self._model.config, "max_position_embeddings", None)
+
+    @property
+    def sliding_window(self) -> int | None:
+        """Return how many places back a token sees where that is limited in some layer, None if not or not said."""
+        return getattr(self._model.config, "sliding_window", None)
 
     @property
     def adapter_parameters(self) -> int:

@@ -8,6 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TABS = ("Similarity", "Search", "Paraphrase", "Compare", "Train")
+SETTLED = "!document.querySelector('.pending, .generating')"
+"""What is being computed is shown dimmed, with too little contrast for a moment."""
 GRADIO_S_OWN = {"image-redundant-alt": 'the footer\'s "Settings" has the word beside its picture too'}
 
 
@@ -31,6 +33,7 @@ def test_axe_finds_nothing_of_ours(chromium: Any, address: str, theme: str, widt
         while folded.count():
             folded.first.click()
         page.wait_for_timeout(1500)
+        page.wait_for_function(SETTLED)
         checked = Axe().run(page).response
         assert len(checked["passes"]) > 10
         found += [
