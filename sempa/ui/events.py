@@ -3,12 +3,14 @@
 import functools
 import html
 import importlib.util
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from sempa.errors import SempaError
 
@@ -34,6 +36,11 @@ def as_text(message: object) -> str:
     return html.escape(str(message), quote=False)
 
 
+def _by_own_names(error: SempaError) -> str:
+    """Return an error's message with uploads by the names their owners know, not by the place they are kept at."""
+    return re.sub(re.escape(get_upload_folder()) + r"[/\\]\w+[/\\]", "", str(error))
+
+
 def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_text) -> Callable[..., Any]:
     """Turn a SempaError of a handler into a message on the page; anything else stays a bug and a traceback."""
     if _is_generator(handler):
@@ -43,7 +50,7 @@ def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_t
             try:
                 yield from handler(*args, **kwargs)
             except SempaError as error:
-                raise gr.Error(told(error), print_exception=False) from error
+                raise gr.Error(told(_by_own_names(error)), print_exception=False) from error
 
         return on_gpu(streamed)
 
@@ -52,7 +59,7 @@ def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_t
         try:
             return handler(*args, **kwargs)
         except SempaError as error:
-            raise gr.Error(told(error), print_exception=False) from error
+            raise gr.Error(told(_by_own_names(error)), print_exception=False) from error
 
     return on_gpu(answered)
 

@@ -1,11 +1,15 @@
 """Mistakes become messages, bugs stay bugs, and stopping reaches the one who asked."""
 
 import inspect
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from sempa.errors import InputError, SempaError
 from sempa.ui.events import Stops, for_people
@@ -61,6 +65,19 @@ def test_a_visitor_s_words_are_no_markup_in_a_message(handler: Any) -> None:
     with pytest.raises(gr.Error) as caught:
         list(for_people(handler, told=str)(mistake))
     assert caught.value.message == str(mistake)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_an_upload_goes_by_the_name_its_owner_gave_it(handler: Any, tmp_path: Path) -> None:
+    """Of what Gradio itself keeps it at, nothing is shown."""
+    (tmp_path / "my pairs.csv").write_text("score\n1\n", encoding="utf-8")
+    kept = save_file_to_cache(tmp_path / "my pairs.csv", cache_dir=get_upload_folder())
+    try:
+        with pytest.raises(gr.Error) as caught:
+            _run(handler, InputError(f"{kept} has no column sentence1."))
+    finally:
+        shutil.rmtree(Path(kept).parent)
+    assert caught.value.message == "my pairs.csv has no column sentence1."
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
