@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, TrainConfig
+from sempa.models.source import can_be_hub_id
 from sempa.percent import percent
 
 
@@ -58,7 +59,7 @@ def _published(base: str) -> str | None:
     """Return what the hub calls a base model, which takes no paths as such; None for one that is a path."""
     if base == DEFAULT_BASE:
         return DEFAULT_PUBLISHED
-    return None if base.startswith((".", "/", "~")) or base.count("/") > 1 or Path(base).exists() else base
+    return base if can_be_hub_id(base) and not Path(base).exists() else None
 
 
 _METHOD = "(after Chen et al., Findings of ACL 2026)"

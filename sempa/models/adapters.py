@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.models.packed import PackedLinear
-from sempa.models.source import sha256_of
+from sempa.models.source import can_be_hub_id, sha256_of
 from sempa.models.weight_files import REFUSALS, share
 
 log = logging.getLogger(__name__)
@@ -268,7 +268,7 @@ def adapter_folder(adapter: str) -> Path:
     """
     folder = Path(adapter).expanduser()
     if not folder.is_dir():
-        if adapter.startswith((".", "/", "~")) or adapter.count("/") != 1:
+        if "/" not in adapter or not can_be_hub_id(adapter):
             raise StorageError(f"The adapter folder {adapter} does not exist: check the path given to --adapter.")
         folder = _download(adapter)
     for name in (CONFIG_FILE, WEIGHTS_FILE):

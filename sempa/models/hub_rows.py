@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sempa.errors import InputError, ModelUnavailable
+from sempa.models.source import can_be_hub_id
 
 
 def hub_rows(spec: str, split: str) -> Iterable[Mapping[str, object]]:
@@ -15,7 +16,7 @@ def hub_rows(spec: str, split: str) -> Iterable[Mapping[str, object]]:
     Raises: ModelUnavailable if the hub does not give it; InputError if the spec is no hub id.
     """
     name, _, part = spec.partition(":")
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if "/" not in name or not can_be_hub_id(name):
         raise InputError(f"{spec} is neither a file here nor a hub data set (owner/name, owner/name:subset).")
     try:
         if part.endswith((".csv", ".jsonl")):

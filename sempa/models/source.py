@@ -53,6 +53,11 @@ class ModelSource:
     fingerprint: str | None = None
 
 
+def can_be_hub_id(name: str) -> bool:
+    """Whether a hub could know a name, `owner/name` or `name`: what is written as a path is one, there or not."""
+    return not name.startswith((".", "/", "~")) and name.count("/") <= 1 and "\\" not in name
+
+
 def locate(base: str, revision: str | None = None, report: Report = log.info) -> ModelSource:
     """Return where the weights of `base` are, fetching the default model on first use.
 
@@ -70,7 +75,7 @@ def locate(base: str, revision: str | None = None, report: Report = log.info) ->
         if not (path / "config.json").is_file():
             raise ModelUnavailable(f"The folder {base} has no config.json: --base needs a transformers model folder.")
         return ModelSource(base, str(path), fingerprint=_fingerprint(path.glob("*.safetensors")))
-    if base.startswith((".", "/", "~")) or base.count("/") > 1:
+    if not can_be_hub_id(base):
         raise ModelUnavailable(f"The folder {base} does not exist: give --base a folder, a .gguf file or a hub id.")
     return ModelSource(base, base, revision=revision)
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from sempa.errors import InputError
+from sempa.models import completing
+from sempa.models.attention import FUSED, PLAIN
 from sempa.models.completing import CPU_ROWS, HEAD, complete
 from sempa.models.heads import common_head
 from sempa.models.pair import ModelPair
@@ -48,10 +50,14 @@ def test_answers_equal_those_fed_one_by_one(
         assert [answer.text for answer in answers] == texts
 
 
-def _fed(pair: ModelPair, counts: list[int]) -> None:
-    """Note the tokens of every forward from now on."""
+def _noted(pair: ModelPair) -> list[tuple[int, str]]:
+    """Return a list that takes the tokens of every forward from now on, and how attention is computed meanwhile."""
+    noted: list[tuple[int, str]] = []
     with pair.using("base") as model:
-        model.get_input_embeddings().register_forward_hook(lambda _, given, __: counts.append(given[0].numel()))
+        model.get_input_embeddings().register_forward_hook(
+            lambda _, given, __: noted.append((given[0].numel(), model.config._attn_implementation))
+        )
+    return noted
 
 
 @pytest.mark.parametrize("variant", ["base", "sempa"])
@@ -61,7 +67,9 @@ def test_worked_examples_before_every_request_are_read_once(
     tmp_path: Path,
     save_model: Callable[..., Path],
     make_tuning: Callable[..., TuningModel],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(completing, "LONG", HEAD)
     folder = save_model(tmp_path / "base", architecture)
     pair = make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).pair
     assert pair.takes_heads
@@ -70,19 +78,22 @@ def test_worked_examples_before_every_request_are_read_once(
     head = len(common_head(prompts))
     assert head >= HEAD
     expected = [_one_by_one(pair, variant, request, 4) for request in requests]
-    counts: list[int] = []
-    _fed(pair, counts)
+    noted = _noted(pair)
     answers = complete(pair, variant, requests, 4)
     texts = [pair.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _ in expected]
     assert [answer.text for answer in answers] == texts
     longest = max(map(len, prompts)) - head
-    assert sum(counts) <= head + len(prompts) * (longest + 3)
+    assert sum(tokens for tokens, _ in noted) <= head + len(prompts) * (longest + 3)
+    assert {way for _, way in noted[1:]} == {FUSED}
+    with pair.using(variant) as model:
+        assert model.config._attn_implementation == PLAIN
 
 
 @pytest.mark.parametrize(("window", "alone"), [(4096, False), (150, True)])
 def test_a_window_that_would_count_padding_is_given_whole_rows(
-    window: int, alone: bool, tmp_path: Path, save_model: Callable[..., Path]
+    window: int, alone: bool, tmp_path: Path, save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(completing, "LONG", HEAD)
     folder = save_model(
         tmp_path / "base", "mistral", sliding_window=window, intermediate_size=48, num_key_value_heads=2
     )
@@ -90,12 +101,11 @@ def test_a_window_that_would_count_padding_is_given_whole_rows(
     requests = ["Worked examples. " * 10 + request for request in REQUESTS]
     lengths = [len(request_ids(pair.tokenizer, request)) for request in requests]
     expected = [_one_by_one(pair, "base", request, 4) for request in requests]
-    counts: list[int] = []
-    _fed(pair, counts)
+    noted = _noted(pair)
     answers = complete(pair, "base", requests, 4)
     texts = [pair.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _ in expected]
     assert [answer.text for answer in answers] == texts
-    assert (sum(counts) >= sum(lengths)) == alone
+    assert (sum(tokens for tokens, _ in noted) >= sum(lengths)) == alone
 
 
 def test_an_answer_that_ends_says_so(tiny_pair: ModelPair) -> None:

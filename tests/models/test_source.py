@@ -95,6 +95,7 @@ def test_locate_leaves_a_hub_id_to_the_hub(name: str) -> None:
         ("./nowhere", "The folder ./nowhere does not exist"),
         ("~/no-such-model", "The folder ~/no-such-model does not exist"),
         ("a/b/c", "The folder a/b/c does not exist"),
+        ("models\\mine", r"The folder models\mine does not exist"),
         ("{tmp}/nowhere.gguf", "The GGUF file {tmp}/nowhere.gguf does not exist"),
         ("{tmp}", "The folder {tmp} has no config.json"),
     ],
