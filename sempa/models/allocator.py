@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Keep freed memory in this process from now on, up to a gibibyte; does nothing where the C library is not glibc.
 
     Attention over prompts of a thousand tokens takes and frees some hundred MB in every layer. Taken anew from the
-    system, each page costs a fault: there it was half of the time on two virtual cores.
+    system, each page costs a fault: a third to half of the time on two virtual cores.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, BLOCK)
