@@ -50,7 +50,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sempa.learning.exports": ({"errors", "learning", "templates", "whole"}, set()),
     "sempa.learning.plot": (set(), {"matplotlib"}),
     "sempa.learning.losses": (set(), {"torch"}),
-    "sempa.learning.card": ({"config", "percent"}, set()),
+    "sempa.learning.card": ({"config", "models.source", "percent"}, set()),
     "sempa.evidence": ({"config", "errors", "evidence", "percent"}, {"numpy"}),
     "sempa.evidence.generation": ({"config", "errors", "evidence", "models"}, {"datasets", "lm_eval", "numpy"}),
     "sempa.evidence.harness": ({"models"}, {"lm_eval"}),

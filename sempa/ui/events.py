@@ -37,8 +37,11 @@ def as_text(message: object) -> str:
 
 
 def _by_own_names(error: SempaError) -> str:
-    """Return an error's message with uploads by the names their owners know, not by the place they are kept at."""
-    return re.sub(re.escape(get_upload_folder()) + r"[/\\]\w+[/\\]", "", str(error))
+    """Return an error's message with uploads by the names their owners know, not by the place they are kept at.
+
+    Gradio keeps each in a folder named by a SHA-256; a data set goes by its folder and name.
+    """
+    return re.sub(rf"({re.escape(get_upload_folder())}[/\\])?\b[0-9a-f]{{64}}[/\\]", "", str(error))
 
 
 def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_text) -> Callable[..., Any]:

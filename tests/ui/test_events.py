@@ -12,6 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from sempa.errors import InputError, SempaError
+from sempa.evidence.sts import read_scored_pairs
 from sempa.ui.events import Stops, for_people
 from sempa.ui.streaming import Once, shown
 
@@ -69,15 +70,18 @@ def test_a_visitor_s_words_are_no_markup_in_a_message(handler: Any) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_an_upload_goes_by_the_name_its_owner_gave_it(handler: Any, tmp_path: Path) -> None:
-    """Of what Gradio itself keeps it at, nothing is shown."""
+    """Nothing is shown of where Gradio keeps it."""
     (tmp_path / "my pairs.csv").write_text("score\n1\n", encoding="utf-8")
     kept = save_file_to_cache(tmp_path / "my pairs.csv", cache_dir=get_upload_folder())
     try:
         with pytest.raises(gr.Error) as caught:
             _run(handler, InputError(f"{kept} has no column sentence1."))
+        assert caught.value.message == "my pairs.csv has no column sentence1."
+        with pytest.raises(gr.Error) as caught:
+            _run(lambda path: read_scored_pairs(Path(path)), kept)
+        assert caught.value.message == "my pairs lacks the columns sentence1, sentence2."
     finally:
         shutil.rmtree(Path(kept).parent)
-    assert caught.value.message == "my pairs.csv has no column sentence1."
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
