@@ -31,6 +31,12 @@ def _one_by_one(pair: ModelPair, variant: str, request: str, most: int) -> tuple
     return ids[start:], False
 
 
+def _expected(pair: ModelPair, variant: str, requests: list[str], most: int) -> list[tuple[str, bool]]:
+    """Return each answer's text, fed one by one, and whether the model ended it."""
+    written = [_one_by_one(pair, variant, request, most) for request in requests]
+    return [(pair.tokenizer.decode(ids, skip_special_tokens=True).strip(), ended) for ids, ended in written]
+
+
 @pytest.mark.parametrize("variant", ["base", "sempa"])
 def test_answers_equal_those_fed_one_by_one(
     architecture: str,
@@ -44,10 +50,7 @@ def test_answers_equal_those_fed_one_by_one(
     assert len(REQUESTS) > CPU_ROWS
     for most in (1, 12):
         answers = complete(pair, variant, REQUESTS, most)
-        expected = [_one_by_one(pair, variant, request, most) for request in REQUESTS]
-        assert [answer.ended for answer in answers] == [ended for _, ended in expected]
-        texts = [pair.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _ in expected]
-        assert [answer.text for answer in answers] == texts
+        assert [(answer.text, answer.ended) for answer in answers] == _expected(pair, variant, REQUESTS, most)
 
 
 def _noted(pair: ModelPair) -> list[tuple[int, str]]:
@@ -77,11 +80,10 @@ def test_worked_examples_before_every_request_are_read_once(
     prompts = [request_ids(pair.tokenizer, request) for request in requests]
     head = len(common_head(prompts))
     assert head >= HEAD
-    expected = [_one_by_one(pair, variant, request, 4) for request in requests]
+    expected = _expected(pair, variant, requests, 4)
     noted = _noted(pair)
     answers = complete(pair, variant, requests, 4)
-    texts = [pair.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _ in expected]
-    assert [answer.text for answer in answers] == texts
+    assert [(answer.text, answer.ended) for answer in answers] == expected
     longest = max(map(len, prompts)) - head
     assert sum(tokens for tokens, _ in noted) <= head + len(prompts) * (longest + 3)
     assert {way for _, way in noted[1:]} == {FUSED}
@@ -100,11 +102,10 @@ def test_a_window_that_would_count_padding_is_given_whole_rows(
     pair = ModelPair.open(str(folder), precision="float32", device="cpu")
     requests = ["Worked examples. " * 10 + request for request in REQUESTS]
     lengths = [len(request_ids(pair.tokenizer, request)) for request in requests]
-    expected = [_one_by_one(pair, "base", request, 4) for request in requests]
+    expected = _expected(pair, "base", requests, 4)
     noted = _noted(pair)
     answers = complete(pair, "base", requests, 4)
-    texts = [pair.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _ in expected]
-    assert [answer.text for answer in answers] == texts
+    assert [(answer.text, answer.ended) for answer in answers] == expected
     assert (sum(tokens for tokens, _ in noted) >= sum(lengths)) == alone
 
 
