@@ -1,17 +1,19 @@
 """Which reading serves each model best: template, layer and post-processing, chosen on development pairs alone.
 
 `python benchmarks/readings.py --data FOLDER --texts TRIPLETS.csv --json results/readings.json` reads the base model and
-every adapter given. Of the templates the best is taken with each post-processing at the last layer, then earlier layers
-are tried with it; the best on the folder's `*dev` pairs then reads its other sets once, beside the paper's reading.
-Post-processing is fitted on `--texts`, never on the pairs. `--save` keeps each adapter's best reading as a folder
-`reading` beside it, for `python -m sempa ... --reading`. All adapters share one base in memory.
+every adapter given. Each template is tried at the last layer and at earlier ones, with each post-processing; the best
+on the folder's `*dev` pairs then reads its other sets once, beside the paper's reading. Post-processing is fitted on
+`--texts`, never on the pairs. `--save` keeps each adapter's best reading as a folder `reading` beside it, for
+`python -m sempa ... --reading`. All adapters share one base in memory. What was read is kept in the cache folder, so
+that a run that was broken off goes on where it was.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,7 +32,7 @@ from sempa.learning.preferences import read_triplets
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.outcomes import read_rows
+from sempa.outcomes import read_rows, remembered
 from sempa.peers import ONE_EXAMPLE
 from sempa.reading.encoder import Encoder
 from sempa.reading.postprocess import KINDS, Postprocess, Rows
@@ -38,7 +40,7 @@ from sempa.reading.readings import fit_reading, save_reading
 from sempa.templates import SentenceTemplate
 
 TEMPLATES = {"prompteol": "prompteol", "one example": ONE_EXAMPLE, "cot": "cot", "knowledge": "knowledge"}
-LAYERS = (-2, -4, -7)
+LAYERS = (-1, -2, -4, -7)
 POSTPROCESSINGS = (None, *KINDS)
 PAPER = EncoderConfig()
 
@@ -57,31 +59,47 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-class Tried:
-    """Try readings of one model on development pairs; what was read is post-processed in every way at once."""
+class Read:
+    """Read texts at every layer tried in one pass, each template once."""
 
-    def __init__(self, pair: ModelPair, variant: str, dev: Sequence[ScoredPairs], texts: Sequence[str]) -> None:
-        self._pair, self._variant, self._dev, self._texts = pair, variant, dev, texts
-        self.scores: list[dict[str, Any]] = []
+    def __init__(self, layers: Sequence[int]) -> None:
+        self.layers = list(layers)
 
-    def reading(self, template: str, layer: int) -> None:
-        """Score one template and layer with each post-processing."""
-        encoder = Encoder(self._pair, replace(PAPER, template=TEMPLATES[template], layer=layer))
-        sentences = list(dict.fromkeys(s for pairs in self._dev for s in (*pairs.first, *pairs.second)))
-        texts, states = (encoder.states(part, self._variant) for part in (self._texts, sentences))
-        for kind in POSTPROCESSINGS:
-            fitted = Postprocess.fit(kind, {self._variant: texts}, "") if kind else None
-            rows = fitted.apply(states, self._variant) if fitted else states
-            units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-            place = dict(zip(sentences, units, strict=True))
-            dev = fmean(sts_spearman(partial(_looked_up, place), pairs) for pairs in self._dev)
-            self.scores.append({"template": template, "layer": layer, "postprocess": kind, "dev": round(dev, 2)})
-            print(self._variant, self.scores[-1], flush=True)
+    def each_layer(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Mapping[int, Rows]:
+        """Return each layer's (N, D) states of the texts by the template of an encoder."""
+        config = replace(encoder.recipe(variant), layer=-1)
+        asked = {"recipe": asdict(config), "layers": self.layers, "texts": list(texts)}
 
-    @property
-    def best(self) -> dict[str, Any]:
-        """Return the best so far."""
-        return max(self.scores, key=lambda score: score["dev"])
+        def read() -> Rows:
+            found = encoder.layer_states(texts, variant, self.layers)
+            return np.stack([found[layer] for layer in self.layers])
+
+        return dict(zip(self.layers, remembered(str(encoder.pair.info.precision), asked, read), strict=True))
+
+    def __call__(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Rows:
+        """Return the (N, D) states of the texts as an encoder reads them."""
+        return self.each_layer(encoder, texts, variant)[encoder.config.layer]
+
+
+def tried(
+    pair: ModelPair, variant: str, dev: Sequence[ScoredPairs], texts: Sequence[str], read: Read
+) -> list[dict[str, Any]]:
+    """Score every template, layer and post-processing, fitted on the texts, on development pairs: the paper's first."""
+    scores = []
+    sentences = list(dict.fromkeys(s for pairs in dev for s in (*pairs.first, *pairs.second)))
+    for template, text in TEMPLATES.items():
+        encoder = Encoder(pair, replace(PAPER, template=text))
+        fitting, states = (read.each_layer(encoder, part, variant) for part in (texts, sentences))
+        for layer in read.layers:
+            for kind in POSTPROCESSINGS:
+                fitted = Postprocess.fit(kind, {variant: fitting[layer]}, "") if kind else None
+                rows = fitted.apply(states[layer], variant) if fitted else states[layer]
+                units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+                place = dict(zip(sentences, units, strict=True))
+                score = fmean(sts_spearman(partial(_looked_up, place), pairs) for pairs in dev)
+                scores.append({"template": template, "layer": layer, "postprocess": kind, "dev": round(score, 2)})
+                print(variant, scores[-1], flush=True)
+    return scores
 
 
 def _looked_up(rows: Mapping[str, Rows], sentences: Sequence[str]) -> Rows:
@@ -100,24 +118,19 @@ def main() -> int:
     adapters = args.adapter or shipped_adapters(args.base)
     first = ModelPair.open(args.base, adapters[0])
     pairs = [first, *map(first.with_adapter, adapters[1:])]
+    read = Read([layer for layer in LAYERS if -layer <= first.layers])
     models = {}
     for pair, variant in [(first, BASE), *((pair, SEMPA) for pair in pairs)]:
-        tried = Tried(pair, variant, dev, texts)
-        for template in TEMPLATES:
-            tried.reading(template, -1)
-        template = tried.best["template"]
-        for layer in (layer for layer in LAYERS if -layer <= pair.layers):
-            tried.reading(template, layer)
-        best = tried.best
+        scores = tried(pair, variant, dev, texts, read)
+        best = max(scores, key=itemgetter("dev"))
         config = replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"])
         kind = best["postprocess"]
-        encoder = fit_reading(pair, config, kind, texts, fitted_on) if kind else Encoder(pair, config)
+        encoder = fit_reading(pair, config, kind, texts, fitted_on, read=read) if kind else Encoder(pair, config)
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
-            "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests)
-            | {"dev": tried.scores[0]["dev"]},
+            "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},
             "best": set_scores(partial(read_rows, encoder, variant), tests) | best,
-            "tried": tried.scores,
+            "tried": scores,
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)
         if args.save and variant == SEMPA:

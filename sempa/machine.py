@@ -17,8 +17,9 @@ def hardware() -> str:
     """Return processor, cores usable and memory in words, and the GPU if torch sees one."""
     import torch
 
+    threads = torch.get_num_threads()
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
-    text = f"{_processor()}, {torch.get_num_threads()} threads, {gibibytes:.0f} GiB"
+    text = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}, {gibibytes:.0f} GiB"
     return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
 
 

@@ -14,27 +14,15 @@ import torch
 from sempa.config import DEFAULT_BASE, PLOT, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
 from sempa.errors import InputError, SempaError
 from sempa.evidence.metrics import nearer_share
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs, scored_pairs_from_rows, sts_spearman
+from sempa.evidence.sts import ScoredPairs, sts_spearman
 from sempa.learning.card import write_card
 from sempa.learning.exports import export_preferences
-from sempa.learning.negation import with_even_negation
 from sempa.learning.plot import plot_runs
-from sempa.learning.preferences import (
-    SAMPLE_TRIPLETS,
-    Triplet,
-    TripletReport,
-    preferences,
-    read_neutrals,
-    read_triplets,
-    split_held_out,
-    triplets_from_rows,
-    with_neutrals,
-)
+from sempa.learning.preferences import Triplet, preferences
 from sempa.learning.runs import RunFolder
 from sempa.learning.training import TrainStep, tokenize, train
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
-from sempa.models.hub_rows import hub_rows
 from sempa.models.load import choose_training_precision, read_tokenizer
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.processes import Processes
@@ -42,6 +30,7 @@ from sempa.models.prompts import request_text
 from sempa.models.source import Report, locate, log, sha256_of
 from sempa.models.tuning import TuningModel
 from sempa.reading.encoder import Encoder
+from sempa.training_data import development_pairs, run_triplets, source_name, source_sha256
 
 SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
 """For the sample triplets: three short epochs, a few minutes on two cores."""
@@ -91,9 +80,9 @@ class TuneRun:
         report = report if self.processes.first else log.debug
         if request.neutrals and request.config.objective != "listwise":
             raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
-        triplets, held, read = _split(request)
+        triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
         report(f"{request.data or 'Sample triplets'}: {read}.")
-        dev = [_scored_pairs(source) for source in request.dev]
+        dev = [development_pairs(source) for source in request.dev]
         precision = choose_training_precision(request.precision, request.device)
         pair = ModelPair.open(
             request.base,
@@ -110,9 +99,9 @@ class TuneRun:
         if not self._examples:
             raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
         self._data = {
-            "name": _name(request.data),
+            "name": source_name(request.data),
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
-            "sha256": _sha256(request.data),
+            "sha256": source_sha256(request.data),
         }
         facts = {
             "base_model": request.base,
@@ -121,7 +110,7 @@ class TuneRun:
             "device": pair.device.type,
             "data": self._data,
             "neutrals": request.neutrals and sha256_of(request.neutrals),
-            "dev": {source: _sha256(source) for source in request.dev},
+            "dev": {source: source_sha256(source) for source in request.dev},
             "keep_scored": request.keep_scored,
             "config": {name: value for name, value in asdict(request.config).items() if name not in HOW_COMPUTED},
         }
@@ -193,30 +182,6 @@ class TuneRun:
         return Outcome(output, self.score_name, self.before, best["score"], facts)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Hold an example as the model will see it: a prompt and its answers, best first, or prompts that are read."""
-
-    prompt: str
-    answers: tuple[str, ...]
-    read: tuple[str, ...]
-
-
-def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Shown]]:
-    """Return what was read of the triplets, in words, and the first examples as the model will see them.
-
-    Raises: any SempaError of the parts.
-    """
-    triplets, read = _triplets(data, config)
-    examples = []
-    for preference in preferences(triplets[:count], config):
-        prompt = preference.request
-        if prompt and preference.chat:
-            prompt = request_text(tokenizer, prompt)
-        examples.append(Shown(prompt, preference.responses, preference.sentences))
-    return str(read), examples
-
-
 def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
     """Write the preferences a run may draw from in the form of another trainer; return the data file.
 
@@ -226,7 +191,7 @@ def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
     """
     if not request.config.prefers or request.config.objective == "listwise":
         raise InputError("Only pairs can be exported: use --objective sempa.")
-    triplets, held, read = _split(request)
+    triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
     report(f"{request.data or 'Sample triplets'}: {read}{f'; {len(held)} held out' if held else ''}.")
     tokenizer = read_tokenizer(locate(request.base, None, report))
     shown = preferences(triplets, request.config)
@@ -243,51 +208,6 @@ def _without_bos(tokenizer: Any, request: str) -> str:
     text = request_text(tokenizer, request)
     puts_first = tokenizer.bos_token and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]
     return text.removeprefix(tokenizer.bos_token) if puts_first else text
-
-
-def _split(request: TuneRequest) -> tuple[list[Triplet], list[Triplet], TripletReport]:
-    """Return the triplets to train on, those held out to score by, and what was read of how many."""
-    config = request.config
-    triplets, read = _triplets(request.data, config, request.neutrals)
-    if request.dev:
-        return triplets, [], read
-    return *split_held_out(triplets, config.seed, share=0.2 if request.data is None else 0.1), read
-
-
-def _triplets(
-    data: str | None, config: TrainConfig, neutrals: Path | None = None
-) -> tuple[list[Triplet], TripletReport]:
-    if data is None:
-        triplets, read = read_triplets(SAMPLE_TRIPLETS)
-    elif Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
-        triplets, read = read_triplets(Path(data))
-    else:
-        triplets, read = triplets_from_rows(hub_rows(data, "train"), data)
-    if neutrals:
-        count = len(triplets)
-        triplets = with_neutrals(triplets, read_neutrals(neutrals))
-        if not triplets:
-            raise InputError(f"No anchor of the triplets has a neutral sentence in {neutrals}.")
-        read.leave_out(count - len(triplets), "without a neutral sentence")
-    return (with_even_negation(triplets, read) if config.even_negation else triplets), read
-
-
-def _scored_pairs(dev: str) -> ScoredPairs:
-    if Path(dev).is_file() or (Path(dev).suffix in (".tsv", ".csv") and ":" not in dev):
-        return read_scored_pairs(Path(dev))
-    return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
-
-
-def _name(data: str | None) -> str:
-    """Return a file's name, or what the hub calls the data set."""
-    if data is None:
-        return "sample triplets"
-    return Path(data).name if Path(data).is_file() else data
-
-
-def _sha256(data: str | None) -> str | None:
-    path = SAMPLE_TRIPLETS if data is None else Path(data)
-    return sha256_of(path) if path.is_file() else None
 
 
 def _scorer(encoder: Encoder, dev: list[ScoredPairs], held: list[Triplet]) -> tuple[str, Any]:

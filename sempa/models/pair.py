@@ -27,6 +27,8 @@ from sempa.models.source import Report, locate, log
 from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
+Layers = int | tuple[int, ...]
+"""One layer, or several that one pass is to give."""
 PROBE = "A head, and a row behind it."
 """Read once to learn whether a model reads rows behind a head as it reads them whole."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
@@ -249,12 +251,13 @@ class ModelPair:
         return next(self.each_hidden_states(variant, [(input_ids, attention_mask)], layer))
 
     def each_hidden_states(
-        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: int = -1, head: Head = ()
+        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: Layers = -1, head: Head = ()
     ) -> Iterator[Tensor]:
         """Yield one layer's states (B, T, D) of each batch: (B, T) ids of right-padded rows and their mask.
 
-        Rows that leave out a `head` (see `head`, of the same variant) are read as if it stood before each. The LM head
-        is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
+        Of L layers, given as a tuple, one pass yields (B, T, L, D). Rows that leave out a `head` (see `head`, of the
+        same variant) are read as if it stood before each. The LM head is not run. Layer -1 is the last, after the final
+        norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
         self._require_layer(layer)
@@ -303,7 +306,9 @@ class ModelPair:
             yield from self.workers.map(read, rows)
 
     @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
-    def _states(self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: int, head: Head = ()) -> Tensor:
+    def _states(
+        self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: Layers, head: Head = ()
+    ) -> Tensor:
         options: dict[str, object] = {"use_cache": False, "output_hidden_states": layer != -1}
         if head:
             rows, length = input_ids.shape
@@ -312,6 +317,9 @@ class ModelPair:
             options |= {"use_cache": True, "cache": behind(head, rows), "position_ids": places}
             mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)
         out = model.base_model(input_ids=input_ids.to(self.device), attention_mask=mask.to(self.device), **options)
+        if isinstance(layer, tuple):
+            each = [out.last_hidden_state if one == -1 else out.hidden_states[one] for one in layer]
+            return torch.stack(each, dim=2)
         states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
         return states
 
@@ -343,10 +351,11 @@ class ModelPair:
         with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in variants]) as mixing:
             return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
 
-    def _require_layer(self, layer: int) -> None:
+    def _require_layer(self, layer: Layers) -> None:
         layers = self.layers + 1
-        if not -layers <= layer < layers:
-            raise InputError(f"Layer {layer} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
+        for each in layer if isinstance(layer, tuple) else (layer,):
+            if not -layers <= each < layers:
+                raise InputError(f"Layer {each} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:

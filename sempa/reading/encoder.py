@@ -13,7 +13,7 @@ from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.errors import InputError, StorageError
 from sempa.models.heads import Head, common_head, head_length
 from sempa.models.packing import pack, right_padded
-from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.pair import BASE, SEMPA, Layers, ModelPair
 from sempa.models.prompts import padding_id
 from sempa.reading.postprocess import Postprocess
 from sempa.templates import SentenceTemplate, tidy_sentence
@@ -133,6 +133,28 @@ class Encoder:
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
+        found = self._gathered(sentences, variant, self.config.layer, alone=alone, progress=progress, first=first)
+        return np.stack(found) if found else np.zeros((0, self.width), dtype=np.float32)
+
+    def layer_states(self, sentences: Sequence[str], variant: str, layers: Sequence[int]) -> dict[int, Rows]:
+        """Return what `states` would of each of some layers, of one pass over the sentences.
+
+        Raises: what `states` raises; InputError for a layer the model does not have.
+        """
+        found = self._gathered(sentences, variant, tuple(layers))
+        return {layer: np.stack([row[place] for row in found]) for place, layer in enumerate(layers)}
+
+    def _gathered(
+        self,
+        sentences: Sequence[str],
+        variant: str,
+        layer: Layers,
+        *,
+        alone: bool = False,
+        progress: Progress | None = None,
+        first: int = 0,
+    ) -> list[Rows]:
+        """Return each sentence's state, (D,) of one layer or (L, D) of several."""
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
         out: list[Rows | None] = [None] * len(prompts)
         head: Head = ()
@@ -145,15 +167,13 @@ class Encoder:
         for held in (groups[i : i + together] for i in range(0, len(groups), together)):
             rows = [row for group in held for row in group]
             for row, vector in zip(
-                rows, self._read([[prompts[i] for i in g] for g in held], variant, head), strict=True
+                rows, self._read([[prompts[i] for i in g] for g in held], variant, layer, head), strict=True
             ):
                 out[row] = vector
             done += len(rows)
             if progress:
                 progress(done, len(prompts))
-        if not prompts:
-            return np.zeros((0, self.width), dtype=np.float32)
-        return np.stack([row for row in out if row is not None])
+        return [row for row in out if row is not None]
 
     def aligned_tokens(self, sentences: Sequence[str], variant: str, k: int) -> list[list[tuple[str, float]]]:
         """Return, for each sentence, the k vocabulary items the model would most likely say at the state it is read at.
@@ -213,13 +233,13 @@ class Encoder:
         pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
         return np.asarray(pooled.cpu())
 
-    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str, head: Head) -> list[Rows]:
+    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str, layer: Layers, head: Head) -> list[Rows]:
         batches = [right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
         vectors: list[Rows] = []
-        read = self.pair.each_hidden_states(variant, batches, self.config.layer, head)
+        read = self.pair.each_hidden_states(variant, batches, layer, head)
         for (_, mask), out in zip(batches, read, strict=True):
             if self.config.pooling == "mean":
-                weights = mask.unsqueeze(-1)
+                weights = mask.reshape(*mask.shape, *[1] * (out.dim() - 2))
                 vectors.extend(((out.float().cpu() * weights).sum(1) / weights.sum(1)).numpy())
             else:
                 vectors.extend(out[torch.arange(len(mask)), mask.sum(1) - 1].float().cpu().numpy())

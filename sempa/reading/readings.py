@@ -1,13 +1,13 @@
 """A reading kept as a folder: template, layer, pooling and, where there are any, statistics with their text's name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.models.pair import ModelPair
 from sempa.reading.encoder import Encoder
-from sempa.reading.postprocess import Postprocess
+from sempa.reading.postprocess import Postprocess, Rows
 from sempa.whole import new_folder
 
 
@@ -18,14 +18,16 @@ def fit_reading(
     texts: Sequence[str],
     fitted_on: str,
     directions: int = 3,
+    read: Callable[[Encoder, Sequence[str], str], Rows] = Encoder.states,
 ) -> Encoder:
     """Return an encoder whose post-processing is fitted, for each variant, on its own states of the texts.
 
-    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words.
+    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words. `read` gives the (N, D)
+    states of a variant where they are at hand.
     Raises: InputError for an unknown kind, an unusable text, or too few texts for whitening.
     """
     plain = Encoder(pair, replace(config, postprocess=None))
-    rows = {variant: plain.states(texts, variant) for variant in pair.variants}
+    rows = {variant: read(plain, texts, variant) for variant in pair.variants}
     return Encoder(pair, plain.config, Postprocess.fit(kind, rows, fitted_on, directions))
 
 

@@ -13,7 +13,8 @@ from sempa.config import OBJECTIVES, RECIPES, TrainConfig
 from sempa.desk import RunRequest, RunState, TrainingDesk
 from sempa.errors import InputError
 from sempa.studios import Studios
-from sempa.tune import SAMPLE_SETTINGS, Shown, preview
+from sempa.training_data import Shown, preview
+from sempa.tune import SAMPLE_SETTINGS
 from sempa.ui.events import LANE, PRIVATE, as_text, for_people
 from sempa.ui.plots import run_curves
 from sempa.ui.present import say, scrollable

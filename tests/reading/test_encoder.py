@@ -139,6 +139,41 @@ def test_an_earlier_layer(tuned_pair: ModelPair, layer: int) -> None:
     np.testing.assert_allclose(row, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_one_pass_gives_every_layer_asked_for(
+    make_pair: MakePair, architecture: str, pooling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each state as a naive forward of its sentence gives it; each sentence is fed once."""
+    pair = make_pair(architecture)
+    encoder = Encoder(pair, EncoderConfig(pooling=pooling))
+    expected = {
+        (layer, row): _naive(
+            pair, f'This sentence : "{tidy_sentence(text)}" means in one word:"', "base", layer, pooling
+        )
+        for layer in (-1, -3, 1)
+        for row, text in enumerate(SENTENCES)
+    }
+    assert pair.takes_heads
+    fed: list[int] = []
+    each_hidden_states = ModelPair.each_hidden_states
+
+    def record(self: ModelPair, variant: str, batches: list[Any], *rest: Any) -> Iterator[torch.Tensor]:
+        fed.extend(len(mask) for _, mask in batches)
+        return each_hidden_states(self, variant, batches, *rest)
+
+    monkeypatch.setattr(ModelPair, "each_hidden_states", record)
+    found = encoder.layer_states(SENTENCES, "base", [-1, -3, 1])
+    assert sum(fed) == len(SENTENCES)
+    assert list(found) == [-1, -3, 1]
+    for (layer, row), state in expected.items():
+        np.testing.assert_allclose(_unit(torch.from_numpy(found[layer][row])), state, atol=1e-5, rtol=0)
+
+
+def test_a_layer_among_others_that_is_not_there_is_refused(tiny_pair: ModelPair) -> None:
+    with pytest.raises(InputError, match="Layer 3 is not there"):
+        Encoder(tiny_pair).layer_states(SENTENCES, "base", [-1, 3])
+
+
 @pytest.mark.parametrize("layer", [3, -4, 99])
 def test_a_layer_that_is_not_there_is_refused_at_once(tiny_pair: ModelPair, layer: int) -> None:
     with pytest.raises(InputError, match=f"layer {layer}, but tiny has 2 layers: choose -3 to 2"):

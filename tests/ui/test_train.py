@@ -13,7 +13,7 @@ from sempa.errors import InputError
 from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
 from sempa.studio import Studio
-from sempa.tune import preview
+from sempa.training_data import preview
 from sempa.ui.plots import run_curves
 from sempa.ui.train import FILE, SAMPLES, Asked, run_view
 
