@@ -1,6 +1,9 @@
 """Requests to the model as token ids, in its own chat format where it has one."""
 
+import json
+import re
 from collections.abc import Sequence
+from datetime import date
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -8,22 +11,38 @@ from transformers import PreTrainedTokenizerBase
 from sempa.errors import InputError
 from sempa.templates import SYSTEM_PROMPT
 
+TODAY = date(2024, 7, 26)
+"""The day it is for a chat template that asks: the one Llama 3's own template falls back on."""
+
 
 def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
     """Render a user's request up to where the model's answer starts.
 
     A tokenizer without a chat template gives the request and a line break; one whose template knows no system role
-    gets the request alone.
+    gets the request alone. For a template that prints the date it is always `TODAY`: a request is the same tokens
+    tomorrow, when a run is resumed or an answer written again.
     """
     if not tokenizer.chat_template:
         return f"{request}\n"
+    template = _at_a_fixed_date(tokenizer.get_chat_template())
     user = {"role": "user", "content": request}
     system = {"role": "system", "content": SYSTEM_PROMPT}
     try:
-        text = tokenizer.apply_chat_template([system, user], tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(
+            [system, user], chat_template=template, tokenize=False, add_generation_prompt=True
+        )
     except TemplateError:
-        text = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template([user], chat_template=template, tokenize=False, add_generation_prompt=True)
     return str(text)
+
+
+def _at_a_fixed_date(template: str) -> str:
+    """Return a chat template whose `strftime_now`, the one clock transformers lends templates, stands still."""
+    formats = re.findall(r"""strftime_now\(\s*["']([^"']+)""", template)
+    if not formats:
+        return template
+    dates = json.dumps({each: TODAY.strftime(each) for each in formats})
+    return f"{{% macro strftime_now(format) %}}{{{{ {dates}.get(format, '{TODAY}') }}}}{{% endmacro %}}{template}"
 
 
 def request_ids(tokenizer: PreTrainedTokenizerBase, request: str, *, chat: bool = True) -> list[int]:
