@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> Precision
     """
     if precision not in ("auto", *DTYPES, FOUR_BIT):
         raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
-    device = _choose_device(device)
+    device = choose_device(device)
     if precision == FOUR_BIT:
         if importlib.util.find_spec("bitsandbytes") is None:
             raise InputError(f"Precision {FOUR_BIT} needs a package that is not here: pip install bitsandbytes.")
@@ -78,6 +79,11 @@ def _best(device: str) -> Precision:
     return Precision(device, torch.float32, "this processor has no fast bfloat16")
 
 
+def launched_with(switch: str) -> bool:
+    """Whether `accelerate launch` set a switch in the environment."""
+    return os.environ.get(switch, "").lower() in ("1", "true", "yes")
+
+
 def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
     """Return the precision to train in: what was asked for, or the automatic choice with float16 made float32.
 
@@ -88,8 +94,14 @@ def choose_training_precision(precision: str = "auto", device: str = "auto") -> 
     return precision
 
 
-def _choose_device(device: str) -> str:
+def choose_device(device: str = "auto") -> str:
+    """Return the device asked for, or the fastest there is; the CPU where `accelerate launch --cpu` said so.
+
+    Raises: InputError for one that is unknown or not there.
+    """
     if device == "auto":
+        if launched_with("ACCELERATE_USE_CPU"):
+            return "cpu"
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"

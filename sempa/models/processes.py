@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sempa.errors import InputError
+from sempa.models.load import choose_device, launched_with
 
 _Item = TypeVar("_Item")
 
@@ -24,15 +25,16 @@ class Processes:
         self.rank, self.count = rank, count
 
     @classmethod
-    def join(cls, device: str | None = None) -> Self:
-        """Join the processes that were launched together, on GPUs where there are some and `device` is not the CPU.
+    def join(cls, device: str = "auto") -> Self:
+        """Join the processes that were launched together, on the device that models are loaded on.
 
-        Alone when there are no others. Raises: InputError for more processes on one machine than it has GPUs.
+        Alone when there are no others. Raises: what `choose_device` raises, and InputError for more processes on one
+        machine than it has GPUs.
         """
         if not dist.is_initialized():
             if int(os.environ.get("WORLD_SIZE", "1")) < 2:
                 return cls()
-            on_gpus = torch.cuda.is_available() and device != "cpu"
+            on_gpus = choose_device(device).startswith("cuda")
             if on_gpus:
                 own = int(os.environ.get("LOCAL_RANK", "0"))
                 if own >= torch.cuda.device_count():
@@ -47,7 +49,7 @@ class Processes:
     @property
     def shard(self) -> bool:
         """Whether they were asked to share out the weights too: `accelerate launch --use_fsdp`."""
-        return self.count > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes")
+        return self.count > 1 and launched_with("ACCELERATE_USE_FSDP")
 
     @property
     def first(self) -> bool:

@@ -65,6 +65,17 @@ def test_a_named_device_is_taken(machine: Callable[..., None]) -> None:
     assert choose_precision("auto", "cuda:1").device == "cuda:1"
 
 
+@pytest.mark.parametrize(("said", "device"), [("True", "cpu"), ("False", "cuda"), ("", "cuda")])
+def test_accelerate_launch_may_choose_the_cpu(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, said: str, device: str
+) -> None:
+    """`--cpu` sets "True", any other launch "False"; a device that is named goes before."""
+    machine(cuda=True, gpu_bf16=True)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", said)
+    assert choose_precision().device == device
+    assert choose_precision("auto", "cuda:1").device == "cuda:1"
+
+
 @pytest.mark.parametrize(
     ("precision", "device", "message"),
     [

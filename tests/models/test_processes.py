@@ -72,6 +72,27 @@ def test_parts_cover_every_item_once() -> None:
     assert list(Processes(1, 2).part([1])) == [1]
 
 
+@pytest.mark.parametrize(
+    ("device", "said", "backend"), [("auto", "False", "nccl"), ("auto", "True", "gloo"), ("cpu", "False", "gloo")]
+)
+def test_processes_talk_as_their_device_does(
+    monkeypatch: pytest.MonkeyPatch, device: str, said: str, backend: str
+) -> None:
+    """On a machine with GPUs, also where `accelerate launch --cpu` chose the processor."""
+    asked: list[object] = []
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "ACCELERATE_USE_CPU": said}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", asked.append)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    joined = Processes.join(device)
+    assert (joined.rank, joined.count) == (1, 2)
+    assert asked == ([1, backend] if backend == "nccl" else [backend])
+
+
 def test_alone_nothing_is_sent() -> None:
     alone = Processes.join()
     assert (alone.first, alone.count) == (True, 1)
