@@ -17,8 +17,8 @@ from sempa.cli import open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
-    from sempa.desk import TrainingDesk
-    from sempa.studios import Studios
+    from sempa.service.adapters import Studios
+    from sempa.service.jobs import TrainingDesk
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,14 +77,14 @@ def _auth(text: str | None) -> tuple[str, str] | None:
 
 
 def _desk(args: argparse.Namespace) -> "TrainingDesk":
-    from sempa.desk import TrainingDesk
+    from sempa.service.jobs import TrainingDesk
 
     return TrainingDesk(args.base, options=("--precision", args.precision, "--device", args.device))
 
 
 def _open_studios(args: argparse.Namespace) -> "Studios":
     from sempa.models.adapters import shipped_adapters
-    from sempa.studios import Studios
+    from sempa.service.adapters import Studios
 
     studios = Studios(open_encoders(args, args.adapter or shipped_adapters(args.base)))
     if not studios.choose().adapter:

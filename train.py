@@ -25,14 +25,14 @@ SETTINGS = {
     "tau": "temperature of the contrastive cosines",
     "contrastive_weight": "weight of the contrastive loss beside the preference loss in joint",
     "code_weight": "weight of the loss of sparse codes beside the preference loss in spod",
-    "chosen_weight": "weight of the preferred answer's own likelihood beside the preference (TRL's rpo_alpha)",
-    "keep_weight": "weight of staying near the base model on the anchors as running text; 0 leaves it out",
-    "keep_text_share": "share of the text itself in what keep_weight holds the model to",
+    "rpo_alpha": "weight of the preferred answer's own likelihood beside the preference (TRL's rpo_alpha)",
+    "kl_weight": "weight of staying near the base model on the anchors as running text; 0 leaves it out",
+    "kl_text_share": "share of the text itself in what kl_weight holds the model to",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
     "prompt_format": "chat (the model's own, where it has one) or plain (the template's text alone)",
     "reading": "template that sentences are read with in contrastive, joint and spod training",
     "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
-    "even_negation": "leave out triplets until either answer negates as often without the other (English)",
+    "balance_negation": "leave out triplets until either answer negates as often without the other (English)",
     "evaluate_every": "score a checkpoint every so many pairs",
     "warmup_ratio": "share of the steps that warm up",
     "weight_decay": "AdamW weight decay",
@@ -134,7 +134,7 @@ def _run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from sempa.models.publish import push_to_hub, require_repository
-    from sempa.tune import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
+    from sempa.training.run import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
 
     start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
     start = RECIPES[args.recipe] if args.recipe else start

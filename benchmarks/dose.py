@@ -18,12 +18,13 @@ sys.path.insert(0, str(ROOT))
 from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
-from sempa.evidence.generation import PERPLEXITY, TASKS, generation_figures
-from sempa.evidence.sts import read_scored_pairs, sts_spearman
+from sempa.data.scored_pairs import read_scored_pairs
+from sempa.embedding.encoder import Encoder
+from sempa.evaluation.generation import PERPLEXITY, TASKS, generation_figures
+from sempa.evaluation.sts import sts_spearman
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.reading.encoder import Encoder
 
 PREDICTED = ("lambada_openai", PERPLEXITY)
 
@@ -89,8 +90,8 @@ def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
                 "adapter": adapter,
                 "samples": int(folder.name),
                 "objective": recipe.objective,
-                "keep_weight": recipe.keep_weight,
-                "chosen_weight": recipe.chosen_weight,
+                "kl_weight": recipe.kl_weight,
+                "rpo_alpha": recipe.rpo_alpha,
                 "seed": recipe.seed,
                 **measured(pair, SEMPA, args),
             }
@@ -123,7 +124,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
         for run, measured_doses in runs.items():
             line = sorted((dose["samples"], dose[name]) for dose in measured_doses)
             kind = measured_doses[0]
-            style = "-" if kind["keep_weight"] else "--"
+            style = "-" if kind["kl_weight"] else "--"
             drawn = zip((0, base[name]), *line, strict=True)
             axis.plot(*drawn, style, color=colours[kind["objective"]], marker="o", markersize=3.5, label=run)
         axis.set_xscale("symlog", base=2, linthresh=smallest)

@@ -26,11 +26,12 @@ import torch
 from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.sts import read_scored_pairs, sts_spearman
-from sempa.evidence.thinned import thinned
+from sempa.data.rows import subsample
+from sempa.data.scored_pairs import read_scored_pairs
+from sempa.embedding.encoder import Encoder
+from sempa.evaluation.sts import sts_spearman
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.source import locate
-from sempa.reading.encoder import Encoder
 from sempa.templates import SentenceTemplate, tidy_sentence
 
 Encode = Callable[[Sequence[str]], np.ndarray]
@@ -121,7 +122,7 @@ WAYS: dict[str, Callable[[str], Encode]] = {
 
 def _sentences(path: Path, limit: int) -> list[str]:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return list(thinned(lines, limit))
+    return list(subsample(lines, limit))
 
 
 def side(way: str, job: dict[str, Any]) -> None:

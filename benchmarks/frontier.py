@@ -25,15 +25,15 @@ from scipy.sparse import diags_array
 from shared import keep
 
 from sempa.config import DEFAULT_BASE, UNITS, WORDS, EncoderConfig
-from sempa.evidence.geometry import isotropy, uniformity
-from sempa.evidence.metrics import spearman
-from sempa.evidence.retrieval import RetrievalSet, outcomes, read_beir
-from sempa.evidence.sts import ScoredPairs, read_scored_pairs
+from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
+from sempa.embedding.encoder import Encoder, Rows
+from sempa.embedding.inverted import Codes
+from sempa.evaluation.geometry import isotropy, uniformity
+from sempa.evaluation.metrics import spearman
+from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.retrieval import RetrievalSet, outcomes, read_beir
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.outcomes import read_rows
-from sempa.reading.coders import Coder, shipped_coders
-from sempa.reading.codes import Codes
-from sempa.reading.encoder import Encoder, Rows
+from sempa.sparse.coders import Coder, load_coders
 
 KS = (8, 16, 32, 64, 128)
 TIMED, ROUNDS = (16, 32), 5
@@ -193,7 +193,7 @@ def main() -> int:
     models: dict[str, Any] = {}
     speed: dict[str, Any] = {}
     for pair in opened:
-        coders = shipped_coders(pair)
+        coders = load_coders(pair)
         assert coders, f"there are no codes beside {pair.adapter.folder}: fit them"
         for variant in (BASE, SEMPA):
             name = BASE if variant == BASE else pair.adapter.name

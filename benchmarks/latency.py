@@ -22,10 +22,10 @@ import torch
 from shared import keep, started_app
 
 from sempa.config import DEFAULT_BASE
+from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.models.source import locate
-from sempa.reading.encoder import Encoder
 from sempa.templates import SentenceTemplate
 
 SENTENCE = "The lamp is on the table."

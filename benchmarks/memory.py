@@ -23,11 +23,11 @@ from shared import keep
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sempa.config import TrainConfig
-from sempa.learning.passes import PreferencePass
 from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.rows import PairIds
-from sempa.models.tuning import TuningModel
+from sempa.training.objectives import PreferencePass
+from sempa.training.policy import TuningModel
 
 GPU, GPU_RATE, SHARE = "A100", 312e12, 0.3
 """Dense bfloat16 rate in operations a second by its maker, and the share of it that is assumed to be reached."""

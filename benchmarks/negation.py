@@ -20,11 +20,11 @@ sys.path.insert(0, str(ROOT))
 from shared import keep
 
 from sempa.config import DEFAULT_BASE
-from sempa.evidence.generation import TASKS, generation_figures
-from sempa.evidence.paired import Outcomes, paired_figures
-from sempa.learning.negation import negates
+from sempa.data.negation import negates
+from sempa.evaluation.generation import TASKS, generation_figures
+from sempa.evaluation.result_cache import remembered
+from sempa.evaluation.statistics import Outcomes, paired_figures
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.outcomes import remembered
 
 TASK = "truthfulqa_mc1"
 

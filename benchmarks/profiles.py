@@ -22,14 +22,15 @@ from shared import keep
 from torch.profiler import ProfilerActivity, profile
 
 from sempa.config import DEFAULT_BASE, RECIPES
-from sempa.evidence.thinned import thinned
-from sempa.learning.preferences import preferences, read_triplets
-from sempa.learning.training import Objective, tokenize
+from sempa.data.rows import subsample
+from sempa.data.triplets import read_triplets
+from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import shipped_adapters
+from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
-from sempa.models.tuning import TuningModel
-from sempa.reading.encoder import Encoder
-from sempa.writing import Sampling, write
+from sempa.training.loop import Objective, tokenize
+from sempa.training.policy import TuningModel
+from sempa.training.preferences import preferences
 
 KINDS = {
     "matrix products": ("mm", "addmm", "linear", "mkldnn_linear", "_linear_pointwise", "_addmm_activation"),
@@ -77,7 +78,7 @@ def main() -> int:
     """Profile, print and write."""
     args = parser().parse_args()
     lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
-    sentences = list(thinned(lines, SENTENCES))
+    sentences = list(subsample(lines, SENTENCES))
     pair = ModelPair.open(args.base, shipped_adapters(args.base)[0]).for_inference()
     encoder, threads = Encoder(pair), pair.workers.count
     sampling = Sampling(n=1, temperature=0, max_new_tokens=TOKENS)

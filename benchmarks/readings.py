@@ -26,17 +26,18 @@ sys.path.insert(0, str(ROOT))
 from shared import keep
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.sts import ScoredPairs, is_test, read_scored_pairs, set_scores, sts_spearman
-from sempa.evidence.thinned import thinned
-from sempa.learning.preferences import read_triplets
+from sempa.data.rows import subsample
+from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
+from sempa.data.triplets import read_triplets
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.postprocess import KINDS, Postprocess, Rows
+from sempa.embedding.settings import fit_reading, save_reading
+from sempa.evaluation.baselines import ONE_EXAMPLE
+from sempa.evaluation.result_cache import read_rows, remembered
+from sempa.evaluation.sts import is_test, set_scores, sts_spearman
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.outcomes import read_rows, remembered
-from sempa.peers import ONE_EXAMPLE
-from sempa.reading.encoder import Encoder
-from sempa.reading.postprocess import KINDS, Postprocess, Rows
-from sempa.reading.readings import fit_reading, save_reading
 from sempa.templates import SentenceTemplate
 
 TEMPLATES = {"prompteol": "prompteol", "one example": ONE_EXAMPLE, "cot": "cot", "knowledge": "knowledge"}
@@ -113,7 +114,7 @@ def main() -> int:
     dev = [pairs for name, pairs in sets.items() if name.endswith("dev")]
     tests = {name: pairs for name, pairs in sets.items() if is_test(name)}
     anchors = [triplet.anchor for triplet in read_triplets(args.texts)[0]]
-    texts = list(dict.fromkeys(thinned(anchors, args.limit)))
+    texts = list(dict.fromkeys(subsample(anchors, args.limit)))
     fitted_on = f"{len(texts):,} anchors of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
     adapters = args.adapter or shipped_adapters(args.base)
     first = ModelPair.open(args.base, adapters[0])

@@ -24,13 +24,13 @@ sys.path.insert(0, str(ROOT))
 from shared import Side, as_side, keep, say, told_to_go
 
 from sempa.config import DEFAULT_BASE
-from sempa.models.merging import standalone
+from sempa.data.corpora import read_corpus
+from sempa.embedding.build import read_into, reading_folder
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.index import SentenceIndex
+from sempa.models.merge import standalone
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.processes import Processes
-from sempa.reading.build import read_into, reading_folder
-from sempa.reading.encoder import Encoder
-from sempa.reading.index import SentenceIndex
-from sempa.reading.texts import read_corpus
 
 COUNTS = (10_000, 100_000, 1_000_000)
 WHOLE_MODEL = (500, 1_000, 2_000, 4_000)

@@ -21,10 +21,10 @@ sys.path.insert(0, str(ROOT))
 import faiss
 from shared import keep
 
-from sempa.outcomes import read_rows
-from sempa.reading.encoder import Encoder
-from sempa.reading.texts import read_corpus
-from sempa.reading.vectors import Rows, Vectors
+from sempa.data.corpora import read_corpus
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.vectors import Rows, Vectors
+from sempa.evaluation.result_cache import read_rows
 
 QUERIES, K = 500, 10
 

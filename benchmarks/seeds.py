@@ -18,11 +18,12 @@ sys.path.insert(0, str(ROOT))
 from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
-from sempa.evidence.sts import is_test, read_scored_pairs, set_scores
+from sempa.data.scored_pairs import read_scored_pairs
+from sempa.embedding.encoder import Encoder
+from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.sts import is_test, set_scores
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.outcomes import read_rows
-from sempa.reading.encoder import Encoder
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
-from sempa.evidence.results import write_result
+from sempa.evaluation.results import write_result
 from sempa.machine import circumstances
 
 MARK, SIDE = "said: ", "--side"

@@ -21,13 +21,13 @@ from dose import asked, measured
 from shared import keep, taken_up
 
 from sempa.config import DEFAULT_BASE
-from sempa.evidence.judge import open_judge
-from sempa.evidence.paraphrasing import MEASURES, Judge, paraphrase_figures, read_sentences
+from sempa.evaluation.judge import open_judge
+from sempa.evaluation.paraphrase import MEASURES, Judge, paraphrase_figures, read_sentences
+from sempa.evaluation.result_cache import remembered
 from sempa.models.adapters import WEIGHTS_FILE
-from sempa.models.blending import write_at_strength
+from sempa.models.combine import write_at_strength
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
-from sempa.outcomes import remembered
 
 
 def parser() -> argparse.ArgumentParser:

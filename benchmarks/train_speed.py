@@ -27,12 +27,13 @@ import torch
 from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, TrainConfig
-from sempa.learning.preferences import SAMPLE_TRIPLETS, preferences, read_triplets
-from sempa.learning.training import Objective, tokenize
+from sempa.data.triplets import SAMPLE_TRIPLETS, read_triplets
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.source import locate
-from sempa.models.tuning import TuningModel
+from sempa.training.loop import Objective, tokenize
+from sempa.training.policy import TuningModel
+from sempa.training.preferences import preferences
 
 TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (16, 32, 64, 128, 256)}
 """Pairs of one forward that TRL is tried with."""

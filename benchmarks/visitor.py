@@ -21,8 +21,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 from shared import keep, started_app
 
-from sempa.evidence.thinned import thinned
-from sempa.reading.texts import read_corpus
+from sempa.data.corpora import read_corpus
+from sempa.data.rows import subsample
 
 DEMO = ROOT / "index" / "demo" / "texts.csv"
 LINES = 100
@@ -126,7 +126,7 @@ def main() -> int:
     frames: list[bytes] = []
     with tempfile.TemporaryDirectory() as room, sync_playwright() as playwright:
         file = Path(room) / "notes.txt"
-        file.write_text("\n".join(thinned(read_corpus(DEMO).texts, LINES)), encoding="utf-8")
+        file.write_text("\n".join(subsample(read_corpus(DEMO).texts, LINES)), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_context(viewport={"width": 1000, "height": 760}).new_page()
         page.set_default_timeout(PATIENCE)

@@ -21,12 +21,12 @@ from shared import keep
 
 from sempa.config import DEFAULT_BASE
 from sempa.models.adapters import shipped_adapters
+from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.templates import SentenceTemplate
 from sempa.ui.compare import EXAMPLES as PROMPTS
 from sempa.ui.paraphrase import EXAMPLES as SENTENCES
-from sempa.writing import Sampling, write
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sempa.config import EncoderConfig
+    from sempa.embedding.encoder import Encoder
+    from sempa.embedding.index import SentenceIndex
     from sempa.errors import SempaError
     from sempa.models.pair import ModelPair
-    from sempa.reading.encoder import Encoder
-    from sempa.reading.index import SentenceIndex
 
 __version__ = "0.1.0"
 __all__ = ["Encoder", "EncoderConfig", "ModelPair", "SempaError", "SentenceIndex", "__version__"]
 
 _HOMES = {
-    "Encoder": "sempa.reading.encoder",
+    "Encoder": "sempa.embedding.encoder",
     "EncoderConfig": "sempa.config",
     "ModelPair": "sempa.models.pair",
     "SempaError": "sempa.errors",
-    "SentenceIndex": "sempa.reading.index",
+    "SentenceIndex": "sempa.embedding.index",
 }
 
 

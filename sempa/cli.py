@@ -15,14 +15,14 @@ from sempa.errors import SempaError
 from sempa.percent import percent
 
 if TYPE_CHECKING:
-    from sempa.reading.encoder import Encoder
-    from sempa.studio import Studio
+    from sempa.embedding.encoder import Encoder
+    from sempa.service.studio import Studio
 
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
     """Load the model the arguments name, with the adapter they name or the first that is shipped, and their reading."""
+    from sempa.embedding.settings import open_reading
     from sempa.models.adapters import shipped_adapters
-    from sempa.reading.readings import open_reading
 
     encoder = open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
     return open_reading(encoder.pair, args.reading) if getattr(args, "reading", None) else encoder
@@ -30,8 +30,8 @@ def open_encoder(args: argparse.Namespace) -> "Encoder":
 
 def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:
     """Load the base model once and return an encoder for each adapter; the base's alone if there is none."""
+    from sempa.embedding.encoder import Encoder
     from sempa.models.pair import ModelPair
-    from sempa.reading.encoder import Encoder
 
     pair = ModelPair.open(
         args.base,
@@ -57,14 +57,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _open_studio(args: argparse.Namespace) -> "Studio":
-    from sempa.studio import Studio
+    from sempa.service.studio import Studio
 
     return Studio(open_encoder(args))
 
 
 def _embed(args: argparse.Namespace) -> None:
     sentences = args.sentences or [line.rstrip("\n") for line in sys.stdin]
-    from sempa.limits import MAX_SENTENCES
+    from sempa.service.limits import MAX_SENTENCES
 
     # Few sentences are read one by one, as the endpoints read them, so that both give the same numbers.
     for row in open_encoder(args).encode(sentences, args.variant, alone=len(sentences) <= MAX_SENTENCES):
@@ -76,31 +76,31 @@ def _similarity(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from sempa.coded import found_payload
+    from sempa.service.sparse_search import found_payload
 
     print(json.dumps(found_payload(_open_studio(args), args.query, args.index, args.k, args.codes), indent=2))
 
 
 def _index(args: argparse.Namespace) -> None:
-    from sempa.coded import code_reader
+    from sempa.data.corpora import read_corpus
+    from sempa.embedding.build import read_into, reading_folder
+    from sempa.embedding.index import SentenceIndex, index_folder
     from sempa.models.processes import Processes
-    from sempa.reading.build import code_into, read_into, reading_folder
-    from sempa.reading.coders import shipped_coders
-    from sempa.reading.index import SentenceIndex, index_folder
-    from sempa.reading.texts import read_corpus
+    from sempa.service.sparse_search import code_reader
+    from sempa.sparse.coders import add_codes, load_coders
 
     folder = index_folder(args.name)
     index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
     processes = Processes.join()
     encoder = open_encoder(args)
-    coders = shipped_coders(encoder.pair) if args.codes else {}
+    coders = load_coders(encoder.pair) if args.codes else {}
     readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # what is missing is said before the reading
     kept = reading_folder(folder)
     read_into(index, encoder, processes, kept, args.parquet, _progress_line() if processes.first else None)
     if not processes.first:
         return
     for reader in readers:
-        code_into(index, reader)
+        add_codes(index, reader)
     index.save(folder)
     shutil.rmtree(kept, ignore_errors=True)
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
@@ -111,12 +111,12 @@ def _index(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace) -> None:
     from sempa.config import EncoderConfig
-    from sempa.evidence.thinned import thinned
+    from sempa.data.corpora import read_corpus
+    from sempa.data.rows import subsample
+    from sempa.embedding.settings import fit_reading, save_reading
     from sempa.models.source import sha256_of
-    from sempa.reading.readings import fit_reading, save_reading
-    from sempa.reading.texts import read_corpus
 
-    texts = thinned(read_corpus(args.texts, args.column).texts, args.limit)
+    texts = subsample(read_corpus(args.texts, args.column).texts, args.limit)
     fitted_on = f"{len(texts):,} texts of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
     config = EncoderConfig(template=args.template, layer=args.layer)
     pair = open_encoder(args).pair
@@ -126,7 +126,7 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _sparse_fit(args: argparse.Namespace) -> None:
-    from sempa.sparse import fit_codes
+    from sempa.sparse.fit import fit_codes
 
     given = {
         name: getattr(args, name)
@@ -155,8 +155,8 @@ def _progress_line() -> Callable[[int, int], None]:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from sempa.measure import Measurement, measure
-    from sempa.reading.encoder import Encoder
+    from sempa.embedding.encoder import Encoder
+    from sempa.evaluation.run import Measurement, measure
 
     def said(name: str, figures: dict[str, object]) -> None:
         shown = {key: value for key, value in figures.items() if key != "plane"}
@@ -173,8 +173,8 @@ def _report(line: str) -> None:
 
 
 def _strength(args: argparse.Namespace) -> None:
-    from sempa.blend import at_strength
     from sempa.models.adapters import shipped_adapters
+    from sempa.training.derived import at_strength
 
     adapter = args.adapter or next(iter(shipped_adapters()))
     at_strength(adapter, args.output, args.strength)
@@ -182,29 +182,29 @@ def _strength(args: argparse.Namespace) -> None:
 
 
 def _average(args: argparse.Namespace) -> None:
-    from sempa.blend import average
+    from sempa.training.derived import average
 
     average(args.adapter, args.output, args.rank)
     print(f"{args.output}: the mean of {len(args.adapter)} adapters; use it with --adapter {args.output}.")
 
 
 def _merge(args: argparse.Namespace) -> None:
-    from sempa.models.merging import save_merged
+    from sempa.models.merge import save_merged
 
     save_merged(open_encoder(args).pair, args.output)
     print(f"{args.output}: the merged model; load it with transformers, or with --base {args.output}.")
 
 
 def _export(args: argparse.Namespace) -> None:
-    from sempa.reading.export import export_sentence_transformers
+    from sempa.embedding.export import export_sentence_transformers
 
     export_sentence_transformers(open_encoder(args), args.output, args.variant)
     print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
 
 
 def _tables(_: argparse.Namespace) -> None:
-    from sempa.evidence.tables import with_tables
-    from sempa.studio import RESULTS_ROOT
+    from sempa.evaluation.tables import with_tables
+    from sempa.service.studio import RESULTS_ROOT
 
     for folder in (RESULTS_ROOT.parent, RESULTS_ROOT, RESULTS_ROOT.with_name("benchmarks")):
         readme = folder / "README.md"

@@ -94,19 +94,19 @@ class TrainConfig:
     "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives), "joint" (sempa plus
     `contrastive_weight` times contrastive) or "spod" (sempa plus `code_weight` times the loss of sparse codes of the
     states, whose coder is learned along: see CodingConfig).
-    `chosen_weight` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
-    `prompt_format` is "chat" (requests in the model's own chat format, where
-    it has one) or "plain" (the template's text alone, the answer right behind it). `tokenised_share` of the sentences
-    are shown as SentEval writes text. `even_negation` leaves out triplets until either answer negates as often without
-    the other; else a preference for entailments is one against negation too.
-    `keep_weight` is the weight of the divergence from the base model on the anchors as running text, in which
-    `keep_text_share` of the target is the text itself.
+    `rpo_alpha` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
+    `prompt_format` is "chat" (requests in the model's own chat format, where it has one) or "plain" (the template's
+    text alone, the answer right behind it). `tokenised_share` of the sentences are shown as SentEval writes text.
+    `balance_negation` drops triplets until entailments and contradictions negate equally often; otherwise a preference
+    for entailments is also one against negation.
+    `kl_weight` is the weight of the divergence from the base model on the anchors as running text, in which
+    `kl_text_share` of the target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
     tokens of one forward (None: as many as suit the device) and never changes the result beyond rounding.
     `shared_rows` allows the shared prompt head and the one-row-a-pair layout where the model is found to support them.
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
-    (`chosen_weight`; TRL's and ms-swift's `rpo_alpha`).
+    (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
 
     objective: str = "sempa"
@@ -114,14 +114,14 @@ class TrainConfig:
     prompt_format: str = "chat"
     reading: str = "prompteol"
     tokenised_share: float = 0.0
-    even_negation: bool = False
+    balance_negation: bool = False
     beta: float = 0.1
     tau: float = 0.05
     contrastive_weight: float = 1.0
     code_weight: float = 1.0
-    chosen_weight: float = 0.0
-    keep_weight: float = 0.0
-    keep_text_share: float = 0.0
+    rpo_alpha: float = 0.0
+    kl_weight: float = 0.0
+    kl_text_share: float = 0.0
     lr: float = 2e-4
     batch_size: int = 64
     max_samples: int | None = None
@@ -158,32 +158,30 @@ class TrainConfig:
             "weight_decay",
             "adam_beta2",
             "tokenised_share",
-            "keep_text_share",
+            "kl_text_share",
         ):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
-        _require_not_negative(self, "keep_weight", "chosen_weight")
+        _require_not_negative(self, "kl_weight", "rpo_alpha")
 
     def summary(self) -> str:
         """Return the settings that matter to the objective, in words."""
         parts = []
         if self.prefers:
             parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
-        if self.prefers and self.chosen_weight:
-            parts.append(f"weight {self.chosen_weight} of the preferred answer's likelihood")
+        if self.prefers and self.rpo_alpha:
+            parts.append(f"weight {self.rpo_alpha} of the preferred answer's likelihood")
         if self.contrasts:
             parts.append(f"reading template {self.reading}, tau {self.tau}")
         if self.objective == "joint":
             parts.append(f"contrastive weight {self.contrastive_weight}")
         if self.codes:
             parts.append(f"weight {self.code_weight} of sparse codes, reading template {self.reading}")
-        if self.keep_weight:
-            parts.append(
-                f"weight {self.keep_weight} of holding to text ({percent(self.keep_text_share)} the text itself)"
-            )
+        if self.kl_weight:
+            parts.append(f"weight {self.kl_weight} of holding to text ({percent(self.kl_text_share)} the text itself)")
         if self.tokenised_share:
             parts.append(f"{percent(self.tokenised_share)} of the sentences tokenised and lower-cased")
-        if self.even_negation:
+        if self.balance_negation:
             parts.append("either answer negating as often")
         return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])
 
@@ -191,12 +189,12 @@ class TrainConfig:
     def idle(self) -> set[str]:
         """Return the fields that have no effect on this objective as it is set."""
         used = {
-            ("template", "prompt_format", "beta", "chosen_weight"): self.prefers,
+            ("template", "prompt_format", "beta", "rpo_alpha"): self.prefers,
             ("reading",): self.reads,
             ("tau",): self.contrasts,
             ("contrastive_weight",): self.objective == "joint",
             ("code_weight",): self.codes,
-            ("keep_text_share",): self.keep_weight > 0,
+            ("kl_text_share",): self.kl_weight > 0,
         }
         return {name for names, has_effect in used.items() if not has_effect for name in names}
 
@@ -259,13 +257,13 @@ def _require_not_negative(config: object, *names: str) -> None:
 
 _SMALL = TrainConfig(
     lr=1e-3,
-    chosen_weight=0.1,
-    keep_weight=2.0,
-    keep_text_share=0.3,
+    rpo_alpha=0.1,
+    kl_weight=2.0,
+    kl_text_share=0.3,
     lora_r=32,
     lora_alpha=128,
     tokenised_share=0.5,
-    even_negation=True,
+    balance_negation=True,
     max_samples=8192,
     stop_after=3072,
     evaluate_every=512,
@@ -275,9 +273,9 @@ RECIPES = {
     "contrastive": replace(
         _SMALL,
         objective="contrastive",
-        chosen_weight=0.0,
-        keep_weight=4.0,
-        keep_text_share=0.1,
+        rpo_alpha=0.0,
+        kl_weight=4.0,
+        kl_text_share=0.1,
         batch_size=256,
         max_samples=None,
         stop_after=None,

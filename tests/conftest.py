@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from sempa.config import TrainConfig
 from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
-from sempa.models.tuning import TuningModel
+from sempa.training.policy import TuningModel
 
 ROOT = Path(__file__).parents[1]
 STARTS = 240

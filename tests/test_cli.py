@@ -11,14 +11,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from sempa.cli import main
-from sempa.evidence.results import is_of, read_results
+from sempa.data.corpora import Corpus
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.index import SentenceIndex, index_folder
+from sempa.embedding.settings import open_reading
+from sempa.evaluation.results import is_of, read_results
 from sempa.models.pair import ModelPair
-from sempa.reading.encoder import Encoder
-from sempa.reading.index import SentenceIndex, index_folder
-from sempa.reading.readings import open_reading
-from sempa.reading.texts import Corpus
-from sempa.shelf import Shelf
-from sempa.studio import Studio, hits_payload
+from sempa.service.index_store import Shelf
+from sempa.service.studio import Studio, hits_payload
 
 TEXTS = ("The hare is fast.", "None", "Größe, 漢字", "The hound is ill.", "Nobody saw the cat.")
 A, B = "The hare outran the hound.", "The hound outran the hare."
@@ -29,8 +29,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of indexes that stands for the project's own, with a `demo` in it."""
     folder = tmp_path / "index"
     SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
-    monkeypatch.setattr("sempa.studio.Shelf", partial(Shelf, folder))
-    monkeypatch.setattr("sempa.reading.index.index_folder", lambda name: index_folder(name, folder))
+    monkeypatch.setattr("sempa.service.studio.Shelf", partial(Shelf, folder))
+    monkeypatch.setattr("sempa.embedding.index.index_folder", lambda name: index_folder(name, folder))
     return folder
 
 

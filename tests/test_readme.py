@@ -12,7 +12,7 @@ import pytest
 import app
 import train
 from sempa import arguments
-from sempa.evidence.tables import named_in, with_tables
+from sempa.evaluation.tables import named_in, with_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,12 +15,12 @@ import torch
 import train
 from sempa import cli
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, RECIPES, Recipe, TrainConfig
-from sempa.learning.card import write_card
 from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.models.source import sha256_of
-from sempa.tune import _without_bos
+from sempa.training.card import write_card
+from sempa.training.run import _without_bos
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -123,20 +123,20 @@ def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> N
         assert f"| {point['samples']} | {point['score']:.2f} |" in card
 
 
-def test_even_negation_is_said_wherever_a_run_is_told_of(small: list[str], tmp_path: Path) -> None:
+def test_balance_negation_is_said_wherever_a_run_is_told_of(small: list[str], tmp_path: Path) -> None:
     """Two contradictions negate and no entailment does: with the setting both triplets are left out."""
     rows = (tmp_path / "triplets.csv").read_text(encoding="utf-8") + "d,e,never f\ng,h,not i\n"
     (tmp_path / "triplets.csv").write_text(rows, encoding="utf-8")
-    for flag, left in (("--even-negation", 20), ("--no-even-negation", 22)):
+    for flag, left in (("--balance-negation", 20), ("--no-balance-negation", 22)):
         arguments = [*small, flag, "--output", str(tmp_path / flag)]
         assert train.main(arguments) == 0
         facts = json.loads((tmp_path / flag / "training.json").read_text(encoding="utf-8"))
         config = Recipe.load(tmp_path / flag).training
         assert config
-        assert config.even_negation is (left == 20)
+        assert config.balance_negation is (left == 20)
         assert facts["data"]["summary"].startswith(f"{left} triplets")
         card = (tmp_path / flag / "README.md").read_text(encoding="utf-8")
-        assert ("either answer negating as often" in card) is config.even_negation
+        assert ("either answer negating as often" in card) is config.balance_negation
         assert facts["data"]["summary"] in card
 
 
@@ -264,7 +264,7 @@ def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path
     assert train.main([*few, "--batch-size", "8", "--precision", "float32", "--recipe", "contrastive"]) == 0
     recipe = Recipe.load(tmp_path / "run").training
     assert recipe is not None
-    assert (recipe.objective, recipe.batch_size, recipe.keep_weight) == ("contrastive", 8, 4.0)
+    assert (recipe.objective, recipe.batch_size, recipe.kl_weight) == ("contrastive", 8, 4.0)
     assert recipe.stop_after is None, "it takes all triplets once"
     assert len((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()) >= 2
 
@@ -322,16 +322,16 @@ def test_a_run_stopped_before_it_began_has_nothing_to_go_on_with(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sempa.learning.runs.RunFolder.begin", stop)
+    monkeypatch.setattr("sempa.training.run_folder.RunFolder.begin", stop)
     assert train.main(small) == 130
     assert "Stopped. Nothing had begun." in capsys.readouterr().err
 
 
 def test_settings_without_effect_are_named(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    unheard = ["--beta", "0.5", "--template", "P3", "--tau", "0.1", "--keep-text-share", "0.5"]
-    assert train.main([*small, *unheard, "--objective", "contrastive", "--keep-weight", "0"]) == 0
+    unheard = ["--beta", "0.5", "--template", "P3", "--tau", "0.1", "--kl-text-share", "0.5"]
+    assert train.main([*small, *unheard, "--objective", "contrastive", "--kl-weight", "0"]) == 0
     said = capsys.readouterr().out
-    assert "Without effect on the objective contrastive as it is set: --beta, --keep-text-share, --template." in said
+    assert "Without effect on the objective contrastive as it is set: --beta, --kl-text-share, --template." in said
 
 
 def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[str], tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_resuming_in_smaller_forwards_is_the_same_run(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sempa.learning.runs.RunFolder.append", full)
+        patch.setattr("sempa.training.run_folder.RunFolder.append", full)
         assert "go on with --resume --output " in _refusal(small, capsys)
     assert train.main([*small, "--resume", "--token-cap", "64"]) == 0
 
@@ -367,7 +367,7 @@ def test_resuming_without_an_output_goes_on_with_the_last_run_that_broke_off(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        patch.setattr("sempa.training.run_folder.RunFolder.append", stop)
         assert train.main(small) == 130
     (broken_off,) = (tmp_path / "runs").iterdir()
     assert train.main([*small, "--resume"]) == 0
@@ -385,7 +385,7 @@ def test_resuming_on_other_weights_of_the_same_name_is_refused(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        patch.setattr("sempa.training.run_folder.RunFolder.append", stop)
         assert train.main(small) == 130
     weights = bytearray((base / "model.safetensors").read_bytes())
     weights[len(weights) // 2] ^= 1
@@ -423,7 +423,7 @@ def test_resuming_with_other_settings_names_the_field(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sempa.learning.runs.RunFolder.append", stop)
+        patch.setattr("sempa.training.run_folder.RunFolder.append", stop)
         assert train.main(small) == 130
     assert f"Add --resume --output {tmp_path / 'run'} to continue." in capsys.readouterr().err
     said = _refusal([*small, "--resume", *(part.format(tmp=tmp_path) for part in change)], capsys)

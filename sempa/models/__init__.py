@@ -1,1 +1,1 @@
-"""Where weights come from, and the one resident model under its two names."""
+"""Load a base model, put adapters on it, generate and score with it."""

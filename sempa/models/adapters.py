@@ -21,9 +21,9 @@ from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
-from sempa.models.packed import PackedLinear
+from sempa.files import REFUSALS, share
+from sempa.models.fast.prepacked import PackedLinear
 from sempa.models.source import can_be_hub_id, sha256_of
-from sempa.models.weight_files import REFUSALS, share
 
 log = logging.getLogger(__name__)
 

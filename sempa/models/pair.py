@@ -16,11 +16,11 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
-from sempa.models.allocator import keep_freed_memory
-from sempa.models.attention import plain_attention
-from sempa.models.heads import REFUSALS, Head, agreement, behind, head_length, read_head
+from sempa.models.fast.allocator import keep_freed_memory
+from sempa.models.fast.attention import plain_attention
+from sempa.models.fast.prepacked import pack
 from sempa.models.load import Precision, choose_precision, read_weights
-from sempa.models.packed import pack
+from sempa.models.prefix_cache import REFUSALS, Head, agreement, behind, head_length, read_head
 from sempa.models.prompts import stop_ids
 from sempa.models.sharding import held_here
 from sempa.models.source import Report, locate, log

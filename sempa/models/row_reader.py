@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from sempa.models.heads import REFUSALS, Head, agreement, behind, common_head, read_head
-from sempa.models.packing import pack
+from sempa.models.batching import pack
+from sempa.models.fast.cuda_graphs import PLACE_STEP, ROW_STEP, Replays
 from sempa.models.pair import BASE, ModelPair
+from sempa.models.prefix_cache import REFUSALS, Head, agreement, behind, common_head, read_head
 from sempa.models.prompts import padding_id
-from sempa.models.replay import PLACE_STEP, ROW_STEP, Replays
 from sempa.models.rows import PairIds, RowBatch, plain_rows, shared_rows
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sempa.config import DEFAULT_BASE, cache_folder
 from sempa.errors import ModelUnavailable, StorageError
-from sempa.models.weight_files import REFUSALS, share
+from sempa.files import REFUSALS, share
 from sempa.percent import percent
 
 log = logging.getLogger(__name__)

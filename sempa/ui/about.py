@@ -4,7 +4,7 @@ import gradio as gr
 
 from sempa.machine import hardware
 from sempa.models.adapters import AdapterInfo
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
 
 METHOD = """
 **The method.** A language model is asked to paraphrase a sentence; of two answers taken from natural language

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.coded import Coded, CodedHit, CodedPair, Part
 from sempa.config import UNITS, WORDS
-from sempa.evidence.tables import result_table
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.evaluation.tables import result_table
+from sempa.service.adapters import Studios
+from sempa.service.sparse_search import Coded, CodedHit, CodedPair, Part
+from sempa.service.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.evidence import measured
 from sempa.ui.plots import lines_plot

@@ -6,10 +6,11 @@ import gradio as gr
 
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS
 from sempa.machine import hardware
+from sempa.models.generate import Sampling
 from sempa.models.pair import SEMPA
 from sempa.percent import percent
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 from sempa.ui.codes import frontier
 from sempa.ui.events import LANE, OPENING, PRIVATE, Stops, for_people
 from sempa.ui.evidence import evidence
@@ -19,7 +20,6 @@ from sempa.ui.plots import run_curves
 from sempa.ui.present import fact_table, say
 from sempa.ui.streaming import Once, shown
 from sempa.ui.tokens import build_tokens
-from sempa.writing import Sampling
 
 FIRST = "In two sentences, why is the sky blue?"
 FIRST_SAMPLING = Sampling(n=1, temperature=0, max_new_tokens=64)

@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.coded import found_payload
 from sempa.errors import InputError
-from sempa.shelf import DEMO
-from sempa.studios import Studios
+from sempa.models.generate import Sampling
+from sempa.service.adapters import Studios
+from sempa.service.index_store import DEMO
+from sempa.service.sparse_search import found_payload
 from sempa.ui.events import LANE, for_people
-from sempa.writing import Sampling
 
 MOST = {"n": 8, "max_new_tokens": 256}
 """What /paraphrase writes at most, as much as the page: a call goes on when its client has left."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sempa.evidence.sts import MeasuredPairs
-from sempa.evidence.tables import ResultTable, result_table
-from sempa.evidence.tokens import KeyToken
-from sempa.evidence.verdicts import title, verdict
+from sempa.evaluation.sts import MeasuredPairs
+from sempa.evaluation.tables import ResultTable, result_table
+from sempa.evaluation.tokens import KeyToken
+from sempa.evaluation.verdicts import title, verdict
 from sempa.percent import percent
 from sempa.ui.plots import scatter
 from sempa.ui.present import MODEL_NAMES, grid, say, scrollable

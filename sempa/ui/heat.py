@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from sempa.evidence.matrix import PairMatrix, Square
+from sempa.service.matrix import PairMatrix, Square
 from sempa.ui.present import MODEL_NAMES, scrollable
 
 READABLE = 10

@@ -5,9 +5,9 @@ import socket
 
 import gradio as gr
 
-from sempa.desk import TrainingDesk
 from sempa.errors import SempaError
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.jobs import TrainingDesk
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import gradio as gr
 
 from sempa.errors import InputError
-from sempa.limits import MAX_CHARACTERS
+from sempa.service.limits import MAX_CHARACTERS
 from sempa.ui.events import PRIVATE, as_text, for_people
 
 LONGEST = 6_000

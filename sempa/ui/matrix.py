@@ -5,9 +5,9 @@ from html import escape
 
 import gradio as gr
 
-from sempa.evidence.matrix import PairMatrix
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.matrix import PairMatrix
+from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, SEND, for_people
 from sempa.ui.heat import matrix_view

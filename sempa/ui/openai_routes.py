@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from sempa.config import VARIANTS
 from sempa.errors import InputError, SempaError
-from sempa.limits import MAX_CHARACTERS, MAX_SENTENCES
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.limits import MAX_CHARACTERS, MAX_SENTENCES
 from sempa.ui.events import on_gpu
 
 MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES

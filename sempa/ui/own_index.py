@@ -7,12 +7,12 @@ from pathlib import Path
 
 import gradio as gr
 
+from sempa.data.corpora import Corpus, read_corpus
 from sempa.errors import InputError
-from sempa.limits import READ_AT_ONCE
-from sempa.reading.texts import Corpus, read_corpus
-from sempa.shelf import MAX_EACH
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.index_store import MAX_EACH
+from sempa.service.limits import READ_AT_ONCE
+from sempa.service.studio import Studio
 from sempa.ui.events import LONG, PRIVATE, for_people
 from sempa.ui.present import say
 from sempa.ui.streaming import worked

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from sempa.evidence.sts import MeasuredPairs
-from sempa.limits import MAX_PAIRS
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.evaluation.sts import MeasuredPairs
+from sempa.service.adapters import Studios
+from sempa.service.limits import MAX_PAIRS
+from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LONG, PRIVATE, for_people
 from sempa.ui.evidence import pairs_view

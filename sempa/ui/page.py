@@ -2,9 +2,9 @@
 
 import gradio as gr
 
-from sempa.desk import TrainingDesk
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.jobs import TrainingDesk
+from sempa.service.studio import Studio
 from sempa.ui.about import build_about
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 
 import gradio as gr
 
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.models.generate import Sampling, Texts
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 from sempa.ui.events import LANE, OPENING, PRIVATE, SEND, Stops, for_people
 from sempa.ui.links import Links
 from sempa.ui.present import candidate_cards, paraphrase_choices, say
 from sempa.ui.similarity import SendPair
 from sempa.ui.streaming import Once, shown
-from sempa.writing import Sampling, Texts
 
 FIRST = "The committee postponed its decision until every member had read the report."
 EXAMPLES = [

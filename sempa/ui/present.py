@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sempa.evidence.candidates import Candidate
+from sempa.evaluation.candidates import Candidate
 from sempa.percent import percent
-from sempa.studio import RankedHit
+from sempa.service.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}

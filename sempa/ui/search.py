@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from sempa.coded import Coded
 from sempa.config import UNITS, WORDS
 from sempa.errors import InputError
-from sempa.studio import RankedHit, Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.sparse_search import Coded
+from sempa.service.studio import RankedHit, Studio
 from sempa.ui.codes import coded_cards
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, SEND, for_people

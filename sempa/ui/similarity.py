@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 from sempa.ui.codes import build_shared_parts
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.links import Links

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import TypeVar
 
+from sempa.models.generate import Texts
 from sempa.ui.present import say, text_cards
-from sempa.writing import Texts
 
 REDRAW_SECONDS = 0.1
 

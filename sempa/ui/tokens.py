@@ -2,8 +2,8 @@
 
 import gradio as gr
 
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.evidence import token_cards
 

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from sempa.config import OBJECTIVES, RECIPES, TrainConfig
-from sempa.desk import RunRequest, RunState, TrainingDesk
 from sempa.errors import InputError
-from sempa.studios import Studios
-from sempa.training_data import Shown, preview
-from sempa.tune import SAMPLE_SETTINGS
+from sempa.service.adapters import Studios
+from sempa.service.jobs import RunRequest, RunState, TrainingDesk
+from sempa.training.inputs import Shown, preview
+from sempa.training.run import SAMPLE_SETTINGS
 from sempa.ui.events import LANE, PRIVATE, as_text, for_people
 from sempa.ui.plots import run_curves
 from sempa.ui.present import say, scrollable
@@ -28,7 +28,7 @@ NUMBERS = {
     PAIRS: "Pairs",
     "lr": "Learning rate",
     "batch_size": "Pairs a step",
-    "keep_weight": "Weight of holding to text",
+    "kl_weight": "Weight of holding to text",
     "evaluate_every": "Score every so many pairs",
     "seed": "Seed",
 }

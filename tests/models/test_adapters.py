@@ -18,7 +18,7 @@ from sempa.config import EncoderConfig, Recipe
 from sempa.errors import AdapterMismatch, StorageError
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
-from sempa.models.tuning import TuningModel
+from sempa.training.policy import TuningModel
 
 IDS = torch.arange(40, 60).unsqueeze(0)
 MASK = torch.ones_like(IDS)

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from sempa.config import EncoderConfig, TrainConfig
+from sempa.data.triplets import Triplet
 from sempa.errors import InputError
-from sempa.learning.preferences import Triplet, preferences
-from sempa.learning.training import Objective, tokenize
 from sempa.models import load
 from sempa.models.load import choose_precision, read_weights
-from sempa.models.merging import save_merged
+from sempa.models.merge import save_merged
 from sempa.models.pair import ModelPair
 from sempa.models.source import ModelSource
-from sempa.models.tuning import TuningModel
+from sempa.training.loop import Objective, tokenize
+from sempa.training.policy import TuningModel
+from sempa.training.preferences import preferences
 
 IDS = torch.arange(40, 60).unsqueeze(0)
 MASK = torch.ones_like(IDS)

@@ -16,7 +16,7 @@ from sempa.errors import AdapterMismatch, InputError
 from sempa.models.pair import ModelPair
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds
-from sempa.models.tuning import TuningModel
+from sempa.training.policy import TuningModel
 
 IDS = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(5))
 MASK = torch.ones_like(IDS)

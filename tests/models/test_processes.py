@@ -24,7 +24,7 @@ OPTIONS = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_
 
 def _train(launch: list[str], base: Path, data: Path, output: Path, objective: str) -> list[dict[str, float]]:
     options = {"batch-size": 7, "max-samples": 36, "evaluate-every": 14, "lr": 0.002, "precision": "float32"}
-    where = {"base": base, "data": data, "output": output, "device": "cpu", "objective": objective, "keep-weight": 1}
+    where = {"base": base, "data": data, "output": output, "device": "cpu", "objective": objective, "kl-weight": 1}
     flags = [str(part) for name, value in {**where, **options}.items() for part in (f"--{name}", value)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([*launch, "train.py", *flags], cwd=ROOT, env=env, capture_output=True, text=True)

@@ -7,10 +7,10 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from sempa.errors import InputError
-from sempa.learning.preferences import Preference
-from sempa.learning.training import tokenize
-from sempa.models.packing import pack
+from sempa.models.batching import pack
 from sempa.models.rows import PairIds, plain_rows, shared_rows
+from sempa.training.loop import tokenize
+from sempa.training.preferences import Preference
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIRS = [PairIds((1, 2, 3, 4), ((10, 11, 9), (12, 9))), PairIds((1, 2, 5), ((13, 9), (9,)))]

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from sempa.config import DEFAULT_BASE
+from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import SHIPPED, shipped_adapters
 from sempa.models.pair import ModelPair
-from sempa.reading.encoder import Encoder
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sempa.reading.encoder import Encoder
+from sempa.embedding.encoder import Encoder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sempa.reading.encoder import Encoder
-from sempa.reading.index import INDEX_ROOT, TEXTS
-from sempa.reading.texts import read_corpus
-from sempa.writing import Sampling, write
+from sempa.data.corpora import read_corpus
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.index import INDEX_ROOT, TEXTS
+from sempa.models.generate import Sampling, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 SENTENCES = ["The dog sleeps.", "Nobody came.", "It rains in Bergen.", "He sold the boat."]

@@ -5,8 +5,8 @@ import pytest
 from sempa import Encoder
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 
 pytestmark = pytest.mark.slow
 

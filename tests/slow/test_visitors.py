@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from gradio_client import Client
 
+from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
-from sempa.reading.encoder import Encoder
-from sempa.studio import Studio, hits_payload
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio, hits_payload
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 VISITORS, SECONDS = 20, 120

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from sempa.data.corpora import Corpus
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.index import SentenceIndex
 from sempa.models.pair import ModelPair
-from sempa.reading.encoder import Encoder
-from sempa.reading.index import SentenceIndex
-from sempa.reading.texts import Corpus
-from sempa.shelf import Shelf
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.index_store import Shelf
+from sempa.service.studio import Studio
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
 HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")

@@ -13,12 +13,12 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from sempa.data.corpora import Corpus
 from sempa.errors import SempaError
-from sempa.reading.texts import Corpus
-from sempa.studio import Studio, hits_payload
-from sempa.studios import Studios
+from sempa.models.generate import Sampling
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio, hits_payload
 from sempa.ui.launch import launch
-from sempa.writing import Sampling
 
 A, B = "The hare outran the hound.", "Größe 漢字 <script>alert(1)</script>"
 FOUR = ("embed", "paraphrase", "search", "similarity")

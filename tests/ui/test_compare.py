@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe, TrainConfig
+from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
-from sempa.reading.encoder import Encoder
-from sempa.shelf import Shelf
-from sempa.studio import Studio
+from sempa.service.index_store import Shelf
+from sempa.service.studio import Studio
 from sempa.ui.compare import facts
 
 

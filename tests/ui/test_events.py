@@ -11,8 +11,8 @@ import pytest
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
+from sempa.data.scored_pairs import read_scored_pairs
 from sempa.errors import InputError, SempaError
-from sempa.evidence.sts import read_scored_pairs
 from sempa.ui.events import Stops, for_people
 from sempa.ui.streaming import Once, shown
 

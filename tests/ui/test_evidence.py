@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sempa.data.scored_pairs import ScoredPairs
 from sempa.errors import InputError
-from sempa.evidence.sts import MeasuredPairs, ScoredPairs
-from sempa.evidence.tokens import KeyToken
-from sempa.studio import Studio
+from sempa.evaluation.sts import MeasuredPairs
+from sempa.evaluation.tokens import KeyToken
+from sempa.service.studio import Studio
 from sempa.ui import downloads
 from sempa.ui.downloads import csv_file
 from sempa.ui.evidence import evidence, pairs_view, token_cards

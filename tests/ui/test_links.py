@@ -4,7 +4,7 @@ import gradio as gr
 import pytest
 
 from sempa.errors import InputError
-from sempa.limits import MAX_CHARACTERS
+from sempa.service.limits import MAX_CHARACTERS
 from sempa.ui.links import Field, Links
 
 with gr.Blocks():

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from sempa.errors import InputError
-from sempa.evidence.matrix import PairMatrix, pair_matrix
-from sempa.studio import Studio
+from sempa.service.matrix import PairMatrix, pair_matrix
+from sempa.service.studio import Studio
 from sempa.ui.heat import matrix_view
 from sempa.ui.matrix import compared
 

@@ -9,9 +9,9 @@ import numpy as np
 import openai
 import pytest
 
-from sempa.limits import MAX_SENTENCES
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.limits import MAX_SENTENCES
+from sempa.service.studio import Studio
 from sempa.ui.launch import launch
 
 A, B = "The hare outran the hound.", "Größe 漢字."

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sempa.errors import InputError
-from sempa.studio import Studio
-from sempa.studios import Studios
+from sempa.service.adapters import Studios
+from sempa.service.studio import Studio
 from sempa.ui.own_index import choices, columns, given_corpus, made
 from sempa.ui.search import find
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest
     for name, says in (("", "needs a name"), ("../up", "is no index name"), ("demo", "There is an index 'demo'")):
         with pytest.raises(InputError, match=says):
             list(made(studio, corpus, name, "ada", public=False))
-    monkeypatch.setattr("sempa.studio.READ_AT_ONCE", 2)
+    monkeypatch.setattr("sempa.service.studio.READ_AT_ONCE", 2)
     with pytest.raises(InputError, match="There are more than 2 texts, the most the page takes"):
         list(made(studio, corpus, "three", "ada", public=False))
     with pytest.raises(InputError, match="Text 1 has 6,000 characters"):

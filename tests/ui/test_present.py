@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from sempa.evidence.tables import ResultTable
-from sempa.reading.index import Hit
-from sempa.studio import RankedHit
+from sempa.embedding.index import Hit
+from sempa.evaluation.tables import ResultTable
+from sempa.service.studio import RankedHit
 from sempa.templates import PARAPHRASE_TEMPLATES
 from sempa.ui import evidence, present
 

@@ -8,12 +8,12 @@ import gradio as gr
 import pytest
 
 from sempa.config import RECIPES
-from sempa.desk import RunState
 from sempa.errors import InputError
 from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
-from sempa.studio import Studio
-from sempa.training_data import preview
+from sempa.service.jobs import RunState
+from sempa.service.studio import Studio
+from sempa.training.inputs import preview
 from sempa.ui.plots import run_curves
 from sempa.ui.train import FILE, SAMPLES, Asked, run_view
 

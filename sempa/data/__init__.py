@@ -1,0 +1,1 @@
+"""One reader of tables, and what is read with it: triplets, scored pairs, corpora."""

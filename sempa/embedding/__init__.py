@@ -1,0 +1,1 @@
+"""Sentences to unit vectors, and the index that searches them."""

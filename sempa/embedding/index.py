@@ -1,0 +1,232 @@
+"""Search a corpus by meaning: inner product over unit rows, for several models over the same ids."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sempa.config import RECIPE_FILE, SCHEMA_VERSION, EncoderConfig, Recipe
+from sempa.data.corpora import Corpus, read_corpus, write_corpus
+from sempa.embedding.inverted import Codes
+from sempa.embedding.vectors import Approximation, Vectors
+from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.models.source import COMPLETE
+
+Rows = NDArray[np.float32]
+INDEX_ROOT = Path(__file__).parents[2] / "index"
+TEXTS = "texts.csv"
+RANKED = 1_000
+"""How far down an approximate search looks for a text's rank."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Say which text was found: its id, text, cosine, rank from 1, and tags."""
+
+    id: int
+    text: str
+    cosine: float
+    rank: int
+    tags: Mapping[str, str]
+
+
+class SentenceIndex:
+    """Hold N texts and, for each model they were read with, their vectors over the same ids."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        if not corpus.texts:
+            raise InputError("An index needs at least one text.")
+        self.corpus = corpus
+        self._vectors: list[tuple[EncoderConfig, Vectors | Codes]] = []
+
+    def __len__(self) -> int:
+        return len(self.corpus.texts)
+
+    @property
+    def recipes(self) -> list[EncoderConfig]:
+        """Return the recipes there are vectors for."""
+        return [recipe for recipe, _ in self._vectors]
+
+    def add(self, recipe: EncoderConfig, rows: Rows | sparse.csr_array) -> None:
+        """Add the vectors of one model, in the order of the texts: (N, D) unit float32 rows, or sparse codes.
+
+        More than EXACT_UP_TO dense vectors are searched approximately from then on: see `approximation`.
+        Raises: InputError if the number of rows is wrong or they are not of unit length.
+        """
+        if rows.shape[0] != len(self):
+            raise InputError(f"The index holds {len(self)} texts, but {rows.shape[0]} vectors were given.")
+        self._hold(recipe, Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows))
+
+    def rows(self, recipe: EncoderConfig, ids: Sequence[int] | None = None) -> Rows:
+        """Return the dense vectors of texts, of all unless `ids` are given, (N, D), as they are held.
+
+        Raises: RecipeMismatch if there are none of this recipe.
+        """
+        held = self._of(recipe)
+        if not isinstance(held, Vectors):
+            raise TypeError("rows are asked of dense vectors")
+        return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
+
+    def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
+        """Return the units that a query's code and a text's share, with each one's part of the score, largest first."""
+        held = self._of(recipe)
+        if not isinstance(held, Codes):
+            raise TypeError("units are asked of sparse codes")
+        return held.shared(query, number)
+
+    def _hold(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
+        self._vectors = [(known, held) for known, held in self._vectors if known != recipe] + [(recipe, vectors)]
+
+    def _hold_read(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
+        if len(vectors) != len(self):
+            raise ValueError(f"{len(self)} texts, {len(vectors)} vectors")
+        self._hold(recipe, vectors)
+
+    def approximation(self, recipe: EncoderConfig) -> Approximation | None:
+        """Return how a model's vectors are searched approximately, None where the search is exact."""
+        return self._of(recipe).approximation
+
+    def search(self, recipe: EncoderConfig, queries: Rows | sparse.csr_array, k: int) -> list[list[Hit]]:
+        """Return, for each of (Q, D) unit query rows or codes, its min(k, N) nearest texts, best first; ties by id.
+
+        Raises: RecipeMismatch if there are no vectors of this recipe; InputError for k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}: ask for at least 1 hit.")
+        cosines, ids = self._of(recipe).nearest(queries, k)
+        return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
+
+    def ranks(self, recipe: EncoderConfig, query: Rows | sparse.csr_array, ids: Sequence[int]) -> list[int | None]:
+        """Return the rank (from 1) that each of `ids` has for one (D,) query row, or (1, H) code, under a recipe.
+
+        Where the search is approximate, None for a text that is not among the first RANKED.
+        """
+        if self.approximation(recipe):
+            place = {hit.id: hit.rank for hit in self.search(recipe, query[np.newaxis], RANKED)[0]}
+            return [place.get(i) for i in ids]
+        cosines = self._of(recipe).cosines(query)
+        return [
+            1 + int((cosines > cosines[i]).sum()) + int((cosines[:i] == cosines[i]).sum())  # ties by id
+            for i in ids
+        ]
+
+    def pair_cosines(self, recipe: EncoderConfig, pairs: int = 20_000, seed: int = 0) -> Rows:
+        """Return the cosines of random pairs of different texts, ascending: what is usual in this corpus."""
+        generator = np.random.default_rng(seed)
+        vectors = self._of(recipe)
+        first = generator.integers(0, len(self), pairs)
+        second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
+        return np.sort(vectors.pair_cosines(first, second))
+
+    def _hits(self, found: NDArray[np.int64], cosines: Rows) -> list[Hit]:
+        order = np.lexsort((found, -cosines))  # faiss leaves texts of equal cosine in any order
+        return [
+            Hit(i, self.corpus.texts[i], float(cosines[at]), rank, self.corpus.tags[i])
+            for rank, (at, i) in enumerate(zip(order, map(int, found[order]), strict=True), start=1)
+            if i >= 0  # an approximate search may find fewer than asked for
+        ]
+
+    def _of(self, recipe: EncoderConfig) -> Vectors | Codes:
+        for known, vectors in self._vectors:
+            if known == recipe:
+                return vectors
+        if not self._vectors:
+            raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
+        nearest = min(self.recipes, key=lambda known: len(known.differences(recipe)))
+        nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
+        raise AssertionError("a recipe equal to a known one was not found")
+
+    def save(self, folder: Path) -> None:
+        """Write texts, vectors and recipes to a folder, whole or not at all, in place of what was there.
+
+        Raises: StorageError if the disk refuses; the old folder then stays as it was.
+        """
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+            try:
+                self._write(made)
+                _swap(made, folder)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        except OSError as error:
+            raise StorageError(
+                f"The index could not be written to {folder} ({error.strerror or error}); what was there is unchanged."
+            ) from error
+
+    def _write(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        write_corpus(self.corpus, folder / TEXTS)
+        parts: list[dict[str, object]] = []
+        for recipe, vectors in self._vectors:
+            name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
+            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
+            # faiss's own writer goes on when the disk fills up with the last bytes.
+            (folder / file).write_bytes(vectors.serialised())
+            parts.append({"file": file, "encoder": asdict(recipe), **vectors.how})
+        payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": parts}
+        (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+        (folder / COMPLETE).write_text("", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open an index folder written by `save`; a folder with texts alone opens without vectors.
+
+        Raises: StorageError if the folder is missing, half-made, damaged or of another schema version.
+        """
+        if not (folder / TEXTS).is_file():
+            raise StorageError(f"{folder} is no index: it has no {TEXTS}.")
+        index = cls(read_corpus(folder / TEXTS))
+        if not (folder / COMPLETE).is_file():
+            return index
+        try:
+            payload = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            for entry in payload["vectors"]:
+                part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
+                recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
+                path = folder / Path(entry["file"]).name
+                kind = Codes if path.suffix == Codes.suffix else Vectors
+                index._hold_read(recipe, kind.read(path, entry))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error
+        return index
+
+
+def _swap(made: Path, folder: Path) -> None:
+    aside = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+    if folder.exists():
+        folder.replace(aside)
+    try:
+        made.replace(folder)
+    except OSError:
+        if aside.exists():
+            aside.replace(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def index_names(root: Path = INDEX_ROOT) -> list[str]:
+    """Return the names of the indexes in a folder, the demo first."""
+    names = sorted(path.parent.name for path in root.glob(f"*/{TEXTS}") if _NAME.fullmatch(path.parent.name))
+    return sorted(names, key=lambda name: name != "demo")
+
+
+def index_folder(name: str, root: Path = INDEX_ROOT) -> Path:
+    """Return the folder of a named index.
+
+    Raises: InputError for a name that is not plain lower-case letters, digits, '-' and '_'.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no index name: use up to 64 lower-case letters, digits, '-' and '_'.")
+    return root / name

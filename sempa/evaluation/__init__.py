@@ -1,0 +1,1 @@
+"""A model to figures, their JSON and their tables."""

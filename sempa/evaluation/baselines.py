@@ -1,0 +1,107 @@
+"""Other ways to get sentence embeddings, read in the same run on the same data as the two models."""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.config import EncoderConfig
+from sempa.embedding.encoder import Encoder
+from sempa.evaluation.judge import open_judge
+from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.token_prepending import prepended_states
+from sempa.models.batching import pack, right_padded
+from sempa.models.pair import BASE, SEMPA
+from sempa.models.prompts import padding_id
+from sempa.templates import SentenceTemplate, tidy_sentence
+
+Rows = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Rows]
+
+ONE_EXAMPLE = (
+    'This sentence : "Two riders race their horses along the beach." means in one word:"Riding".'
+    'This sentence : "{sentence}" means in one word:"'
+)
+"""An example of our own in front, after Jiang et al. 2023."""
+
+_READINGS = {
+    "mean pooling": {"template": "plain", "pooling": "mean"},
+    "last token, no prompt": {"template": "plain"},
+    "PromptEOL": {"template": "prompteol"},
+    "PromptEOL, one example": {"template": ONE_EXAMPLE},
+    "Pretended CoT": {"template": "cot"},
+    "Knowledge": {"template": "knowledge"},
+}
+ECHO = "Rewrite the sentence: {sentence}, rewritten sentence: "
+
+
+def peers(encoder: Encoder, further: Sequence[Encoder] = ()) -> dict[str, Callable[[], Encode]]:
+    """Return each way by name as something that gets it ready and returns its reading of N sentences, (N, D) units.
+
+    Every reading is of the base model, but for the last: the aligned model under PromptEOL, where there is an adapter,
+    and the `further` ones of the same base. all-MiniLM-L6-v2 is the encoder people would use instead (trained on a
+    billion pairs, it cannot write).
+    Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
+    (Echo); Fu et al. 2025 (Token Prepending).
+    """
+    made: dict[str, Callable[[], Encode]] = {
+        f"base, {name}": functools.partial(_reading, encoder, BASE, **how) for name, how in _READINGS.items()
+    }
+    made["base, Echo"] = lambda: functools.partial(_echo, encoder)
+    made["base, Token Prepending"] = lambda: functools.partial(_prepended, encoder)
+    for each in (encoder, *further):
+        if each.pair.adapter:
+            made[f"{each.pair.adapter.name}, PromptEOL"] = functools.partial(
+                _reading, each, SEMPA, template="prompteol"
+            )
+    made["all-MiniLM-L6-v2"] = open_judge
+    return made
+
+
+def _reading(encoder: Encoder, variant: str, **how: str) -> Encode:
+    config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # the texts of _READINGS are of its str fields
+    return functools.partial(read_rows, Encoder(encoder.pair, config), variant)
+
+
+def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
+    """Read each sentence said twice: the mean state over its second saying, which has seen the whole first."""
+    pair = encoder.pair
+    rows: list[tuple[list[int], int]] = []
+    for sentence in sentences:
+        first = list(pair.tokenizer(ECHO.replace("{sentence}", sentence)).input_ids)
+        again = list(pair.tokenizer(sentence, add_special_tokens=False).input_ids)
+        rows.append((first + again, len(first)))
+    out = np.empty((len(rows), pair.width), dtype=np.float32)
+    groups = pack([len(ids) for ids, _ in rows], pair.forward_tokens)
+    pad = padding_id(pair.tokenizer)
+    batches = [right_padded([rows[i][0] for i in group], pad) for group in groups]
+    for group, states in zip(groups, pair.each_hidden_states(BASE, batches), strict=True):
+        for i, row in zip(group, states.float().cpu(), strict=True):
+            ids, start = rows[i]
+            out[i] = row[start : len(ids)].mean(dim=0).numpy()
+    return _unit(out)
+
+
+def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
+    """Read PromptEOL with Token Prepending, in the first quarter of the layers, after five sixths of them."""
+    pair = encoder.pair
+    template = SentenceTemplate.embedding("prompteol")
+    before = [*pair.tokenizer(template.before).input_ids, padding_id(pair.tokenizer)]
+    rows = [
+        before + pair.tokenizer(tidy_sentence(sentence) + template.after, add_special_tokens=False).input_ids
+        for sentence in sentences
+    ]
+    until, layer = max(2, math.ceil(pair.layers / 4)), math.ceil(pair.layers * 5 / 6)
+    out = np.empty((len(rows), pair.width), dtype=np.float32)
+    for group in pack([len(ids) for ids in rows], pair.forward_tokens):
+        held = [rows[i] for i in group]
+        out[group] = prepended_states(pair, held, len(before) - 1, until, layer).numpy()
+    return _unit(out)
+
+
+def _unit(rows: Rows) -> Rows:
+    unit: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -1,0 +1,49 @@
+"""Candidates for a paraphrase, judged: how much meaning is kept, how many words are new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sempa.evaluation.paraphrase import new_share, words_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Hold a text, how often it was written, its cosine to the sentence and what share of its words is new.
+
+    `standing` (0..1) is the share of random pairs that are less alike than text and sentence; None where not known.
+    """
+
+    text: str
+    times: int
+    cosine: float
+    standing: float | None
+    new_words: float
+
+    @property
+    def worth(self) -> float:
+        """Return the harmonic mean of meaning kept and words new, 0..1: a copy is worth nothing, nor is a stranger."""
+        kept = self.standing if self.standing is not None else max(self.cosine, 0)
+        return 2 * kept * self.new_words / (kept + self.new_words) if kept and self.new_words else 0.0
+
+
+def folded(texts: Sequence[str]) -> dict[str, int]:
+    """Return distinct texts and how often each was written; case and punctuation make no difference. Empty ones go."""
+    first: dict[tuple[str, ...], str] = {}
+    times: dict[str, int] = {}
+    for text in texts:
+        if words := tuple(words_of(text)):
+            kept = first.setdefault(words, text)
+            times[kept] = times.get(kept, 0) + 1
+    return times
+
+
+def judged(
+    sentence: str, texts: dict[str, int], cosines: Sequence[float], standings: Sequence[float | None]
+) -> list[Candidate]:
+    """Return folded texts as candidates, the most worth first; ties in the order written."""
+    own = words_of(sentence)
+    made = [
+        Candidate(text, times, cosine, standing, new_share(own, words_of(text)))
+        for (text, times), cosine, standing in zip(texts.items(), cosines, standings, strict=True)
+    ]
+    return sorted(made, key=lambda candidate: -candidate.worth)

@@ -1,0 +1,194 @@
+"""What a model still knows and how well it predicts text: the harness's own tasks, on local files or from the hub."""
+
+import csv
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sempa.config import EncoderConfig
+from sempa.data.rows import read_lines, subsample
+from sempa.errors import InputError, ModelUnavailable
+from sempa.evaluation.statistics import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, Remember, paired_figures
+from sempa.models.pair import ModelPair
+
+
+@dataclass(frozen=True)
+class Task:
+    """Say how one of the harness's tasks is asked: by its metric of that name, with so many examples in the prompt.
+
+    `file` feeds it from a local folder (empty: from the hub only); `shots` is None where the task itself says.
+    """
+
+    metric: str
+    file: str = ""
+    shots: int | None = None
+    measure: Measure = ACCURACY
+
+
+PERPLEXITY = "wikitext"
+TASKS = {
+    "arc_easy": Task("acc", "arc_easy_val.jsonl"),
+    "sciq": Task("acc", "sciq_val.jsonl"),
+    "lambada_openai": Task("acc", "lambada_test.jsonl"),
+    "truthfulqa_mc1": Task("acc", "truthfulqa.csv"),
+    PERPLEXITY: Task("word_perplexity", "wikitext2_valid.txt", measure=WORD_PERPLEXITY),
+    "gsm8k_cot": Task("exact_match", "gsm8k_test.jsonl"),
+    "drop": Task("f1", "drop_dev_sample1000.jsonl", 3, F1),
+    "hellaswag": Task("acc_norm"),
+    "mmlu": Task("acc", shots=5),
+}
+"""By the harness's names. Source of metrics and shots: Chen et al. 2026, for the tasks measured there."""
+USUAL = ("arc_easy", "sciq", "lambada_openai", "truthfulqa_mc1", PERPLEXITY)
+"""Measured on a local folder where nothing else is asked: the others need the hub, or hours on a processor."""
+PAPER = ("gsm8k_cot", "mmlu", "hellaswag", "drop", "truthfulqa_mc1")
+"""Measured from the hub where nothing else is asked."""
+
+
+def generation_figures(
+    pair: ModelPair,
+    data: Path | None,
+    report: Callable[[str], None],
+    limit: int | None = None,
+    tasks: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    remember: Remember = lambda _, compute: compute(),
+) -> dict[str, dict[str, Any]]:
+    """Return each task's figures by variant, and for two variants the change with its interval and paired test.
+
+    `data` is a folder of the tasks' files, None for the hub's data sets as the harness itself loads them. `limit` takes
+    every n-th item of a file so that about so many are left, of the hub's the first so many of each part; `tasks` are
+    some of TASKS (default: USUAL of a folder, PAPER of the hub), `variants` restricts to one of the two. `remember` is
+    given what was asked of which model and what computes the outcomes, so that the base is not asked the same again.
+    Accuracies and F1 are in per cent; for the text it is the word perplexity. Changes are positive where the aligned
+    model is better, whatever the measure.
+    Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
+    Raises: InputError if lm_eval is not installed, a task is unknown or a file is missing; ModelUnavailable if the hub
+    does not give a data set.
+    """
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise InputError("Measuring generation needs the harness: pip install lm_eval.") from None
+    manager = TaskManager()
+    figures = {}
+    for name in tasks or (USUAL if data else PAPER):
+        if (task := TASKS.get(name)) is None:
+            raise InputError(f"There is no task {name!r} here: choose {', '.join(TASKS)}.")
+        with tempfile.TemporaryDirectory() as folder:
+            items = subsample(_items(task, data), limit) if data else None
+            config = _config(manager.task_index[name].yaml_path, task, items, Path(folder)) if items else name
+            outcomes = {}
+            for variant in variants or pair.variants:
+                report(f"{name}, {variant}: {f'{len(items):,} items' if items else 'from the hub'}.")
+                asked: dict[str, Any] = {"task": name, "model": asdict(pair.recipe(variant, EncoderConfig()))}
+                asked |= {"items": items} if items else {"hub": limit}
+                compute = partial(_asked, HarnessTask(config, task, manager, None if items else limit), pair, variant)
+                outcomes[variant] = remember(asked, compute)
+        figures[name] = paired_figures(outcomes, task.measure)
+    return figures
+
+
+@dataclass(frozen=True)
+class HarnessTask:
+    """Hold what the harness is given: a task's name or file, how it is asked, the harness's index, items a part."""
+
+    config: str
+    task: Task
+    manager: Any
+    limit: int | None
+
+
+def _asked(given: HarnessTask, pair: ModelPair, variant: str) -> Outcomes:
+    import lm_eval
+    from datasets.exceptions import DatasetsError
+
+    from sempa.evaluation.harness import HarnessModel
+
+    try:
+        results = lm_eval.simple_evaluate(
+            HarnessModel(pair, variant),
+            tasks=[given.config],
+            num_fewshot=given.task.shots,
+            limit=given.limit,
+            bootstrap_iters=0,
+            task_manager=given.manager,
+        )
+    except (OSError, DatasetsError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelUnavailable(f"The hub did not give the data of {given.config}: {reason}") from error
+    return _outcomes(given.task, results["samples"])
+
+
+def _items(task: Task, data: Path) -> list[dict[str, Any]]:
+    if not task.file:
+        raise InputError("This task has no local file: measure it with --data hub.")
+    path = data / task.file
+    if not path.is_file():
+        usual = ", ".join(TASKS[name].file for name in USUAL)
+        raise InputError(f"{path} is not there: --data needs a folder with {usual}.")
+    try:
+        items = _read(path)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error) as error:
+        raise InputError(f"{path} does not hold what the task asks ({error!r}): see the hub's data set.") from None
+    if not items:
+        raise InputError(f"{path} is empty.")
+    return items
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    lines = read_lines(path)
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in lines if line.strip()]
+        # Examples in the prompt show one answer, as the hub's own rows have it beside all that count.
+        return [row | {"answer": row["answers"][0]} if "answers" in row else row for row in rows]
+    if path.suffix == ".csv":
+        return [_truthful_choices(row) for row in csv.DictReader(lines)]
+    return [{"page": page} for page in re.split(r"\n(?= = [^=])", "".join(lines)) if page.strip()]
+
+
+def _truthful_choices(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return the single-choice form of a TruthfulQA row: the best answer first, then every incorrect one."""
+    choices = [row["Best Answer"], *(answer.strip() for answer in row["Incorrect Answers"].split(";"))]
+    choices = list(dict.fromkeys(choice for choice in choices if choice))
+    labels = [1] + [0] * (len(choices) - 1)
+    return {"question": row["Question"], "mc1_targets": {"choices": choices, "labels": labels}}
+
+
+def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Write a task that is the harness's packaged one, fed from these items instead of the hub; return its file."""
+    path = folder / "items.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    changed = {
+        "include": str(packaged),
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": str(folder)},
+        "training_split": None,
+        "validation_split": None,
+        "test_split": "test",
+    }
+    if task.shots:
+        changed["fewshot_split"] = "test"  # never the item that is asked
+    if "answers" in items[0]:  # DROP: what the harness makes of the hub's rows is in the file already
+        changed["process_docs"] = None
+    written = folder / "task.yaml"
+    written.write_text(json.dumps(changed), encoding="utf-8")  # JSON is YAML
+    return str(written)
+
+
+def _outcomes(task: Task, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> np.ndarray:
+    """Return the items' outcomes, one part (of MMLU, a subject) after the other."""
+    found = [
+        sample
+        for part in sorted(samples)
+        for sample in sorted(samples[part], key=lambda sample: sample["doc_id"])
+        if sample.get("filter") in (None, "none", "flexible-extract")
+    ]
+    return np.array([sample[task.metric] for sample in found], dtype=float)

@@ -1,0 +1,113 @@
+"""How well a model paraphrases: how often it copies, keeps the meaning, changes the words, or runs on."""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sempa.config import EncoderConfig
+from sempa.data.rows import read_lines, subsample
+from sempa.errors import InputError
+from sempa.evaluation.statistics import Measure, Outcomes, Remember, mcnemar, paired_figures, paired_t, percent
+from sempa.models.complete import Completion, complete
+from sempa.models.pair import ModelPair
+from sempa.templates import SentenceTemplate
+
+Judge = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Returns (N, D) unit rows of N sentences: an encoder that is neither of the two models."""
+
+LONGEST = 64
+"""Tokens a paraphrase may take: over twice the longest sentences measured on."""
+
+MEASURES = {
+    "copies": Measure("answers that repeat the sentence (%)", percent, mcnemar, better=-1),
+    "meaning": Measure("mean cosine to the sentence by the judge (x100)", percent, paired_t),
+    "new_words": Measure("mean share of the answer's words that are new (%)", percent, paired_t),
+    "runs_on": Measure("answers without an end, or twice as long (%)", percent, mcnemar, better=-1),
+}
+ENDED = "new_words_ended"
+"""New words where no model's answer runs on: what an answer that runs on adds is new, but no paraphrase."""
+
+
+def paraphrase_figures(
+    pair: ModelPair,
+    sentences: Sequence[str],
+    judge: Judge,
+    report: Callable[[str], None],
+    template: str = "P1",
+    remember: Remember = lambda _, compute: compute(),
+) -> dict[str, dict[str, Any]]:
+    """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
+
+    ENDED, there if two sentences are left for it, is over those alone on which no variant runs on. Changes are positive
+    where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
+    `remember` is given what was asked of which model and what computes the outcomes, (measures, N).
+    Raises: InputError for an unknown template.
+    """
+    asks = SentenceTemplate.paraphrase(template)
+    requests = [asks.render(sentence) for sentence in sentences]
+    scored = {}
+    for variant in pair.variants:
+        report(f"paraphrases, {variant}: {len(sentences):,} sentences.")
+
+        def compute(variant: str = variant) -> Outcomes:
+            found = _scores(sentences, complete(pair, variant, requests, LONGEST), judge)
+            return np.stack([found[name] for name in MEASURES])
+
+        asked = {"paraphrases": requests, "longest": LONGEST, "model": asdict(pair.recipe(variant, EncoderConfig()))}
+        scored[variant] = dict(zip(MEASURES, remember(asked, compute), strict=True))
+    figures = {
+        name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
+        for name, measure in MEASURES.items()
+    }
+    ended = ~np.any([found["runs_on"] for found in scored.values()], axis=0)
+    if ended.sum() > 1:
+        measure = Measure("share of new words where no answer runs on (%)", percent, paired_t)
+        figures[ENDED] = paired_figures(
+            {variant: found["new_words"][ended] for variant, found in scored.items()}, measure
+        )
+    return figures
+
+
+def _scores(sentences: Sequence[str], answers: Sequence[Completion], judge: Judge) -> dict[str, NDArray[np.float64]]:
+    pairs = [(words_of(sentence), words_of(answer.text)) for sentence, answer in zip(sentences, answers, strict=True)]
+    rows = judge([*sentences, *(answer.text for answer in answers)]).astype(np.float64)
+    asked, answered = rows[: len(sentences)], rows[len(sentences) :]
+    return {
+        "copies": np.array([float(before == after) for before, after in pairs]),
+        "meaning": (asked * answered).sum(axis=1),
+        "new_words": np.array([new_share(before, after) for before, after in pairs]),
+        "runs_on": np.array(
+            [
+                float(not a.ended or len(after) > 2 * len(before))
+                for a, (before, after) in zip(answers, pairs, strict=True)
+            ]
+        ),
+    }
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words, lower-cased, without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def new_share(before: Sequence[str], after: Sequence[str]) -> float:
+    """Return the share (0..1) of the words of `after` that `before` does not have."""
+    return sum(word not in set(before) for word in after) / len(after) if after else 0.0
+
+
+def read_sentences(path: Path, limit: int | None) -> list[str]:
+    """Return the distinct first sentences of a TSV of sentence pairs, every n-th of them where a limit is given.
+
+    Raises: InputError if the file is not there, not UTF-8 or has no column `sentence1`.
+    """
+    rows = list(csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or "sentence1" not in rows[0]:
+        raise InputError(f"{path} has no column sentence1: give a TSV with a head line.")
+    sentences = list(dict.fromkeys(row["sentence1"] for row in rows if row["sentence1"]))
+    return list(subsample(sentences, limit))

@@ -1,0 +1,155 @@
+"""Finding relevant texts: BEIR folders and labelled texts, measured by trec_eval's own code."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sempa.data.rows import read_lines, subsample
+from sempa.errors import InputError
+from sempa.evaluation.statistics import Measure, paired_figures, paired_t, percent
+
+Rows = Any
+"""(N, D) float32 rows, or sparse codes of them; scipy ships no types."""
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+DEPTH = 100
+"""Texts ranked for each query."""
+QUERIES_AT_ONCE = 500
+
+MEASURES = {"ndcg_cut_10": "nDCG@10", "recall_10": "recall@10", "recall_100": "recall@100", "recip_rank": "MRR"}
+"""trec_eval's names, and ours; MRR is over the first DEPTH ranks."""
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Hold texts and queries by id, and for each query the texts that are relevant to it, with their grade."""
+
+    name: str
+    texts: Mapping[str, str]
+    queries: Mapping[str, str]
+    relevant: Mapping[str, Mapping[str, int]]
+
+
+def read_retrieval(folder: Path, limit: int | None = None) -> RetrievalSet:
+    """Read a folder in BEIR's layout, or one of labelled texts: whichever it is.
+
+    Raises: what `read_beir` and `read_labelled` raise.
+    """
+    labelled = not (folder / "corpus.jsonl").is_file() and (folder / "train.csv").is_file()
+    return read_labelled(folder, limit) if labelled else read_beir(folder, limit=limit)
+
+
+def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
+    """Read train.csv and test.csv (text, category): relevant to a test text are the training texts of its category.
+
+    With a limit, every n-th test text and all training texts. Raises: InputError, naming the file, if one is missing or
+    not of that form, or a test text's category has no training text.
+    """
+    train, test = (_labelled(folder / f"{split}.csv") for split in ("train", "test"))
+    by_category: dict[str, dict[str, int]] = {}
+    for number, (_, category) in enumerate(train):
+        by_category.setdefault(category, {})[f"train-{number}"] = 1
+    kept = subsample(list(enumerate(test)), limit)
+    if unknown := next((category for _, (_, category) in kept if category not in by_category), None):
+        raise InputError(f"{folder / 'train.csv'} has no text of the category {unknown!r}, which test.csv has.")
+    return RetrievalSet(
+        folder.name,
+        {f"train-{number}": text for number, (text, _) in enumerate(train)},
+        {f"test-{number}": text for number, (text, _) in kept},
+        {f"test-{number}": by_category[category] for number, (_, category) in kept},
+    )
+
+
+def _labelled(path: Path) -> list[tuple[str, str]]:
+    try:
+        rows = [(row["text"], row["category"]) for row in csv.DictReader(read_lines(path))]
+    except (KeyError, csv.Error) as error:
+        raise InputError(f"{path} is not a table of text and category ({error}).") from None
+    if not rows:
+        raise InputError(f"{path} holds no text.")
+    return rows
+
+
+def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> RetrievalSet:
+    """Read corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; with a limit, every n-th judged query and all texts.
+
+    Documents without a word, of which FiQA has some, can be no hits and are left out.
+    Raises: InputError, naming the file, if one is missing or not of that form.
+    """
+    corpus = {row["_id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in _lines(folder / "corpus.jsonl")}
+    texts = {name: text for name, text in corpus.items() if text}
+    queries = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
+    relevant: dict[str, dict[str, int]] = {}
+    path = folder / "qrels" / f"{split}.tsv"
+    for row in csv.DictReader(read_lines(path), delimiter="\t"):
+        try:
+            relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is not a table of query-id, corpus-id and score ({error}).") from None
+    judged = [query for query in queries if query in relevant]
+    if not judged:
+        raise InputError(f"{path} judges none of the queries.")
+    kept = subsample(judged, limit)
+    return RetrievalSet(folder.name, texts, {q: queries[q] for q in kept}, {q: relevant[q] for q in kept})
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        rows = [json.loads(line) for line in read_lines(path) if line.strip()]
+        return [{"_id": row["_id"], "text": row["text"], "title": row.get("title", "")} for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not lines of objects with _id and text ({error}).") from None
+
+
+def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict[str, dict[str, Any]]:
+    """Return each measure's figures (x100) by variant, over the queries, by cosine over all texts.
+
+    A text with the query's own id is no hit, as in BEIR. Raises: InputError if pytrec_eval is not installed.
+    """
+    by_query = {
+        name: outcomes(encode(list(data.texts.values())), encode(list(data.queries.values())), data)
+        for name, encode in readers.items()
+    }
+    return {
+        shown: paired_figures(
+            {name: found[shown] for name, found in by_query.items()}, Measure(f"{shown} (x100)", percent, paired_t)
+        )
+        for shown in MEASURES.values()
+    }
+
+
+def outcomes(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, NDArray[np.float64]]:
+    """Return each measure (0..1) of each query, in order, by inner product of the queries' rows with the texts'.
+
+    Rows are dense or sparse. Raises: InputError if pytrec_eval is not installed.
+    """
+    try:
+        import pytrec_eval
+    except ImportError:
+        raise InputError("Measuring retrieval needs trec_eval: pip install pytrec-eval-terrier.") from None
+    evaluator = pytrec_eval.RelevanceEvaluator(data.relevant, {"ndcg_cut.10", "recall.10,100", "recip_rank"})
+    found = evaluator.evaluate(ranked(rows, queries, data))
+    return {shown: np.array([found[query][measure] for query in data.queries]) for measure, shown in MEASURES.items()}
+
+
+def ranked(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, dict[str, float]]:
+    """Return, for each query, its DEPTH nearest texts by id with their inner products."""
+    ids = list(data.texts)
+    names = list(data.queries)
+    found = {}
+    for start in range(0, len(names), QUERIES_AT_ONCE):
+        cosines = queries[start : start + QUERIES_AT_ONCE] @ rows.T
+        cosines = cosines.toarray() if sparse.issparse(cosines) else cosines
+        depth = min(DEPTH + 1, len(ids))
+        nearest = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
+        for name, places, values in zip(names[start:], nearest, cosines, strict=False):
+            order = places[np.argsort(-values[places], kind="stable")]
+            hits = [(ids[place], float(values[place])) for place in order if ids[place] != name]
+            found[name] = dict(hits[:DEPTH])
+    return found

@@ -1,0 +1,86 @@
+"""Semantic textual similarity: read scored pairs, correlate a model's cosines with people's scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from sempa.data.scored_pairs import ScoredPairs
+from sempa.evaluation.metrics import Floats, difference_interval, paired_cosines, spearman
+
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Turns N sentences into (N, D) unit rows."""
+
+
+def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
+    """Return Spearman x100 of the cosines with the scores over all pairs at once ("all", not a mean of subsets).
+
+    Source: Gao et al. 2021, appendix B.
+    """
+    return spearman(sts_cosines(encode, pairs), np.asarray(pairs.scores, dtype=np.float32))
+
+
+def is_test(name: str) -> bool:
+    """Whether a set's name says that it is for testing: others end in dev or train."""
+    return not name.endswith(("dev", "train"))
+
+
+def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
+    """Return the Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
+    found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}
+    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
+
+
+@dataclass(frozen=True)
+class MeasuredPairs:
+    """Hold scored pairs, each model's cosines of them (N,), and the figures of the whole."""
+
+    pairs: ScoredPairs
+    cosines: Mapping[str, Floats]
+    figures: Mapping[str, Any]
+
+    def disagreement(self) -> list[int]:
+        """Return the pairs' numbers, those first whose rank among all pairs differs most between the two models.
+
+        Ranks, since raw cosines of two models do not compare. In order of the file where there is one model.
+        """
+        if len(self.cosines) < 2:
+            return list(range(len(self.pairs.scores)))
+        first, second = (rankdata(values) for values in self.cosines.values())
+        return [int(i) for i in np.argsort(-np.abs(first - second), kind="stable")]
+
+
+def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> MeasuredPairs:
+    """Read scored pairs with each model and return cosines and figures."""
+    cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
+    return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
+
+
+def sts_figures(readers: Mapping[str, Encode], pairs: ScoredPairs) -> dict[str, Any]:
+    """Return a set's figures by model, and for two models the change with its 95 % interval (paired bootstrap)."""
+    return dict(measured_pairs(readers, pairs).figures)
+
+
+def _figures(cosines: Mapping[str, Floats], gold: Floats) -> dict[str, Any]:
+    figures: dict[str, Any] = {"pairs": len(gold)}
+    for model, values in cosines.items():
+        figures[model] = {"spearman": round(spearman(values, gold), 2)}
+    if len(cosines) == 2:
+        before, after = cosines.values()
+        low, high = difference_interval(before, after, gold)
+        change = spearman(after, gold) - spearman(before, gold)
+        figures["change"] = {"spearman": round(change, 2), "low": round(low, 2), "high": round(high, 2)}
+    return figures
+
+
+def sts_cosines(encode: Encode, pairs: ScoredPairs) -> Floats:
+    """Return the cosine of each pair, (N,); every sentence is encoded once."""
+    unique = list(dict.fromkeys((*pairs.first, *pairs.second)))
+    rows = dict(zip(unique, encode(unique), strict=True))
+    return paired_cosines(
+        np.stack([rows[sentence] for sentence in pairs.first]), np.stack([rows[sentence] for sentence in pairs.second])
+    )

@@ -1,0 +1,237 @@
+"""Measured results as tables: the same for README and the app."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from sempa.evaluation.code_tables import CODE_TABLES
+from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_result
+from sempa.evaluation.speed_tables import SPEED_TABLES
+from sempa.evaluation.sts import is_test
+from sempa.percent import percent
+
+MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+"""A part of a document that is drawn from the result files named, without their ending."""
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """Hold a measured result as every face shows it: a head, rows of as many cells, and how it was measured."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    about: str
+
+    @property
+    def markdown(self) -> str:
+        """Return the table in Markdown, how it was measured beneath."""
+        lines = [f"| {' | '.join(row)} |" for row in (self.head, ["---"] * len(self.head), *self.rows)]
+        return "\n".join([*lines, "", self.about])
+
+
+def result_table(result: Mapping[str, Any]) -> ResultTable:
+    """Return a result read from JSON as a table."""
+    head, rows, measure = _TABLES[result["kind"]](result)
+    where = [result[key] for key in ("hardware", "precision", "date") if result.get(key)]
+    return ResultTable(head, rows, f"{measure}. {'; '.join(where)}.")
+
+
+def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
+    """Return a model's mean Spearman over the test sets (development sets left out unless there is nothing else)."""
+    tests = [figures for name, figures in sets.items() if is_test(name)]
+    return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
+
+
+def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, variants = result["sets"], list(result["recipes"])
+    rows = [
+        [name, *(f"{figures[variant]['spearman']:.2f}" for variant in variants), *_change(figures)]
+        for name, figures in sets.items()
+    ]
+    means = [mean_score(sets, variant) for variant in variants]
+    moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
+    label = "mean without dev" if any(map(is_test, sets)) else "mean"
+    rows.append([label, *(f"{mean:.2f}" for mean in means), *moved])
+    head = [result["text"], *model_names(result), *(["change (95 % interval)"] if moved else [])]
+    recipe = result["recipes"]["base"]
+    reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
+    corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
+    return head, rows, f"Spearman x100, {reading}{corrected}"
+
+
+def way_means(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean score of each way to embed over the test sets (all sets where there are no others)."""
+    sets = list(next(iter(result["ways"].values())))
+    tests = [name for name in sets if is_test(name)] or sets
+    return {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+
+
+def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, means = list(next(iter(result["ways"].values()))), way_means(result)
+    rows = [
+        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()
+    ]
+    rows.sort(key=lambda row: means[row[0]])
+    return [result["text"], *sets, "mean without dev"], rows, result["measure"]
+
+
+def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for task, figures in result["tasks"].items():
+        scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
+        change = figures.get("change")
+        p = [_p_value(change)] if change else []
+        data = task.partition(", ")[0]  # a set measured in several ways is named with each
+        rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
+    compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
+    return ["task", "items", *model_names(result), *compared], rows, result["measure"]
+
+
+_GEOMETRY = {
+    "uniformity": "uniformity (lower: more spread out)",
+    "alignment": "distance to the entailment (squared)",
+    "distance_to_negative": "distance to the contradiction (squared)",
+    "isotropy": "isotropy (higher: directions used evenly)",
+    "effective_rank": "effective rank",
+    "mean_cosine": "mean cosine of two anchors",
+}
+
+
+def _geometry_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    rows = [[shown, *(f"{found[name]:g}" for found in models.values())] for name, shown in _GEOMETRY.items()]
+    count = next(iter(models.values()))["triplets"]
+    return [f"{count:,} triplets of {result['data']['name']}", *model_names(result)], rows, result["measure"]
+
+
+def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    models = result["models"]
+    shown = {"gar": "the same word", "gar_stem": "the same stem"}
+    rows = [[words, *(f"{found[name]:.3f}" for found in models.values())] for name, words in shown.items()]
+    count = next(iter(models.values()))["sentences"]
+    return [f"aligned tokens, {count:,} sentences", *model_names(result)], rows, result["measure"]
+
+
+def _readings_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for name, model in result["models"].items():
+        best = model["best"]
+        corrected = f", {best['postprocess']}" if best["postprocess"] else ""
+        chosen = f"{best['template']}, layer {best['layer']}{corrected}"
+        for reading, found in (("the paper's: prompteol, layer -1", model["paper"]), (f"the best: {chosen}", best)):
+            rows.append([name, reading, *(f"{score:.2f}" for score in found["sets"].values()), f"{found['mean']:.2f}"])
+    sets = list(next(iter(result["models"].values()))["paper"]["sets"])
+    about = "Spearman x100; the best reading is chosen on STS-B dev, its post-processing fitted on"
+    return [result["text"], "reading", *sets, "mean"], rows, f"{about} {result['fitted_on']}"
+
+
+def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets = list(result["base"]["sets"])
+    rows = [["base", "", *(f"{result['base']['sets'][name]:.2f}" for name in sets), f"{result['base']['mean']:.2f}"]]
+    for name, runs in result["adapters"].items():
+        figures = [[run["sets"][one] for run in runs] for one in sets] + [[run["mean"] for run in runs]]
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        rows.append([name, seeds, *(f"{fmean(values):.2f} ± {stdev(values):.2f}" for values in figures)])
+    about = f"Spearman x100, {result['text']}; mean ± standard deviation over the training seeds"
+    return ["", "seeds", *sets, "mean"], rows, about
+
+
+_LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
+"""What is measured of every dose and strength."""
+
+
+def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    tasks = [name for name in _LEARNED if name in result["doses"][0]]
+    rows = [[dose["run"], f"{dose['samples']:,}", *(f"{dose[task]:.2f}" for task in tasks)] for dose in result["doses"]]
+    dev = ", ".join(result["dev"])
+    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {dev}"
+    if seeds := sorted({dose["seed"] for dose in result["doses"] if "seed" in dose}):
+        about += f"; training seed {', '.join(map(str, seeds))}"
+    return ["run", "samples", *(_LEARNED[task] for task in tasks)], rows, about
+
+
+def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    named = _LEARNED | {
+        "copies": "copies (%)",
+        "meaning": "meaning kept (x100)",
+        "new_words": "new words (%)",
+        "runs_on": "runs on (%)",
+    }
+    rows = [
+        [percent(float(strength)), *(f"{found[name]:.2f}" for name in named)]
+        for strength, found in result["strengths"].items()
+    ]
+    asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
+    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
+    return [f"strength of {result['adapter']['name']}", *named.values()], rows, about
+
+
+_BEST_ANSWER = {"negates": "best answer negates", "other": "it does not", "all": "all"}
+
+
+def _negation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    rows = []
+    for name, model in result["models"].items():
+        cells = []
+        for part in _BEST_ANSWER:
+            change = model[part].get("change")
+            told = f" ({change['figure']:+.2f}, p {_p_value(change)})" if change else ""
+            cells.append(f"{model[part]['figure']:.2f}{told}")
+        rows.append([name, *cells])
+    head = [f"{shown} ({result['items'][part]})" for part, shown in _BEST_ANSWER.items()]
+    about = "Accuracy (%) by what the best answer is; in brackets the change, paired test"
+    return ["TruthfulQA MC1", *head], rows, about
+
+
+_TABLES = {
+    STS_KIND: _sts_table,
+    PEERS_KIND: _peers_table,
+    PAIRED_KIND: _paired_table,
+    GEOMETRY_KIND: _geometry_table,
+    TOKENS_KIND: _tokens_table,
+    "readings": _readings_table,
+    "seeds": _seeds_table,
+    "dose": _dose_table,
+    "strength": _strength_table,
+    "negation": _negation_table,
+    **SPEED_TABLES,
+    **CODE_TABLES,
+}
+
+
+def model_names(result: Mapping[str, Any]) -> list[str]:
+    """Return the models of a result as tables name them: the aligned one by its adapter's name."""
+    return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
+
+
+def _p_value(change: Mapping[str, Any]) -> str:
+    return f"{change['p']:.2g}" if change["p"] else "< 1e-300"
+
+
+def _change(figures: Mapping[str, Any]) -> list[str]:
+    if (change := figures.get("change")) is None:
+        return []
+    moved = change["spearman"] if "spearman" in change else change["figure"]
+    return [f"{moved:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"]
+
+
+def with_tables(document: str, folder: Path) -> str:
+    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder's files.
+
+    Raises: InputError for a file that is not there.
+    """
+
+    def drawn(marked: re.Match[str]) -> str:
+        results = [read_result(folder / f"{name}.json") for name in named_in(marked[0])]
+        tables = "\n\n".join(result_table(result).markdown for result in results)
+        return f"{marked[1]}{tables}\n{marked[3]}"
+
+    return MARKED.sub(drawn, document)
+
+
+def named_in(document: str) -> list[str]:
+    """Return the names of the result files that a document's marks name."""
+    return [name for marked in MARKED.finditer(document) for name in marked[2].split(", ")]

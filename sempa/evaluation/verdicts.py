@@ -1,0 +1,90 @@
+"""A measured result in a line: what it is of, and who is better by more than chance."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sempa.evaluation.generation import TASKS, USUAL
+from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
+from sempa.evaluation.sts import is_test
+from sempa.evaluation.tables import mean_score, model_names, way_means
+from sempa.percent import percent
+
+LEVEL = 0.05
+"""Differences less likely than this by chance alone count."""
+
+_TITLES = {
+    "sts": "Similarity",
+    "peers": "Other ways to embed",
+    "generation": "Knowledge and writing",
+    "paraphrase": "Paraphrases",
+    "retrieval": "Retrieval",
+    "geometry": "Geometry",
+    "tokens": "Key tokens",
+}
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Return what a result of `python -m sempa evaluate` is of."""
+    named = _TITLES[result["what"]]
+    if result["kind"] in (STS_KIND, PEERS_KIND):
+        return f"{named}, {result['text']}"
+    if result["what"] == "generation" and set(result["tasks"]) <= {*TASKS} - {*USUAL}:
+        return f"{named}, {', '.join(result['tasks'])}"
+    return f"{named}, {result['data']['name']}" if result["what"] == "retrieval" else named
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """Return in a line what a result says of base and adapter; empty where there is no adapter to compare."""
+    return _VERDICTS[result["kind"]](result) if len(result["recipes"]) == 2 else ""
+
+
+def _sts(result: Mapping[str, Any]) -> str:
+    sets = {name: found for name, found in result["sets"].items() if is_test(name)} or result["sets"]
+    before, after = (mean_score(sets, variant) for variant in result["recipes"])
+    better = sum(found["change"]["low"] > 0 for found in sets.values())
+    worse = sum(found["change"]["high"] < 0 for found in sets.values())
+    of = f"mean of {len(sets)} sets" if len(sets) > 1 else next(iter(sets))
+    return f"{before:.1f} → {after:.1f} ({after - before:+.1f}), {of}; {_counted(better, worse, len(sets))}"
+
+
+def _paired(result: Mapping[str, Any]) -> str:
+    changes = [found["change"] for found in result["tasks"].values()]
+    sure = [change["figure"] for change in changes if change["p"] < LEVEL]
+    return _counted(sum(figure > 0 for figure in sure), sum(figure < 0 for figure in sure), len(changes))
+
+
+def _counted(better: int, worse: int, of: int) -> str:
+    return f"better on {better} of {of}, worse on {worse} (at the {percent(LEVEL)} level)"
+
+
+def _peers(result: Mapping[str, Any]) -> str:
+    own = [f"{name}, PromptEOL" for name in (model_names(result)[-1], *result.get("further", {}))]
+    means = way_means(result)
+    best = max(means, key=lambda way: means[way])
+    order = sorted(means.values(), reverse=True)
+    places = "; ".join(f"{way}: {means[way]:.1f}, place {order.index(means[way]) + 1} of {len(order)}" for way in own)
+    first = "" if best in own else f"; highest: {best}, {means[best]:.1f}"
+    return f"{places}{first}"
+
+
+def _geometry(result: Mapping[str, Any]) -> str:
+    before, after = result["models"].values()
+    shown = {"uniformity": ".2f", "isotropy": ".2f", "effective_rank": ".0f"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {before[name]:{form}} → {after[name]:{form}}" for name, form in shown.items()
+    )
+
+
+def _tokens(result: Mapping[str, Any]) -> str:
+    before, after = result["models"].values()
+    shares = f"{percent(before['gar'], 1)} → {percent(after['gar'], 1)}"
+    return f"{shares} of all words are named by a sentence's own embedding"
+
+
+_VERDICTS = {
+    STS_KIND: _sts,
+    PAIRED_KIND: _paired,
+    PEERS_KIND: _peers,
+    GEOMETRY_KIND: _geometry,
+    TOKENS_KIND: _tokens,
+}

@@ -1,1 +1,0 @@
-"""A model to JSON that the tables are drawn from."""

@@ -1,0 +1,95 @@
+"""Greedy answers to many requests, several at a time."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+
+from sempa.models.batching import pack
+from sempa.models.fast.attention import fused_attention
+from sempa.models.pair import ModelPair
+from sempa.models.prefix_cache import Head, behind, common_head, head_length
+from sempa.models.prompts import padding_id, request_ids
+
+CPU_ROWS, GPU_ROWS = 16, 64
+"""Requests answered together: a step for so many costs little more than a step for one."""
+HEAD = 128
+"""Tokens that all prompts begin with, worked examples as a rule, from which on they are computed once."""
+LONG = 512
+"""Tokens of a prompt from which on fused attention is the faster on a CPU too."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Hold an answer and whether the model ended it by itself."""
+
+    text: str
+    ended: bool
+
+
+def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tokens: int) -> list[Completion]:
+    """Return one variant's likeliest answer to each request, in order, edges stripped: see `complete_ids`."""
+    prompts = [request_ids(pair.tokenizer, request) for request in requests]
+    return [replace(c, text=c.text.strip()) for c in complete_ids(pair, variant, prompts, max_new_tokens)]
+
+
+def complete_ids(
+    pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], max_new_tokens: int, stops: Sequence[str] = ()
+) -> list[Completion]:
+    """Return one variant's likeliest continuation of each prompt, in order, by transformers' own generation.
+
+    Writing ends at the model's own end, and soon after one of the texts `stops`, which is left in.
+    What all prompts begin with is computed once where it is long and the model is found to allow it.
+    In bfloat16 an answer may hang on its neighbours in the batch where two tokens are almost equally likely.
+    Raises: InputError for a variant that is not there.
+    """
+    until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
+    options = {"max_new_tokens": max_new_tokens, "do_sample": False, "eos_token_id": sorted(pair.stop_ids), **until}
+    done: list[Completion | None] = [None] * len(prompts)
+    order = [i for group in pack([len(ids) for ids in prompts], 0) for i in group]  # rows of like length together
+    together = CPU_ROWS if pair.device.type == "cpu" else GPU_ROWS
+    pad = padding_id(pair.tokenizer)
+    head = _head(pair, variant, prompts, max_new_tokens)
+    for rows in (order[i : i + together] for i in range(0, len(order), together)):
+        ids, mask = _laid_out([prompts[row] for row in rows], head_length(head), pad)
+        fused = ids.shape[1] >= LONG
+        with pair.using(variant) as model, fused_attention(model) if fused else nullcontext(), torch.inference_mode():
+            written = model.generate(
+                input_ids=ids.to(pair.device),
+                attention_mask=mask.to(pair.device),
+                cache=behind(head, len(rows)) if head else None,
+                pad_token_id=pad,
+                **options,
+            )[:, ids.shape[1] :]
+        for row, answer in zip(rows, written.tolist(), strict=True):
+            done[row] = _completion(pair, answer)
+    return [completion for completion in done if completion is not None]
+
+
+def _head(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> Head:
+    """Return what a variant makes of the prompts' common beginning; nothing where that would not serve."""
+    ids = common_head([list(prompt) for prompt in prompts]) if len(prompts) > 1 else ()
+    if len(ids) < HEAD or not pair.takes_heads:
+        return ()
+    # Padding stands behind the head, where a window that slides over the last so many places would count it.
+    if 0 < (pair.sliding_window or 0) < max(map(len, prompts)) + most:
+        return ()
+    return pair.head(variant, ids)
+
+
+def _laid_out(prompts: Sequence[Sequence[int]], head: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prompts as rows with their mask, padded on the left of what follows a head of so many tokens.
+
+    Generation needs the padding before what is last, and counts positions from the mask.
+    """
+    longest = max(map(len, prompts))
+    gaps = [longest - len(prompt) for prompt in prompts]
+    ids = [[*prompt[:head], *[pad] * gap, *prompt[head:]] for prompt, gap in zip(prompts, gaps, strict=True)]
+    mask = [[*[1] * head, *[0] * gap, *[1] * (longest - gap - head)] for gap in gaps]
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+def _completion(pair: ModelPair, ids: list[int]) -> Completion:
+    end = next((place for place, token in enumerate(ids) if token in pair.stop_ids), None)
+    return Completion(pair.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None)

@@ -1,1 +1,0 @@
-"""Sentences to unit rows to neighbours."""

@@ -1,0 +1,1 @@
+"""The API behind the app, the endpoints and the command line."""

@@ -1,0 +1,191 @@
+"""One training run at a time, in a process of its own: what the page starts, watches, stops and resumes."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sempa.config import METRICS
+from sempa.errors import InputError, StorageError
+from sempa.training.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+RUNS = Path("runs")
+SAID = 12
+"""Lines of a run's own words that are shown."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_HUB_DATA = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Say what to train: data and development pairs as uploaded files (paths) or hub names (texts), and settings."""
+
+    name: str
+    data: Path | str | None = None
+    dev: Path | str | None = None
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Say how a run stands: its steps so far, its last words, and its adapter's folder once it is whole."""
+
+    name: str
+    running: bool
+    lines: Sequence[dict[str, Any]]
+    said: str
+    adapter: Path | None
+    begun: bool = False
+    """Whether there is a run on disk, which --resume goes on with."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it was broken off after it had begun."""
+        return not self.running and self.adapter is None and self.begun
+
+
+class TrainingDesk:
+    """Start train.py for the page, one run at a time; runs are kept in folders of `root` by name."""
+
+    def __init__(self, base: str, root: Path = RUNS, options: Sequence[str] = ()) -> None:
+        """Train adapters of `base`; `options` are further arguments of every run, such as --precision."""
+        self._base, self._root, self._options = base, root, tuple(options)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._running: str | None = None
+
+    @property
+    def running(self) -> str | None:
+        """Return the name of the run under way, None when there is none."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return self._running
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the runs there are, whole or broken off, the newest first."""
+        folders = sorted(self._root.glob("*/command.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [path.parent.name.removesuffix(".desk") for path in folders]
+
+    def command(self, asked: RunRequest) -> list[str]:
+        """Return the command line that a run is started with, as one would type it in the project's folder.
+
+        Raises: InputError for a name that is no plain folder name, or data that is neither a file nor a hub name.
+        """
+        if not _NAME.fullmatch(asked.name):
+            raise InputError(f"{asked.name!r} is no run name: use up to 64 lower-case letters, digits, '-' and '_'.")
+        flags: list[str] = ["--base", self._base, *self._options]
+        for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
+            if given:
+                flags += [flag, self._kept(asked.name, flag, given)]
+        for name, value in asked.settings.items():
+            flags += [f"--{name.replace('_', '-')}", str(value)]
+        return ["python", "train.py", *flags, "--output", str(self._root / asked.name)]
+
+    def _kept(self, name: str, flag: str, given: Path | str) -> str:
+        if isinstance(given, Path):
+            return str(self._papers(name) / f"{flag.removeprefix('--')}{given.suffix}")
+        # A visitor's text must not name a file of this machine, which train.py would take.
+        local = Path(given).exists() or (":" not in given and Path(given).suffix in (".csv", ".tsv", ".jsonl", ".json"))
+        if local or not _HUB_DATA.fullmatch(given):
+            raise InputError(f"{given!r} is neither an uploaded file nor a hub data set (owner/name).")
+        return given
+
+    def _papers(self, name: str) -> Path:
+        return self._root / f"{name}.desk"
+
+    def _run(self, name: str) -> RunFolder:
+        return RunFolder(self._root / name)
+
+    def start(self, asked: RunRequest) -> None:
+        """Start a run of a new name, or of one that ended before it had begun.
+
+        Raises: InputError if one is under way, the name is taken, or what `command` raises; StorageError.
+        """
+        command = self.command(asked)
+        with self._lock:
+            self._require_idle()
+            if (self._root / asked.name).exists() or self._run(asked.name).begun:
+                raise InputError(f"There is a run {asked.name!r} already: resume it, or choose another name.")
+            try:
+                shutil.rmtree(self._papers(asked.name), ignore_errors=True)
+                self._papers(asked.name).mkdir(parents=True)
+                for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
+                    if isinstance(given, Path):
+                        shutil.copyfile(given, self._kept(asked.name, flag, given))
+                (self._papers(asked.name) / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise StorageError(f"The run cannot be written to {self._root} ({error.strerror or error}).") from error
+            self._launch(asked.name, command)
+
+    def resume(self, name: str) -> None:
+        """Go on with a run that was broken off.
+
+        Raises: InputError if one is under way, or there is no such run or nothing to resume.
+        """
+        with self._lock:
+            self._require_idle()
+            if not self.state(name).resumable:
+                raise InputError(f"The run {name!r} has nothing to resume.")
+            command = shlex.split((self._papers(name) / "command.txt").read_text(encoding="utf-8"))
+            self._launch(name, [*command, "--resume"])
+
+    def _require_idle(self) -> None:
+        if name := self.running:
+            raise InputError(f"The run {name!r} is under way: one at a time. Wait or stop it.")
+
+    def _launch(self, name: str, command: Sequence[str]) -> None:
+        with (self._papers(name) / "said.txt").open("a", encoding="utf-8") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, str(ROOT / command[1]), *command[2:]],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+            )
+        self._running = name
+
+    def stop(self) -> None:
+        """Ask the run under way to stop and wait until it has; it can be resumed."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()  # not Ctrl-C's signal: what an app in the background starts may be deaf to that
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()  # nothing is lost: it goes on from its last whole checkpoint
+            process.wait()
+
+    def state(self, name: str) -> RunState:
+        """Return how a run stands.
+
+        Raises: InputError for a run that is not there.
+        """
+        if not _NAME.fullmatch(name) or not self._papers(name).is_dir():
+            raise InputError(f"There is no run {name!r} here.")
+        adapter = self._root / name
+        whole = adapter.is_dir()
+        metrics = (adapter if whole else self._run(name).partial) / METRICS
+        lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+        said = self._papers(name) / "said.txt"
+        words = said.read_text(encoding="utf-8").splitlines()[-SAID:] if said.is_file() else []
+        steps = [step for line in lines if (step := _step(line))]
+        return RunState(
+            name, self.running == name, steps, "\n".join(words), adapter if whole else None, self._run(name).begun
+        )
+
+
+def _step(line: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}  # the line that is just being written

@@ -1,0 +1,1 @@
+"""Sparse codes of embeddings: fit them, search by them."""

@@ -1,0 +1,293 @@
+"""Embeddings as sparse codes that can be read: by words of the vocabulary, or by units learned from embeddings."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save
+from scipy import sparse
+from torch import Tensor
+
+from sempa.config import CODES_FOLDER, UNITS, WORDS, CodingConfig, EncoderConfig
+from sempa.embedding.encoder import Encoder, Progress
+from sempa.embedding.index import SentenceIndex
+from sempa.errors import InputError, StorageError
+from sempa.files import new_folder
+from sempa.models.pair import ModelPair
+from sempa.models.source import sha256_of
+from sempa.sparse.autoencoder import CODER_FILE, SparseCoder
+
+Rows = NDArray[np.float32]
+ABOUT_FILE = "codes.json"
+CODED_AT_ONCE = 4096
+TAKEN_AT_ONCE = 65_536
+"""Vectors that are taken out of an index at once to be coded."""
+OWN_AND_ALIGNED = 16
+"""Words a query names besides its own. Source: Nie et al. 2025."""
+QUERY_WIDER = 4
+"""A query keeps so many times the units of a text: it is not stored, and finds more by them."""
+
+
+class Coder(Protocol):
+    """Turn unit rows of one variant into codes of unit length, and name their units."""
+
+    name: str
+
+    def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, H) codes of (N, D) unit rows with at most k units each."""
+        ...
+
+    def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, H) codes of queries with these unit rows."""
+        ...
+
+    def label(self, variant: str, unit: int) -> str:
+        """Return a unit's name."""
+        ...
+
+    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+        """Return texts that light a unit, none where its name says all."""
+        ...
+
+
+class WordCoder:
+    """Code a row by the k words of the vocabulary it points at most, without what all rows point at.
+
+    A unit is a token id, its activation the token's unembedding score where it is positive. A query names its own words
+    and OWN_AND_ALIGNED more, all with the same weight, so that a text's score is the sum over the words they share.
+    Source: Nie et al. 2025.
+    """
+
+    def __init__(self, pair: ModelPair, directions: Mapping[str, Rows]) -> None:
+        """Take, for each variant, the unit direction (D,) that is removed: the mean of declared texts' rows."""
+        self._pair, self._directions = pair, directions
+        kept = {variant: direction.astype(np.float32).tobytes() for variant, direction in sorted(directions.items())}
+        self.name = f"{WORDS}-{hashlib.sha256(b''.join(kept.values())).hexdigest()[:12]}"
+
+    def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, V) codes of (N, D) unit rows with at most k words each."""
+        direction = _of_variant(self._directions, variant)
+        left = torch.from_numpy(rows - np.outer(rows @ direction, direction))
+        scores, ids = self._pair.likeliest(variant, left, k)
+        return _unit_codes(scores.relu().numpy(), ids.numpy(), self._width)
+
+    def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, V) codes of queries: their own words and the OWN_AND_ALIGNED they point at most."""
+        aligned = self.codes(rows, variant, OWN_AND_ALIGNED)
+        named = [
+            sorted({*aligned[[row]].indices.tolist(), *self._words(sentence)}) for row, sentence in enumerate(sentences)
+        ]
+        ends = np.cumsum([0, *map(len, named)])
+        weights = np.concatenate([np.full(len(words), len(words) ** -0.5, np.float32) for words in named])
+        return sparse.csr_array((weights, np.concatenate(named), ends), shape=(len(named), self._width))
+
+    def _words(self, sentence: str) -> list[int]:
+        """Return the ids of a sentence's tokens, also as they are after a space, where most of the vocabulary is."""
+        tokenizer = self._pair.tokenizer
+        texts = (sentence, f" {sentence}")
+        return [i for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids]
+
+    def label(self, variant: str, unit: int) -> str:
+        """Return the token as text."""
+        return str(self._pair.tokenizer.decode([unit])).strip() or "␣"
+
+    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+        """Return none: a word says itself."""
+        return ()
+
+    @property
+    def _width(self) -> int:
+        return self._pair.vocabulary
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Name a learned unit by the words that tell the texts it is lit by, and by the texts that light it most."""
+
+    words: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+
+
+class UnitCoder:
+    """Code a row by the k units of a fitted autoencoder that it lights most."""
+
+    def __init__(self, coders: Mapping[str, SparseCoder], units: Mapping[str, Sequence[Unit]], sha256: str) -> None:
+        self._coders, self._units = coders, units
+        self.name = f"{UNITS}-{sha256[:12]}"
+
+    def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, H) codes of (N, D) unit rows with at most k units each."""
+        coder = _of_variant(self._coders, variant)
+        found = [_kept(coder, part, k) for part in torch.from_numpy(rows).split(CODED_AT_ONCE)]
+        values, places = (np.concatenate(column) for column in zip(*found, strict=True))
+        return _unit_codes(values, places, len(coder.bias))
+
+    def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
+        """Return (N, H) codes of queries: those of texts with QUERY_WIDER times the units."""
+        return self.codes(rows, variant, QUERY_WIDER * k)
+
+    def label(self, variant: str, unit: int) -> str:
+        """Return the words that tell the texts a unit is lit by."""
+        return " · ".join(self._units[variant][unit].words)
+
+    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+        """Return the texts that light a unit most."""
+        return self._units[variant][unit].texts
+
+
+class SparseEncoder:
+    """Read sentences as sparse codes, by an encoder's rows and a coder."""
+
+    def __init__(self, encoder: Encoder, coder: Coder, k: int = CodingConfig().k) -> None:
+        """Keep at most k units of a code.
+
+        Raises: InputError for k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}: a code needs at least 1 unit.")
+        self.encoder, self.coder, self.k = encoder, coder, k
+
+    def recipe(self, variant: str) -> EncoderConfig:
+        """Return the whole recipe of one variant's codes."""
+        return replace(self.encoder.recipe(variant), code=f"{self.coder.name}@{self.k}")
+
+    def codes(self, rows: Rows, variant: str) -> sparse.csr_array:
+        """Return (N, H) codes of (N, D) unit rows."""
+        return self.coder.codes(rows, variant, self.k)
+
+    def encode(
+        self, sentences: Sequence[str], variant: str | None = None, *, progress: Progress | None = None
+    ) -> sparse.csr_array:
+        """Return the codes of N sentences as (N, H) non-negative rows of unit length, in order.
+
+        Raises: what `Encoder.encode` raises.
+        """
+        variant = variant or self.encoder.best_variant
+        return self.codes(self.encoder.encode(sentences, variant, progress=progress), variant)
+
+
+def shared_parts(first: sparse.csr_array, second: sparse.csr_array) -> dict[int, float]:
+    """Return the units two (1, H) codes share, with each one's part of their cosine, largest first."""
+    product = first.multiply(second).tocsr()
+    return _by_size(product.indices, product.data)
+
+
+def own_parts(code: sparse.csr_array, other: sparse.csr_array) -> dict[int, float]:
+    """Return the units of a (1, H) code that another does not have, with their activations, largest first."""
+    alone = ~np.isin(code.indices, other.indices)
+    return _by_size(code.indices[alone], code.data[alone])
+
+
+def fit_direction(rows: Rows) -> Rows:
+    """Return the unit direction (D,) of the mean of (N, D) rows: what all of them point at, mostly stop words."""
+    mean = rows.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+
+def save_coders(
+    folder: Path,
+    directions: Mapping[str, Rows],
+    coders: Mapping[str, SparseCoder],
+    units: Mapping[str, Sequence[Unit]],
+    about: Mapping[str, Any],
+) -> None:
+    """Write both kinds of codes of an adapter into a new folder; `about` says how they were fitted.
+
+    Raises: InputError if the folder exists; StorageError if the disk refuses.
+    """
+    tensors = {f"{v}.direction": torch.from_numpy(direction) for v, direction in directions.items()}
+    tensors |= {f"{v}.{name}": value for v, coder in coders.items() for name, value in coder.tensors().items()}
+    named = {variant: [asdict(unit) for unit in every] for variant, every in units.items()}
+    with new_folder(folder, "The codes") as aside:
+        (aside / CODER_FILE).write_bytes(save(tensors))
+        (aside / ABOUT_FILE).write_text(json.dumps({**about, "units": named}, indent=1) + "\n", encoding="utf-8")
+
+
+def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
+    """Return both kinds of codes from a folder of `save_coders`, by kind.
+
+    Raises: StorageError if the folder is incomplete or damaged, or its codes are of another adapter.
+    """
+    try:
+        about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        with safe_open(folder / CODER_FILE, "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{folder} holds no codes that can be read ({error}): fit them anew.") from error
+    adapter = pair.adapter.sha256 if pair.adapter else None
+    if about["adapter"] != adapter:
+        raise StorageError(f"The codes in {folder} were fitted on another adapter: fit them anew.")
+    by_variant: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        variant, _, part = name.partition(".")
+        by_variant.setdefault(variant, {})[part] = tensor
+    directions = {variant: parts.pop("direction").numpy() for variant, parts in by_variant.items()}
+    coders = {variant: SparseCoder.of(parts) for variant, parts in by_variant.items() if parts}
+    units = {v: [Unit(tuple(u["words"]), tuple(u["texts"])) for u in every] for v, every in about["units"].items()}
+    sha256 = sha256_of(folder / CODER_FILE)
+    return {WORDS: WordCoder(pair, directions), UNITS: UnitCoder(coders, units, sha256)}
+
+
+def load_coders(pair: ModelPair) -> dict[str, Coder]:
+    """Return the codes kept beside a pair's adapter, none where there are none.
+
+    Raises: StorageError if they are damaged.
+    """
+    folder = codes_folder(pair)
+    return open_coders(pair, folder) if folder else {}
+
+
+def codes_folder(pair: ModelPair) -> Path | None:
+    """Return the folder of the codes kept beside a pair's adapter, None where there is none."""
+    folder = pair.adapter.folder / CODES_FOLDER if pair.adapter else None
+    return folder if folder and folder.is_dir() else None
+
+
+@torch.no_grad()
+def _kept(coder: SparseCoder, rows: Tensor, k: int) -> tuple[Rows, NDArray[np.int64]]:
+    values, places = coder.activations(rows).topk(min(k, len(coder.bias)), dim=-1)
+    return values.relu().numpy(), places.numpy()
+
+
+def _unit_codes(values: Rows, places: NDArray[np.int64], width: int) -> sparse.csr_array:
+    """Return (N, width) codes of unit length from (N, k) activations and their places; zeros are left out."""
+    count, k = values.shape
+    units = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    codes = sparse.csr_array(
+        (units.ravel().astype(np.float32), places.ravel().astype(np.int32), np.arange(0, count * k + 1, k)),
+        shape=(count, width),
+    )
+    codes.eliminate_zeros()
+    codes.sort_indices()
+    return codes
+
+
+def _by_size(units: NDArray[Any], sizes: NDArray[Any]) -> dict[int, float]:
+    order = np.argsort(-sizes, kind="stable")
+    return {int(units[i]): float(sizes[i]) for i in order}
+
+
+def _of_variant(by_variant: Mapping[str, Any], variant: str) -> Any:
+    if variant not in by_variant:
+        raise InputError(f"There are codes for {', '.join(by_variant)}, not for {variant!r}.")
+    return by_variant[variant]
+
+
+def add_codes(index: SentenceIndex, reader: SparseEncoder) -> None:
+    """Add the sparse codes of the vectors that an index holds, for every variant that has none of this recipe yet.
+
+    Raises: RecipeMismatch if there are no vectors to code; what `codes` raises.
+    """
+    for variant in reader.encoder.variants:
+        if (recipe := reader.recipe(variant)) not in index.recipes:
+            dense = reader.encoder.recipe(variant)
+            parts = [range(at, min(at + TAKEN_AT_ONCE, len(index))) for at in range(0, len(index), TAKEN_AT_ONCE)]
+            codes = [reader.codes(index.rows(dense, part), variant) for part in parts]
+            index.add(recipe, sparse.vstack(codes, format="csr"))

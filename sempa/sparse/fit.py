@@ -1,0 +1,181 @@
+"""Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its units named."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sempa.config import CODES_FOLDER, CodingConfig
+from sempa.data.corpora import read_corpus
+from sempa.data.rows import subsample
+from sempa.data.triplets import read_triplets
+from sempa.embedding.encoder import Encoder
+from sempa.errors import InputError
+from sempa.evaluation.metrics import nearer_share
+from sempa.evaluation.result_cache import read_rows
+from sempa.losses import restored_loss
+from sempa.machine import circumstances
+from sempa.models.pair import SEMPA, ModelPair
+from sempa.models.source import sha256_of
+from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
+from sempa.sparse.coders import Unit, fit_direction, save_coders
+from sempa.sparse.loss import fit_coder
+
+Rows = NDArray[np.float32]
+WORDS_A_UNIT, TEXTS_A_UNIT = 3, 3
+RAREST = 1 / 500
+"""A word counts as no rarer among the texts than this: else units were named by words that one text has."""
+HELD_OUT = 20
+"""One triplet in so many is not fitted on, but measured."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Hold one variant's coder, its units' names, the direction its words leave out, and what was measured of it."""
+
+    coder: SparseCoder
+    units: list[Unit]
+    direction: Rows
+    measured: dict[str, float]
+
+
+def fit_codes(
+    encoder: Encoder,
+    data: Path,
+    config: CodingConfig,
+    limit: int | None = None,
+    output: Path | None = None,
+    examples: Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
+
+    `output` is by default the folder beside the adapter's weights that the app looks into. `examples` is a file of
+    texts that units are shown by (default: the triplets' own). A coder learned together with the adapter is where its
+    fit begins; with no epoch it is taken as it is. What was read is kept in the cache folder, so that fitting again
+    with other settings takes minutes.
+    Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
+    """
+    if encoder.pair.adapter is None:
+        raise InputError("Codes belong to an adapter: name one with --adapter.")
+    output = output or encoder.pair.adapter.folder / CODES_FOLDER
+    if output.exists():
+        raise InputError(f"{output} exists already: choose another folder or remove it.")
+    triplets = subsample(read_triplets(data)[0], limit)
+    texts = [text for triplet in triplets for text in (triplet.anchor, triplet.entailment, triplet.contradiction)]
+    shown = list(read_corpus(examples).texts) if examples else texts
+    fitted = {variant: _fitted(encoder, variant, texts, shown, config, report) for variant in encoder.variants}
+    about = {
+        "adapter": encoder.pair.adapter.sha256,
+        "config": asdict(config),
+        "fitted_on": f"{len(triplets):,} triplets of {data.name} (SHA-256 {sha256_of(data)})",
+        "measured": {variant: one.measured for variant, one in fitted.items()},
+        **circumstances(),
+    }
+    save_coders(
+        output,
+        {variant: one.direction for variant, one in fitted.items()},
+        {variant: one.coder for variant, one in fitted.items()},
+        {variant: one.units for variant, one in fitted.items()},
+        about,
+    )
+    return about["measured"]
+
+
+def _fitted(
+    encoder: Encoder,
+    variant: str,
+    texts: Sequence[str],
+    examples: Sequence[str],
+    config: CodingConfig,
+    report: Callable[[str], None],
+) -> Fitted:
+    rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
+    anchors = texts[::3]
+    held = torch.arange(len(rows)) % HELD_OUT == 0
+    coder = _begun(encoder.pair, variant, rows[~held], config)
+    kept = [anchor for anchor, out in zip(anchors, held.tolist(), strict=True) if not out]
+    for step in fit_coder(rows[~held], kept, config, coder):
+        if (step.step + 1) % 50 == 0 or step.step + 1 == step.steps:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in step.metrics.items())
+            report(f"{variant}: step {step.step + 1} of {step.steps}: {shown}")
+    coder.requires_grad_(False)
+    codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
+    measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
+    direction = fit_direction(rows.flatten(0, 1).numpy())
+    lit = largest(coder.activations(torch.from_numpy(read_rows(encoder, variant, examples, report))), config.k)
+    units = named_units(sparse.csr_array(codes.numpy()), texts, sparse.csr_array(lit.numpy()), examples)
+    return Fitted(coder, units, direction, measured)
+
+
+def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
+    """Return the coder that a run with --objective spod has left beside its weights, else a new one."""
+    if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
+        return trained.requires_grad_(True)
+    coder = SparseCoder(pair.width, config.units_per_number * pair.width, config.seed)
+    coder.begin_at(rows.flatten(0, 1))
+    return coder
+
+
+def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held: torch.Tensor) -> dict[str, float]:
+    """Return, of triplets not fitted on, what is restored and whose entailment is nearer; of all, the dead units."""
+    restored = coder.restore(codes[held])
+    figures = {"variance_restored": 1 - float(restored_loss(rows[held].flatten(0, 1), restored.flatten(0, 1)))}
+    for name, values in (("codes", codes[held]), ("dense", rows[held])):
+        figures[f"entailment_nearer_{name}"] = nearer_share(*(part.numpy() for part in _units(values).unbind(1)))
+    figures["dead_units"] = float((codes.flatten(0, 1) == 0).all(dim=0).sum())
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def _units(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(values, dim=-1)
+
+
+def named_units(
+    codes: sparse.csr_array, texts: Sequence[str], lit: sparse.csr_array, examples: Sequence[str]
+) -> list[Unit]:
+    """Name each unit by the words that tell the texts it is lit by from the others, and by the examples it is lit by.
+
+    `codes` (N, H) are those of the texts, `lit` (M, H) those of the examples. A word tells by its standard score: how
+    much more often it is in a unit's texts than by chance.
+    """
+    words, held = _words_of(texts)
+    usual = np.maximum(np.asarray(held.mean(axis=0)).ravel(), RAREST)
+    spread = np.sqrt(usual * (1 - np.minimum(usual, 1 - RAREST)))
+    mass = (codes.T @ held).tocsr()
+    totals = np.maximum(np.asarray(codes.sum(axis=0)).ravel(), 1e-12)
+    columns = lit.tocsc()
+    units = []
+    for unit in range(codes.shape[1]):
+        row = mass[[unit]]
+        telling = (row.data / totals[unit] - usual[row.indices]) / spread[row.indices]
+        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_UNIT] if telling[i] > 0]
+        start, end = columns.indptr[unit : unit + 2]
+        places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
+        units.append(Unit(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_UNIT)))
+    return units
+
+
+def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
+    """Return the words of the texts, lower-cased, and which text has which, (N, W)."""
+    found = [sorted(set(re.findall(r"[^\W\d_]{2,}", text.lower()))) for text in texts]
+    places = {word: place for place, word in enumerate(sorted({word for words in found for word in words}))}
+    ends = np.cumsum([0, *map(len, found)])
+    columns = np.array([places[word] for words in found for word in words], dtype=np.int32)
+    return list(places), sparse.csr_array(
+        (np.ones(len(columns), np.float32), columns, ends), shape=(len(texts), len(places))
+    )
+
+
+def _different(texts: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the first different texts, case aside."""
+    kept: dict[str, str] = {}
+    for text in texts:
+        kept.setdefault(text.casefold(), text)
+    return tuple(list(kept.values())[:count])

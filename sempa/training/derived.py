@@ -1,0 +1,73 @@
+"""Adapters made of trained ones, with all that was kept of their training: what `strength` and `average` write."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
+from sempa.files import new_folder
+from sempa.models.adapters import WEIGHTS_FILE
+from sempa.models.combine import write_at_strength, write_mean
+from sempa.models.source import sha256_of
+from sempa.training.card import write_card
+from sempa.training.plot import plot_runs
+
+
+def at_strength(adapter: str, output: Path, strength: float) -> None:
+    """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
+
+    Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
+    """
+    with new_folder(output, "The adapter") as aside:
+        source = write_at_strength(adapter, aside, strength)
+        for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
+            if path.is_file():
+                shutil.copy(path, aside / path.name)
+        if known := _training(source):
+            facts, config = known
+            _tell(aside, {**facts, "strength": strength * facts.get("strength", 1.0)}, config)
+
+
+def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
+    """Write the mean of adapters into a new folder, with the facts of each one's training.
+
+    Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
+    Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
+    """
+    with new_folder(output, "The adapter") as aside:
+        sources, size, kept = write_mean(adapters, aside, rank)
+        for number, source in enumerate(sources, 1):
+            if (source / METRICS).is_file():
+                shutil.copy(source / METRICS, aside / METRICS.replace(".", f"-{number}."))
+        known = [found for source in sources if (found := _training(source))]
+        if len(known) == len(sources):
+            parts = [
+                {**facts, "seed": config.seed, "sha256": sha256_of(source / WEIGHTS_FILE)}
+                for source, (facts, config) in zip(sources, known, strict=True)
+            ]
+            facts, config = known[0]
+            facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
+            if all((source / METRICS).is_file() for source in sources):
+                runs = {
+                    f"{number}: seed {part['seed']}": (_lines(source / METRICS), part["scores"])
+                    for number, (source, part) in enumerate(zip(sources, parts, strict=True), 1)
+                }
+                plot_runs(runs, facts["score_name"], aside / PLOT)
+            _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
+
+
+def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
+    if not (folder / RUN_FACTS).is_file() or not (config := Recipe.load(folder).training):
+        return None
+    return json.loads((folder / RUN_FACTS).read_text(encoding="utf-8")), config
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _tell(folder: Path, facts: dict[str, Any], config: TrainConfig) -> None:
+    (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, facts, config)

@@ -1,0 +1,69 @@
+"""Preferences in the forms other trainers read, so that the same run can be made elsewhere. Standard library only."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sempa.errors import InputError
+from sempa.files import new_folder
+from sempa.templates import SYSTEM_PROMPT
+from sempa.training.preferences import Preference
+
+FORMATS = ("trl", "swift", "llama-factory")
+DATA_FILE = {"trl": "preferences.jsonl", "swift": "preferences.jsonl", "llama-factory": "preferences.json"}
+
+
+def export_preferences(
+    preferences: Sequence[Preference], form: str, folder: Path, render: Callable[[str], str]
+) -> Path:
+    """Write pairs of a preferred and a rejected answer into a new folder and return the data file.
+
+    "trl": JSONL of prompt, chosen, rejected, the prompt as `render` gives it in the base's own chat format, to be
+    trained on with a tokenizer without a chat template, which makes the same token rows as here. "swift": JSONL of
+    messages and rejected_response. "llama-factory": a JSON list in its alpaca form and the dataset_info.json that
+    names it `sempa`. The last two apply the chat format themselves.
+    Raises: InputError for an unknown form, a folder that exists, or preferences that are no pairs; StorageError if the
+    disk refuses.
+    """
+    if form not in FORMATS:
+        raise InputError(f"Export form {form!r} is unknown: choose {', '.join(FORMATS)}.")
+    if any(len(preference.responses) != 2 for preference in preferences):
+        raise InputError("Only pairs can be exported: use --objective sempa.")
+    if form != "trl" and not all(preference.chat for preference in preferences):
+        raise InputError(
+            f"{form} puts every request into the chat format: use --prompt-format chat, or export for trl."
+        )
+    rows = [_row(preference, form, render) for preference in preferences]
+    if form == "llama-factory":
+        text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+    else:
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    with new_folder(folder, "The preferences") as aside:
+        (aside / DATA_FILE[form]).write_text(text, encoding="utf-8")
+        if form == "llama-factory":
+            (aside / "dataset_info.json").write_text(json.dumps(_DATASET_INFO, indent=2) + "\n", encoding="utf-8")
+    return folder / DATA_FILE[form]
+
+
+def _row(preference: Preference, form: str, render: Callable[[str], str]) -> dict[str, Any]:
+    chosen, rejected = preference.responses
+    if form == "trl":
+        return {
+            "prompt": render(preference.request) if preference.chat else preference.request,
+            "chosen": chosen,
+            "rejected": rejected,
+        }
+    if form == "llama-factory":
+        return {"system": SYSTEM_PROMPT, "instruction": preference.request, "chosen": chosen, "rejected": rejected}
+    turns = (("system", SYSTEM_PROMPT), ("user", preference.request), ("assistant", chosen))
+    return {"messages": [{"role": role, "content": text} for role, text in turns], "rejected_response": rejected}
+
+
+_DATASET_INFO = {
+    "sempa": {
+        "file_name": DATA_FILE["llama-factory"],
+        "ranking": True,
+        "columns": {"prompt": "instruction", "system": "system", "chosen": "chosen", "rejected": "rejected"},
+    }
+}

@@ -1,0 +1,103 @@
+"""What a training run reads: triplets of a file, of the hub or of the sample, and scored pairs to choose by."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sempa.config import TrainConfig
+from sempa.data.hub_rows import hub_rows
+from sempa.data.negation import with_balance_negation
+from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs, scored_pairs_from_rows
+from sempa.data.triplets import (
+    SAMPLE_TRIPLETS,
+    Triplet,
+    TripletReport,
+    read_neutrals,
+    read_triplets,
+    split_held_out,
+    triplets_from_rows,
+    with_neutrals,
+)
+from sempa.errors import InputError
+from sempa.models.prompts import request_text
+from sempa.models.source import sha256_of
+from sempa.training.preferences import preferences
+
+
+def run_triplets(
+    data: str | None, config: TrainConfig, neutrals: Path | None, *, hold_out: bool
+) -> tuple[list[Triplet], list[Triplet], TripletReport]:
+    """Return the triplets to train on, those held out to score by, and what was read of how many.
+
+    `data` is a file, a data set of the hub, or None for the sample triplets.
+    Raises: InputError where there is nothing to train on or it cannot be reached.
+    """
+    triplets, read = _triplets(data, config, neutrals)
+    if not hold_out:
+        return triplets, [], read
+    return *split_held_out(triplets, config.seed, share=0.2 if data is None else 0.1), read
+
+
+def development_pairs(dev: str) -> ScoredPairs:
+    """Return the scored pairs of a file or of a data set of the hub, whose validation split they are then.
+
+    Raises: InputError where they cannot be used or reached.
+    """
+    if Path(dev).is_file() or (Path(dev).suffix in (".tsv", ".csv") and ":" not in dev):
+        return read_scored_pairs(Path(dev))
+    return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
+
+
+def source_name(data: str | None) -> str:
+    """Return a file's name, or what the hub calls the data set."""
+    if data is None:
+        return "sample triplets"
+    return Path(data).name if Path(data).is_file() else data
+
+
+def source_sha256(data: str | None) -> str | None:
+    """Return the hash of a file, or of the sample triplets; None for a data set of the hub."""
+    path = SAMPLE_TRIPLETS if data is None else Path(data)
+    return sha256_of(path) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Hold an example as the model will see it: a prompt and its answers, best first, or prompts that are read."""
+
+    prompt: str
+    answers: tuple[str, ...]
+    read: tuple[str, ...]
+
+
+def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Shown]]:
+    """Return what was read of the triplets, in words, and the first examples as the model will see them.
+
+    Raises: any SempaError of the parts.
+    """
+    triplets, read = _triplets(data, config)
+    examples = []
+    for preference in preferences(triplets[:count], config):
+        prompt = preference.request
+        if prompt and preference.chat:
+            prompt = request_text(tokenizer, prompt)
+        examples.append(Shown(prompt, preference.responses, preference.sentences))
+    return str(read), examples
+
+
+def _triplets(
+    data: str | None, config: TrainConfig, neutrals: Path | None = None
+) -> tuple[list[Triplet], TripletReport]:
+    if data is None:
+        triplets, read = read_triplets(SAMPLE_TRIPLETS)
+    elif Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
+        triplets, read = read_triplets(Path(data))
+    else:
+        triplets, read = triplets_from_rows(hub_rows(data, "train"), data)
+    if neutrals:
+        count = len(triplets)
+        triplets = with_neutrals(triplets, read_neutrals(neutrals))
+        if not triplets:
+            raise InputError(f"No anchor of the triplets has a neutral sentence in {neutrals}.")
+        read.leave_out(count - len(triplets), "without a neutral sentence")
+    return (with_balance_negation(triplets, read) if config.balance_negation else triplets), read

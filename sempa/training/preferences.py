@@ -1,0 +1,64 @@
+"""NLI triplets as paraphrase preferences: read, checked, counted. Standard library only."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sempa.config import TrainConfig
+from sempa.data.triplets import Triplet
+from sempa.errors import InputError
+from sempa.templates import SentenceTemplate, tidy_sentence, tokenised_text
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Hold what the model is shown of a triplet.
+
+    A request to paraphrase the anchor, its K answers, best first, the prompts from which the anchor, the entailment
+    and the contradiction are read, and the anchor as running text; what has no use is empty. The request goes into the
+    model's chat format unless `chat` is false. `anchor` tells which share one, however it is shown.
+    """
+
+    request: str = ""
+    responses: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    text: str = ""
+    chat: bool = True
+    anchor: str = ""
+
+
+def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Preference]:
+    """Turn triplets into what the model is shown under the configured objective, in order.
+
+    The entailment is preferred to the contradiction, with a neutral sentence between them under "listwise". The
+    share of tokenised text is drawn by the configured seed, for the anchor by itself and for its answers together.
+    Source: Chen et al. 2026, section on semantic preference data.
+    Raises: InputError if a triplet lacks the neutral sentence that the objective ranks.
+    """
+    asks, reads = SentenceTemplate.paraphrase(config.template), SentenceTemplate.embedding(config.reading)
+    drawn = random.Random(config.seed)
+    shown = []
+    for triplet in triplets:
+        forms = [tokenised_text if drawn.random() < config.tokenised_share else str for _ in range(2)]
+        anchor = forms[0](triplet.anchor)
+        answers = tuple(map(forms[1], _answers(triplet, config)))
+        read = (anchor, answers[0], answers[-1]) if config.reads else ()
+        shown.append(
+            Preference(
+                asks.render(anchor) if config.prefers else "",
+                answers if config.prefers else (),
+                tuple(reads.render(text if config.reading == "plain" else tidy_sentence(text)) for text in read),
+                triplet.anchor if config.kl_weight else "",
+                config.prompt_format == "chat",
+                triplet.anchor,
+            )
+        )
+    return shown
+
+
+def _answers(triplet: Triplet, config: TrainConfig) -> tuple[str, ...]:
+    if config.objective != "listwise":
+        return triplet.entailment, triplet.contradiction
+    if triplet.neutral is None:
+        raise InputError("The objective listwise ranks a neutral sentence too: give them with --neutrals.")
+    return triplet.entailment, triplet.neutral, triplet.contradiction

@@ -1,0 +1,80 @@
+"""Hold the model to its own way with running text while it learns to embed."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sempa.config import TrainConfig
+from sempa.losses import kept_text_loss
+from sempa.models.processes import Processes
+from sempa.models.prompts import first_id
+from sempa.models.rows import PairIds, RowBatch
+from sempa.training.objectives import Even, as_policy, row_reader
+from sempa.training.policy import REFERENCE, TuningModel
+
+ANCHORS_A_ROW = 8
+"""Sentences joined to one text, so that the model is held to more than its first words."""
+EVERY = 4
+"""One anchor in so many is read as text: logits over the whole vocabulary cost more than states."""
+
+
+class RetentionPass:
+    """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
+
+    A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
+    the model's context go.
+    """
+
+    def __init__(
+        self,
+        model: TuningModel,
+        texts: Sequence[tuple[int, ...]],
+        config: TrainConfig,
+        processes: Processes | None = None,
+    ) -> None:
+        self._first = first_id(model.pair.tokenizer)
+        self._longest = min(config.max_length, model.pair.context_length or config.max_length) - 1
+        rows = math.ceil(config.batch_size / (EVERY * ANCHORS_A_ROW))
+        self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=rows)
+        self._model, self._config, self._processes = model, config, processes or Processes()
+        self._even = Even(model, self._processes)
+
+    def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
+        """Add the gradients of this process's part of `kl_weight` times the mean loss and return the metrics.
+
+        Metrics are means over the texts' tokens, in nats: `kept/loss`, `kept/divergence` from the base model.
+        """
+        rows = self._rows(texts)
+        tokens = sum(len(row.responses[0]) for row in rows)
+        own = self.reader.batches(self._processes.part(rows))
+        batches = self._even.batches(own, lambda: self.reader.batches(rows[:1]))
+        references = self.reader.over(REFERENCE, batches, _as_they_are)
+        items = [(batch, logits) for batch, (logits,) in zip(batches, references, strict=True)]
+        totals = {"kept/loss": 0.0, "kept/divergence": 0.0}
+        with as_policy(self._model, self.reader) as policy:
+
+            def learn(batch: RowBatch, reference: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+                logits = self.reader.read(policy.model, batch, policy.head)
+                found = kept_text_loss(logits, reference, batch.targets, self._config.kl_text_share)
+                divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
+                return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
+
+            weight = torch.tensor(self._config.kl_weight / tokens, device=self._model.pair.device)
+            learned = self._model.map(lambda item: self.reader.call("learn", learn, *item, weight), items)
+            for loss, divergence, *gradients in self._even.own(learned, len(own)):
+                policy.add(gradients)
+                totals["kept/loss"] += float(loss) / tokens
+                totals["kept/divergence"] += float(divergence) / tokens
+        return self._processes.sum(totals)
+
+    def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:
+        texts = texts[::EVERY]
+        joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
+        rows = [tuple(i for text in group for i in text)[: self._longest] for group in joined]
+        return [PairIds((self._first,), (row,)) for row in rows]
+
+
+def _as_they_are(_: RowBatch, logits: Tensor) -> tuple[Tensor]:
+    return (logits,)

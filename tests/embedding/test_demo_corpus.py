@@ -1,0 +1,157 @@
+"""The demo corpus is what its tags say, and the shipped vectors find in it what a person would."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sempa.data.corpora import Corpus, read_corpus
+from sempa.embedding.index import INDEX_ROOT, TEXTS, SentenceIndex, index_names
+from sempa.models.adapters import SHIPPED, WEIGHTS_FILE
+from sempa.models.source import sha256_of
+
+KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
+"""Same words, same meaning; other words, same meaning; two ways to turn the meaning with few words; one word, two."""
+
+
+ADAPTERS = {
+    "base": None,
+    "sempa": sha256_of(SHIPPED / "sempa" / WEIGHTS_FILE),
+    "sempa-joint": sha256_of(SHIPPED / "sempa-joint" / WEIGHTS_FILE),
+}
+"""The hash of each shipped adapter's weights."""
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return read_corpus(INDEX_ROOT / "demo" / TEXTS)
+
+
+def _groups(corpus: Corpus) -> dict[str, list[int]]:
+    groups = defaultdict(list)
+    for i, tags in enumerate(corpus.tags):
+        if group := tags.get("group"):
+            groups[group].append(i)
+    return groups
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:?!'\"").lower() for word in text.split()}
+
+
+def _overlap(corpus: Corpus, kind: str) -> float:
+    shares = []
+    for first, second in _groups(corpus).values():
+        if corpus.tags[first]["kind"] == kind:
+            a, b = _words(corpus.texts[first]), _words(corpus.texts[second])
+            shares.append(len(a & b) / len(a | b))
+    return float(np.mean(shares))
+
+
+def test_it_is_large_and_varied_enough(corpus: Corpus) -> None:
+    assert index_names()[0] == "demo"
+    assert len(corpus.texts) >= 600
+    assert len(set(corpus.texts)) == len(corpus.texts)
+    topics = Counter(tags["topic"] for tags in corpus.tags)
+    assert len(topics) >= 20
+    assert min(topics.values()) >= 10
+
+
+def test_every_group_has_two_rows_of_one_kind(corpus: Corpus) -> None:
+    groups = _groups(corpus)
+    assert {len(rows) for rows in groups.values()} == {2}
+    kinds = [[corpus.tags[row]["kind"] for row in rows] for rows in groups.values()]
+    assert all(first == second for first, second in kinds)
+    counted = Counter(first for first, _ in kinds)
+    assert set(counted) == set(KINDS)
+    assert min(counted.values()) >= 20
+    assert {tags["kind"] for tags in corpus.tags if not tags.get("group")} == {"plain"}
+
+
+def test_kinds_differ_in_shared_words_as_their_names_say(corpus: Corpus) -> None:
+    assert _overlap(corpus, "near-duplicate") > 0.4
+    assert _overlap(corpus, "roles-swapped") > 0.8
+    assert _overlap(corpus, "negation") > 0.4
+    assert _overlap(corpus, "paraphrase") < 0.15
+    assert _overlap(corpus, "homonym") < 0.3
+
+
+def _cosines(index: SentenceIndex, at: int) -> NDArray[np.float32]:
+    """Return the cosines of all pairs of texts, by brute force; a text with itself is -2."""
+    rows = index._of(index.recipes[at]).rows(np.arange(len(index)))
+    cosines: NDArray[np.float32] = rows @ rows.T
+    np.fill_diagonal(cosines, -2)
+    return cosines
+
+
+def _pairs(index: SentenceIndex, kind: str) -> list[list[int]]:
+    return [rows for rows in _groups(index.corpus).values() if index.corpus.tags[rows[0]]["kind"] == kind]
+
+
+def _at_rank_one(index: SentenceIndex, kind: str, at: int) -> float:
+    """Return the share of a kind's texts whose partner is the nearest of all others."""
+    nearest = _cosines(index, at).argmax(axis=1)
+    return float(
+        np.mean(
+            [nearest[a] == b for first, second in _pairs(index, kind) for a, b in ((first, second), (second, first))]
+        )
+    )
+
+
+def _apart(index: SentenceIndex, kind: str, at: int) -> float:
+    """Return how many standard deviations a kind's pairs lie above the mean pair of texts."""
+    cosines = _cosines(index, at)
+    every = cosines[cosines > -2]
+    return float(np.mean([(cosines[a, b] - every.mean()) / every.std() for a, b in _pairs(index, kind)]))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> SentenceIndex:
+    if not (SHIPPED / "sempa" / WEIGHTS_FILE).is_file():
+        pytest.skip("adapters/sempa is not there")
+    return SentenceIndex.load(INDEX_ROOT / "demo")
+
+
+def test_shipped_vectors_are_those_of_the_shipped_adapter(shipped: SentenceIndex) -> None:
+    assert {recipe.adapter for recipe in shipped.recipes} == set(ADAPTERS.values())
+
+
+def _place(shipped: SentenceIndex, model: str) -> int:
+    return [recipe.adapter for recipe in shipped.recipes].index(ADAPTERS[model])
+
+
+@pytest.mark.parametrize("model", ["base", "sempa"])
+def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str) -> None:
+    """Few changed words: found, mostly even where they turn the meaning. One word, two meanings: rarely taken for one.
+
+    Paraphrases without common words lie between; when this was written base found 55 % of them, sempa 50 %, so
+    nothing is claimed of which model finds more.
+    """
+    at = _place(shipped, model)
+    for kind, least in (("near-duplicate", 0.95), ("roles-swapped", 0.95), ("negation", 0.85)):
+        assert _at_rank_one(shipped, kind, at) >= least, kind
+    assert _at_rank_one(shipped, "homonym", at) <= 0.25
+    assert 0.25 <= _at_rank_one(shipped, "paraphrase", at) <= 0.95
+
+
+def test_sempa_sets_negations_further_from_near_duplicates(shipped: SentenceIndex) -> None:
+    """What it was taught: of two changes of a few words, the one that contradicts is the less alike.
+
+    With even negation most of what it was taught negates in neither answer, so it learns this less than without.
+    """
+    base, sempa = (
+        _apart(shipped, "near-duplicate", at) - _apart(shipped, "negation", at)
+        for at in (_place(shipped, model) for model in ("base", "sempa"))
+    )
+    assert sempa > 1.5 * base > 0
+
+
+def test_sempa_sets_near_duplicates_further_apart_from_the_rest(shipped: SentenceIndex) -> None:
+    base, sempa = (_apart(shipped, "near-duplicate", _place(shipped, model)) for model in ("base", "sempa"))
+    assert sempa > base > 3
+
+
+def test_joint_finds_more_paraphrases_without_common_words(shipped: SentenceIndex) -> None:
+    found = {model: _at_rank_one(shipped, "paraphrase", _place(shipped, model)) for model in ADAPTERS}
+    assert found["sempa-joint"] > max(found["base"], found["sempa"])

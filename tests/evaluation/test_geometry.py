@@ -1,0 +1,88 @@
+"""Geometry by hand on rows whose answer is known, and against brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sempa.errors import InputError
+from sempa.evaluation import geometry
+from sempa.evaluation.geometry import alignment, effective_rank, geometry_figures, isotropy, plane, uniformity
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+RANDOM = _unit(np.random.default_rng(3).normal(size=(40, 6)) + 0.3)
+CROSS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
+
+
+def test_uniformity_by_hand() -> None:
+    """Four points of a cross: of 6 pairs 2 are opposite (distance^2 4) and 4 at right angles (2)."""
+    assert uniformity(CROSS) == pytest.approx(math.log((2 * math.exp(-8) + 4 * math.exp(-4)) / 6))
+    assert uniformity(np.repeat(CROSS[:1], 5, axis=0)) == pytest.approx(0)  # all in one place
+
+
+def test_uniformity_is_brute_force_s_whatever_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = itertools.combinations(RANDOM.astype(np.float64), 2)
+    expected = math.log(np.mean([math.exp(-2 * float(((a - b) ** 2).sum())) for a, b in pairs]))
+    for held in (7, 40, 2000):
+        monkeypatch.setattr(geometry, "PAIRS_AT_ONCE", held)
+        assert uniformity(RANDOM) == pytest.approx(expected, abs=1e-6)
+
+
+def test_alignment_by_hand() -> None:
+    assert alignment(CROSS, CROSS) == 0
+    assert alignment(CROSS, CROSS[[1, 0, 2, 3]]) == pytest.approx((4 + 4 + 0 + 0) / 4)
+
+
+def test_isotropy_by_hand() -> None:
+    """A cross looks the same along both axes and signs; points on one side do not."""
+    assert isotropy(CROSS) == pytest.approx(1)
+    assert isotropy(np.repeat(CROSS[:1], 5, axis=0)) == pytest.approx(math.exp(-1) / math.exp(1))
+
+
+def test_isotropy_does_not_hang_on_an_eigenvector_s_sign() -> None:
+    values = RANDOM.astype(np.float64)
+    _, directions = np.linalg.eigh(values.T @ values)
+    sums = [np.exp(values @ (sign * c)).sum() for c in directions.T for sign in (1, -1)]
+    assert isotropy(RANDOM) == pytest.approx(min(sums) / max(sums))
+    assert isotropy(-RANDOM) == pytest.approx(isotropy(RANDOM))
+
+
+def test_effective_rank_by_hand() -> None:
+    assert effective_rank(np.eye(5, dtype=np.float32)) == pytest.approx(5)
+    assert effective_rank(np.repeat(CROSS[:1], 5, axis=0)) == pytest.approx(1)
+    with pytest.raises(InputError, match="all zero"):
+        effective_rank(np.zeros((3, 2), dtype=np.float32))
+
+
+def test_the_plane_shows_where_most_variance_lies() -> None:
+    generator = np.random.default_rng(0)
+    spread = generator.normal(size=(500, 3)) * [5.0, 2.0, 0.1]
+    turn, _ = np.linalg.qr(generator.normal(size=(3, 3)))
+    points, shares = plane((spread @ turn).astype(np.float32))
+    assert shares[0] == pytest.approx(25 / 29, abs=0.03)
+    assert shares[1] == pytest.approx(4 / 29, abs=0.03)
+    for axis in (0, 1):
+        assert abs(np.corrcoef(points[:, axis], spread[:, axis])[0, 1]) > 0.99
+    again, _ = plane((spread @ turn).astype(np.float32))
+    assert np.array_equal(points, again)
+
+
+def test_figures_of_both_models() -> None:
+    rows = {"anchor": RANDOM, "positive": RANDOM, "negative": -RANDOM}
+    figures = geometry_figures({"base": rows, "sempa": {**rows, "anchor": CROSS, "positive": CROSS, "negative": CROSS}})
+    assert figures["base"]["alignment"] == 0
+    assert figures["base"]["distance_to_negative"] == pytest.approx(4, abs=1e-3)
+    cosines = [float(a @ b) for a, b in itertools.combinations(RANDOM, 2)]
+    assert figures["base"]["mean_cosine"] == pytest.approx(np.mean(cosines), abs=1e-4)
+    assert figures["sempa"]["isotropy"] == 1
+
+
+def test_too_few_sentences_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="at least 2 sentences, got 1"):
+        uniformity(CROSS[:1])

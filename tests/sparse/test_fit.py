@@ -1,0 +1,117 @@
+"""Fitting the codes of an adapter: what is written, measured and named, and that nothing is read twice."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from scipy.sparse import csr_array
+
+from sempa.config import UNITS, CodingConfig
+from sempa.embedding.encoder import Encoder
+from sempa.errors import InputError
+from sempa.models.pair import ModelPair
+from sempa.sparse.autoencoder import SparseCoder, save_coder
+from sempa.sparse.coders import UnitCoder, load_coders, open_coders
+from sempa.sparse.fit import fit_codes, named_units
+
+CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
+
+
+@pytest.fixture
+def data(tmp_path: Path, own_cache: Path) -> Path:
+    """Return a file of 60 triplets; what is cached goes to a folder of the test's."""
+    rows = "".join(f"The cat number {i} sat.,A cat {i}.,No cat {i} sat there.\n" for i in range(60))
+    path = tmp_path / "triplets.csv"
+    path.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
+    return path
+
+
+def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    measured = fit_codes(Encoder(tuned_pair), data, CONFIG, 40, tmp_path / "codes", report=said.append)
+    assert list(measured) == ["base", "sempa"]
+    found = open_coders(tuned_pair, tmp_path / "codes")
+    units = found[UNITS]
+    assert isinstance(units, UnitCoder)
+    encoder = Encoder(tuned_pair)
+    for variant, figures in measured.items():
+        assert figures["variance_restored"] < 1
+        assert 0 <= figures["entailment_nearer_codes"] <= 1
+        texts = [f"The cat number {i} sat." for i in range(0, 60, 2)]
+        codes = units.codes(encoder.encode(texts, variant), variant, 4)
+        lit = int(codes[[0]].indices[0])
+        assert units.texts(variant, lit), "a unit that lights has texts that light it"
+        assert units.label(variant, lit)
+    assert any("step 6 of 6" not in line and "sentences read" in line for line in said)
+    with pytest.raises(InputError, match="exists already"):
+        fit_codes(encoder, data, CONFIG, 40, tmp_path / "codes")
+
+
+def test_a_second_fit_reads_nothing_again(
+    tuned_pair: ModelPair, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(tuned_pair)
+    first = fit_codes(encoder, data, CONFIG, None, tmp_path / "one")
+    monkeypatch.setattr(Encoder, "encode", lambda *_, **__: pytest.fail("read again"))
+    assert fit_codes(encoder, data, CONFIG, None, tmp_path / "two") == first
+
+
+def test_a_fit_begins_with_the_coder_learned_with_the_adapter(
+    model_folder: Path, adapter_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """With no epoch it stays what it is; the base, which has none, gets a new one."""
+    folder = tmp_path / "spod"
+    shutil.copytree(adapter_folder, folder)
+    coder = SparseCoder(32, 128, seed=9)
+    save_coder(coder, folder)
+    pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
+    assert load_coders(pair) == {}
+    rows = Encoder(pair).encode(["The cat sat."], "sempa")
+    best = int((torch.from_numpy(rows) @ coder.encoder.T).argmax())
+    fit_codes(Encoder(pair), data, replace(CONFIG, epochs=0))
+    assert load_coders(pair)[UNITS].codes(rows, "sempa", 1).indices.tolist() == [best]
+    before = load_file(folder / "codes" / "coder.safetensors")
+    np.testing.assert_array_equal(before["sempa.encoder"], load_file(folder / "coder.safetensors")["encoder"])
+    assert not np.array_equal(before["base.encoder"], before["sempa.encoder"])
+    fit_codes(Encoder(pair), data, CONFIG, None, tmp_path / "further")
+    after = load_file(tmp_path / "further" / "coder.safetensors")["sempa.encoder"].astype(np.float32)
+    moved = np.linalg.norm(after - before["sempa.encoder"]) / np.linalg.norm(after)
+    assert 0 < moved < 0.2  # moved by the fit, and begun where it was
+
+
+def test_words_leave_out_what_all_texts_point_at(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    encoder = Encoder(tuned_pair)
+    fit_codes(encoder, data, CONFIG, None, tmp_path / "codes")
+    every = [text for i in range(60) for text in (f"The cat number {i} sat.", f"A cat {i}.", f"No cat {i} sat there.")]
+    stored = load_file(tmp_path / "codes" / "coder.safetensors")
+    for variant in ("base", "sempa"):
+        mean = encoder.encode(every, variant).mean(axis=0)
+        np.testing.assert_allclose(stored[f"{variant}.direction"], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_codes_belong_to_an_adapter(tiny_pair: ModelPair, data: Path) -> None:
+    with pytest.raises(InputError, match="name one with --adapter"):
+        fit_codes(Encoder(tiny_pair), data, CONFIG)
+
+
+def test_too_few_triplets_say_so(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least 16 triplets"):
+        fit_codes(Encoder(tuned_pair), data, CONFIG, 10, tmp_path / "codes")
+    assert not (tmp_path / "codes").exists()
+
+
+def test_a_unit_is_named_by_the_words_of_what_lights_it() -> None:
+    """Unit 0 is lit by cats, unit 1 by dogs, unit 2 by nothing; "the" is in every text and tells nothing."""
+    texts = ["The cat sat.", "The cat ran.", "The dog sat.", "The dog ran."]
+    codes = csr_array(np.array([[1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 3, 0]], np.float32))
+    lit = csr_array(np.array([[0.5, 0, 0], [2, 0, 0], [2, 1, 0]], np.float32))
+    cat, dog, dead = named_units(codes, texts, lit, ["One cat.", "Two cats.", "two cats."])
+    assert cat.words == ("cat", "ran")  # of what lights it, twice as much runs as sits
+    assert cat.texts == ("Two cats.", "One cat.")  # the strongest first, doubles once
+    assert dog.words == ("dog", "ran")
+    assert dog.texts == ("two cats.",)
+    assert dead.words == dead.texts == ()

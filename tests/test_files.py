@@ -1,0 +1,50 @@
+"""A folder written aside: there whole or not at all, and a run in training beside it stays."""
+
+from pathlib import Path
+
+import pytest
+
+from sempa.errors import InputError, StorageError
+from sempa.files import new_folder
+from sempa.training.run_folder import RunFolder
+
+
+def test_a_folder_gets_its_name_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "made"
+    with new_folder(target, "It") as aside:
+        (aside / "file").write_text("x")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["file"]
+    assert [path.name for path in target.parent.iterdir()] == ["made"]
+    with pytest.raises(InputError, match="exists already"), new_folder(target, "It"):
+        pytest.fail("entered")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OSError(28, "No space left on device"), StorageError, "It could not be written to .*No space left on device"),
+        (InputError("not so"), InputError, "not so"),
+        (KeyboardInterrupt("by hand"), KeyboardInterrupt, "by hand"),
+    ],
+)
+def test_what_breaks_off_leaves_nothing(
+    tmp_path: Path, error: BaseException, kind: type[BaseException], says: str
+) -> None:
+    def write() -> None:
+        with new_folder(tmp_path / "made", "It") as aside:
+            (aside / "file").write_text("x")
+            raise error
+
+    with pytest.raises(kind, match=says):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_broken_off_stays(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path / "mine", {"seed": 1}, resume=False)
+    run.begin({"seed": 1})
+    run.release()
+    with new_folder(tmp_path / "mine", "Something else of that name") as aside:
+        (aside / "file").write_text("x")
+    assert run.begun
