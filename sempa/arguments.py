@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("output", type=Path, help="a folder that does not exist yet")
     export.add_argument("--variant", choices=("base", "sempa"), help="default: sempa where there is an adapter")
 
-    commands.add_parser("tables", help="redraw the READMEs' tables from results/")
+    commands.add_parser("tables", help="redraw the tables of README and docs from results/")
 
     for command in (embed, similarity, search, index, evaluate, export, sparse):
         command.add_argument("--reading", type=Path, help="folder written by `fit` (default: the adapter's own recipe)")

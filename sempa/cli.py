@@ -206,9 +206,9 @@ def _tables(_: argparse.Namespace) -> None:
     from sempa.evaluation.tables import with_tables
     from sempa.service.studio import RESULTS_ROOT
 
-    for folder in (RESULTS_ROOT.parent, RESULTS_ROOT, RESULTS_ROOT.with_name("benchmarks")):
-        readme = folder / "README.md"
-        readme.write_text(with_tables(readme.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")
+    root = RESULTS_ROOT.parent
+    for page in (root / "README.md", root / "benchmarks" / "README.md", *sorted((root / "docs").glob("*.md"))):
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

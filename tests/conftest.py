@@ -68,7 +68,7 @@ MakeTuning = Callable[..., TuningModel]
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run the fast tests on as many processes as there are cores, up to four; what measures time runs alone."""
-    alone = any(mark in config.option.markexpr.replace(f"not {mark}", "") for mark in ("slow", "browser"))
+    alone = any(mark in config.option.markexpr.replace(f"not {mark}", "") for mark in ("slow", "browser", "campaign"))
     return 0 if alone else min(4, CORES)
 
 

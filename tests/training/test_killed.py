@@ -1,4 +1,4 @@
-"""A training process killed without warning, ten times over, and resumed: as if nothing had happened.
+"""A training process killed without warning and resumed: as if nothing had happened.
 
 On a GPU sums come out in an order of their own, so that two runs of one seed differ by rounding: there it is near.
 """
@@ -21,7 +21,6 @@ from sempa.models.source import sha256_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = 60
-KILLS = 10
 NEAR = 1e-3
 """How far a resumed run's weights may be from an uninterrupted one's on a GPU, as a share of their norm."""
 
@@ -71,17 +70,26 @@ def _triplets(folder: Path) -> Path:
     return data
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("seed", "objective"), [(0, "sempa"), (1, "spod")])
-def test_killed_runs_end_bit_identical(model_folder: Path, tmp_path: Path, seed: int, objective: str) -> None:
-    """The moments are drawn by seed: a step in each tenth of the run, and a fraction of a step after it."""
+@pytest.mark.parametrize(
+    ("seed", "objective", "kills"),
+    [
+        pytest.param(0, "sempa", 2, marks=pytest.mark.slow),
+        pytest.param(1, "spod", 2, marks=pytest.mark.slow),
+        pytest.param(0, "sempa", 10, marks=pytest.mark.campaign),
+        pytest.param(1, "spod", 10, marks=pytest.mark.campaign),
+    ],
+)
+def test_killed_runs_end_bit_identical(
+    model_folder: Path, tmp_path: Path, seed: int, objective: str, kills: int
+) -> None:
+    """The moments are drawn by seed: a step in each part of the run, and a fraction of a step after it."""
     data, whole, broken = _triplets(tmp_path), tmp_path / "whole", tmp_path / "broken"
     reference = _start(_command(model_folder, data, whole, objective))
     draw = random.Random(seed)
     command = _command(model_folder, data, broken, objective)
-    part = STEPS // KILLS
-    for kill in range(KILLS):
+    part = STEPS // kills
+    for kill in range(kills):
         process = _start(command if kill == 0 else [*command, "--resume"])
         _kill_after(process, broken, draw.randrange(kill * part + 1, (kill + 1) * part - 1), draw.random() * 0.05)
         assert not broken.exists()
