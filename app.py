@@ -12,8 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from typing import TYPE_CHECKING
 
-from sempa.arguments import add_model_arguments
-from sempa.cli import open_encoders
+from sempa.embedding.command import add_model_options, open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
     made = argparse.ArgumentParser(prog="app.py", description="Compare a base model and its SemPA adapter.")
-    add_model_arguments(made)
+    add_model_options(made)
     made.add_argument(
         "--adapter",
         action="append",

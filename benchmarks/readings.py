@@ -4,7 +4,7 @@
 every adapter given. Each template is tried at the last layer and at earlier ones, with each post-processing; the best
 on the folder's `*dev` pairs then reads its other sets once, beside the paper's reading. Post-processing is fitted on
 `--texts`, never on the pairs. `--save` keeps each adapter's best reading as a folder `reading` beside it, for
-`python -m sempa ... --reading`. All adapters share one base in memory. What was read is kept in the cache folder, so
+`python -m sempa ... --settings`. All adapters share one base in memory. What was read is kept in the cache folder, so
 that a run that was broken off goes on where it was.
 """
 

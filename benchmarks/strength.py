@@ -1,7 +1,7 @@
 """What an adapter does at part of its strength: similarity, text prediction and paraphrases between base and adapter.
 
 `python benchmarks/strength.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
-results/strength.json` measures copies at each of `--strengths` (see `python -m sempa strength`) as `dose.py` measures
+results/strength.json` measures copies at each of `--strengths` (see `python -m sempa scale`) as `dose.py` measures
 doses, and on samples of sentences how the greedy paraphrases are. The base model is the strength of 0. A strength that
 is in the JSON already is not measured again.
 """

@@ -1,47 +1,31 @@
-"""`python -m sempa`: embed, similarity, search, index, fit, evaluate, weaken, merge and export from the terminal."""
+"""The `sempa` command. Each parser stands beside its handler; `--help` needs no torch."""
 
 import argparse
 import json
 import logging
 import shutil
 import sys
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sempa.arguments import parser
-from sempa.config import CodingConfig
+from sempa import __version__
+from sempa.config import CODERS
+from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import SempaError
+from sempa.evaluation.command import add_evaluate, add_tables
 from sempa.percent import percent
+from sempa.sparse.command import add_sparse
 
 if TYPE_CHECKING:
-    from sempa.embedding.encoder import Encoder
     from sempa.service.studio import Studio
 
+_ABOUT = """Compare a language model before and after SemPA alignment: embeddings, search, evaluation, training.
 
-def open_encoder(args: argparse.Namespace) -> "Encoder":
-    """Load the model the arguments name, with the adapter they name or the first that is shipped, and their reading."""
-    from sempa.embedding.settings import open_reading
-    from sempa.models.adapters import shipped_adapters
-
-    encoder = open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
-    return open_reading(encoder.pair, args.reading) if getattr(args, "reading", None) else encoder
-
-
-def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:
-    """Load the base model once and return an encoder for each adapter; the base's alone if there is none."""
-    from sempa.embedding.encoder import Encoder
-    from sempa.models.pair import ModelPair
-
-    pair = ModelPair.open(
-        args.base,
-        next(iter(adapters), None),
-        precision=args.precision,
-        device=args.device,
-        report=_report,
-    )
-    pair.for_inference()
-    return [Encoder(one) for one in (pair, *map(pair.with_adapter, adapters[1:]))]
+  sempa similarity "The hare outran the hound." "The hound outran the hare."
+  sempa index mine --texts notes.txt
+  sempa search "a question" --index mine
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,17 +33,46 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     args = parser().parse_args(argv)
     try:
-        COMMANDS[args.command](args)
+        args.run(args)
     except SempaError as error:
         print(f"sempa: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def _open_studio(args: argparse.Namespace) -> "Studio":
-    from sempa.service.studio import Studio
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    made = argparse.ArgumentParser(
+        prog="sempa", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--version", action="version", version=__version__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for add in (
+        add_embed,
+        add_similarity,
+        add_search,
+        add_index,
+        add_fit,
+        add_sparse,
+        add_evaluate,
+        add_scale,
+        add_average,
+        add_merge,
+        add_export,
+        add_tables,
+    ):
+        add(commands)
+    return made
 
-    return Studio(open_encoder(args))
+
+def add_embed(commands: Any) -> None:
+    """Add `sempa embed`."""
+    made = add_command(commands, "embed", _embed, "print the embedding of each sentence, a JSON array per line")
+    made.add_argument("sentences", nargs="*", help="sentences (default: the lines of standard input)")
+    made.add_argument("--variant", choices=("base", "sempa"), help="default: sempa if there is an adapter")
+    add_encoder_options(made)
 
 
 def _embed(args: argparse.Namespace) -> None:
@@ -71,14 +84,51 @@ def _embed(args: argparse.Namespace) -> None:
         print(json.dumps([round(float(value), 7) for value in row]))
 
 
+def add_similarity(commands: Any) -> None:
+    """Add `sempa similarity`."""
+    made = add_command(commands, "similarity", _similarity, "print the cosine of two sentences under both models")
+    made.add_argument("first")
+    made.add_argument("second")
+    add_encoder_options(made)
+
+
 def _similarity(args: argparse.Namespace) -> None:
     print(json.dumps(_open_studio(args).similarity(args.first, args.second)))
+
+
+def _open_studio(args: argparse.Namespace) -> "Studio":
+    from sempa.service.studio import Studio
+
+    return Studio(open_encoder(args))
+
+
+def add_search(commands: Any) -> None:
+    """Add `sempa search`."""
+    made = add_command(commands, "search", _search, "print the nearest texts of an index under both models")
+    made.add_argument("query")
+    made.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
+    made.add_argument("--codes", choices=CODERS, help="search by sparse codes, and print what matched")
+    made.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
+    add_encoder_options(made)
 
 
 def _search(args: argparse.Namespace) -> None:
     from sempa.service.sparse_search import found_payload
 
     print(json.dumps(found_payload(_open_studio(args), args.query, args.index, args.k, args.codes), indent=2))
+
+
+def add_index(commands: Any) -> None:
+    """Add `sempa index`."""
+    made = add_command(commands, "index", _index, "build an index, or add this model's vectors to an existing one")
+    made.add_argument("name", help="lower-case letters, digits, '-' and '_'; the folder is index/NAME")
+    made.add_argument(
+        "--texts", type=Path, help="TXT (one text per line), CSV or JSONL file (default: the texts of the index)"
+    )
+    made.add_argument("--column", help="column that holds the text")
+    made.add_argument("--codes", choices=CODERS, action="append", default=[], help="add sparse codes too; repeatable")
+    made.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
+    add_encoder_options(made)
 
 
 def _index(args: argparse.Namespace) -> None:
@@ -94,9 +144,9 @@ def _index(args: argparse.Namespace) -> None:
     processes = Processes.join()
     encoder = open_encoder(args)
     coders = load_coders(encoder.pair) if args.codes else {}
-    readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # what is missing is said before the reading
+    readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # missing codes are refused before reading
     kept = reading_folder(folder)
-    read_into(index, encoder, processes, kept, args.parquet, _progress_line() if processes.first else None)
+    read_into(index, encoder, processes, kept, args.parquet, _progress_bar() if processes.first else None)
     if not processes.first:
         return
     for reader in readers:
@@ -106,122 +156,65 @@ def _index(args: argparse.Namespace) -> None:
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:
         if how := index.approximation(encoder.recipe(variant)):
-            print(f"{variant}: searched approximately, {percent(how.recall, 1)} of the exact ten nearest are found.")
+            print(f"{variant}: approximate search finds {percent(how.recall, 1)} of the exact ten nearest texts.")
 
 
-def _fit(args: argparse.Namespace) -> None:
-    from sempa.config import EncoderConfig
-    from sempa.data.corpora import read_corpus
-    from sempa.data.rows import subsample
-    from sempa.embedding.settings import fit_reading, save_reading
-    from sempa.models.source import sha256_of
+def _progress_bar() -> Callable[[int, int], None]:
+    """Return a callback that draws one bar for each variant in turn."""
+    from tqdm import tqdm
 
-    texts = subsample(read_corpus(args.texts, args.column).texts, args.limit)
-    fitted_on = f"{len(texts):,} texts of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
-    config = EncoderConfig(template=args.template, layer=args.layer)
-    pair = open_encoder(args).pair
-    encoder = fit_reading(pair, config, args.postprocess, texts, fitted_on, args.directions)
-    save_reading(encoder, args.output)
-    print(f"{args.output}: {args.postprocess} fitted on {fitted_on}; use it with --reading {args.output}.")
+    bar = tqdm(unit=" texts", disable=None)
 
+    def show(done: int, total: int) -> None:
+        if bar.total is None or done < bar.n:  # a variant begins
+            bar.reset(total)
+            bar.n = bar.initial = done
+        bar.update(done - bar.n)
 
-def _sparse_fit(args: argparse.Namespace) -> None:
-    from sempa.sparse.fit import fit_codes
-
-    given = {
-        name: getattr(args, name)
-        for name in ("units_per_number", "k", "epochs", "lr", "tau", "preference_weight", "seed")
-    }
-    config = CodingConfig(**given)
-    measured = fit_codes(open_encoder(args), args.data, config, args.limit, args.output, args.examples, _report)
-    for variant, figures in measured.items():
-        print(f"{variant:15} {json.dumps(figures)}")
+    return show
 
 
-def _progress_line() -> Callable[[int, int], None]:
-    started, first, last = 0.0, 0, sys.maxsize
-
-    def say(done: int, total: int) -> None:
-        nonlocal started, first, last
-        if done < last:  # a variant begins
-            started, first = time.monotonic(), done
-        last = done
-        seconds = max(time.monotonic() - started, 1e-9)
-        rate = f", {(done - first) / seconds:.0f} a second" if done > first else ""
-        end = "\n" if done == total else ""
-        print(f"\r{done:,} of {total:,} texts{rate}", end=end, file=sys.stderr, flush=True)
-
-    return say
+def add_scale(commands: Any) -> None:
+    """Add `sempa scale`."""
+    made = add_command(commands, "scale", _scale, "write a copy of an adapter at another scale")
+    made.add_argument("scale", type=float, help="1 is the adapter unchanged, 0 would be the base")
+    made.add_argument("output", type=Path, help="new folder")
+    made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`)")
 
 
-def _evaluate(args: argparse.Namespace) -> None:
-    from sempa.embedding.encoder import Encoder
-    from sempa.evaluation.run import Measurement, measure
-
-    def said(name: str, figures: dict[str, object]) -> None:
-        shown = {key: value for key, value in figures.items() if key != "plane"}
-        print(f"{name:15} {json.dumps(shown)}", flush=True)
-
-    asked = Measurement(args.what, args.data, args.text, args.limit, args.judge, tuple(args.task))
-    encoder = open_encoder(args)
-    further = [Encoder(encoder.pair.with_adapter(name)) for name in args.further]
-    measure(encoder, asked, args.json, _report, said, further)
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _strength(args: argparse.Namespace) -> None:
+def _scale(args: argparse.Namespace) -> None:
     from sempa.models.adapters import shipped_adapters
     from sempa.training.derived import at_strength
 
-    adapter = args.adapter or next(iter(shipped_adapters()))
-    at_strength(adapter, args.output, args.strength)
-    print(f"{args.output}: {adapter} at {args.strength:g} of its strength; use it with --adapter {args.output}.")
+    adapter = args.adapter or shipped_adapters()[0]
+    at_strength(adapter, args.output, args.scale)
+    print(f"{args.output}: {adapter} at scale {args.scale:g}. Use it with --adapter {args.output}.")
+
+
+def add_average(commands: Any) -> None:
+    """Add `sempa average`."""
+    made = add_command(commands, "average", _average, "average the weights of several adapters of one base")
+    made.add_argument("output", type=Path, help="new folder")
+    made.add_argument("--adapter", action="append", required=True, help="PEFT folder or hub id; repeatable")
+    made.add_argument("--rank", type=int, help="rank of the average (default: the sum of all ranks, which is exact)")
 
 
 def _average(args: argparse.Namespace) -> None:
     from sempa.training.derived import average
 
     average(args.adapter, args.output, args.rank)
-    print(f"{args.output}: the mean of {len(args.adapter)} adapters; use it with --adapter {args.output}.")
+    print(f"{args.output}: the average of {len(args.adapter)} adapters. Use it with --adapter {args.output}.")
+
+
+def add_merge(commands: Any) -> None:
+    """Add `sempa merge`."""
+    made = add_command(commands, "merge", _merge, "write base and adapter as one model that transformers loads")
+    made.add_argument("output", type=Path, help="new folder")
+    add_encoder_options(made, settings=False)
 
 
 def _merge(args: argparse.Namespace) -> None:
     from sempa.models.merge import save_merged
 
     save_merged(open_encoder(args).pair, args.output)
-    print(f"{args.output}: the merged model; load it with transformers, or with --base {args.output}.")
-
-
-def _export(args: argparse.Namespace) -> None:
-    from sempa.embedding.export import export_sentence_transformers
-
-    export_sentence_transformers(open_encoder(args), args.output, args.variant)
-    print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
-
-
-def _tables(_: argparse.Namespace) -> None:
-    from sempa.evaluation.tables import with_tables
-    from sempa.service.studio import RESULTS_ROOT
-
-    root = RESULTS_ROOT.parent
-    for page in (root / "README.md", root / "benchmarks" / "README.md", *sorted((root / "docs").glob("*.md"))):
-        page.write_text(with_tables(page.read_text(encoding="utf-8"), RESULTS_ROOT), encoding="utf-8")
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "embed": _embed,
-    "similarity": _similarity,
-    "search": _search,
-    "index": _index,
-    "fit": _fit,
-    "evaluate": _evaluate,
-    "sparse": _sparse_fit,
-    "merge": _merge,
-    "strength": _strength,
-    "average": _average,
-    "export": _export,
-    "tables": _tables,
-}
+    print(f"{args.output}: the merged model. Load it with transformers, or with --base {args.output}.")

@@ -133,7 +133,7 @@ def test_a_fitted_reading_is_kept_and_read_by(
     (tmp_path / "texts.txt").write_text("\n".join(f"text {i} {'word ' * (i % 5)}" for i in range(20)), encoding="utf-8")
     fit = ["fit", str(tmp_path / "own"), "--texts", str(tmp_path / "texts.txt"), "--postprocess", "centre"]
     assert "centre fitted on 10 texts of texts.txt" in _said(capsys, *fit, "--limit", "10", "--template", "cot", *model)
-    printed = _said(capsys, "embed", A, B, "--reading", str(tmp_path / "own"), *model)
+    printed = _said(capsys, "embed", A, B, "--settings", str(tmp_path / "own"), *model)
     encoder = open_reading(studio.pair, tmp_path / "own")
     assert encoder.config.template == "cot"
     np.testing.assert_allclose(
