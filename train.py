@@ -20,7 +20,7 @@ SETTINGS = {
     "stop_after": "stop after this many pairs, on the same schedule",
     "batch_size": "pairs in one optimiser step",
     "lr": "peak learning rate",
-    "objective": "sempa, listwise, contrastive, joint or spod",
+    "objective": "dpo, listwise, contrastive, joint or spod",
     "beta": "strength of the pull towards the base model in DPO",
     "tau": "temperature of the contrastive cosines",
     "contrastive_weight": "weight of the contrastive loss beside the preference loss in joint",
@@ -30,7 +30,7 @@ SETTINGS = {
     "kl_text_share": "share of the text itself in what kl_weight holds the model to",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
     "prompt_format": "chat (the model's own, where it has one) or plain (the template's text alone)",
-    "reading": "template that sentences are read with in contrastive, joint and spod training",
+    "embedding_template": "template that sentences are read with in contrastive, joint and spod training",
     "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
     "balance_negation": "leave out triplets until either answer negates as often without the other (English)",
     "evaluate_every": "score a checkpoint every so many pairs",
@@ -50,7 +50,7 @@ SHOWN = {
     "chosen/loss": "chosen",
     "contrastive/accuracies": "nearest",
     "coding/restored": "restored",
-    "kept/divergence": "divergence",
+    "kl/divergence": "divergence",
 }
 """Metrics shown while training, with a word for each."""
 
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
         "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
     )
     made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
-    made.add_argument("--keep-scored", action="store_true", help="keep every scored adapter, in --output/scored")
+    made.add_argument("--keep-checkpoints", action="store_true", help="keep every scored adapter, in --output/scored")
     made.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     made.add_argument(
@@ -134,7 +134,7 @@ def _run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from sempa.models.publish import push_to_hub, require_repository
-    from sempa.training.run import SAMPLE_SETTINGS, TuneRequest, TuneRun, export
+    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest, TrainRun, export
 
     start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
     start = RECIPES[args.recipe] if args.recipe else start
@@ -148,7 +148,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.push_to_hub:
         require_repository(args.push_to_hub)
     args.output = args.output or (_broken_off() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
-    request = TuneRequest(
+    request = TrainRequest(
         output=args.output,
         config=config,
         data=args.data,
@@ -160,12 +160,12 @@ def _run(args: argparse.Namespace) -> None:
         license=args.license,
         attribution=args.attribution,
         resume=args.resume,
-        keep_scored=args.keep_scored,
+        keep_checkpoints=args.keep_checkpoints,
     )
     if args.export:
         print(f"The preferences are in {export(request, args.export, report=lambda line: print(line, flush=True))}.")
         return
-    run = TuneRun(request, report=lambda line: print(line, flush=True))
+    run = TrainRun(request, report=lambda line: print(line, flush=True))
     if not run.processes.first:
         for _ in run.steps():
             pass

@@ -1,6 +1,6 @@
 """What each dose of training does: similarity and text prediction of every scored adapter of some runs.
 
-Train with `--keep-scored`, then `python benchmarks/dose.py RUN ... --dev DEV.tsv --generation FOLDER --json
+Train with `--keep-checkpoints`, then `python benchmarks/dose.py RUN ... --dev DEV.tsv --generation FOLDER --json
 results/dose.json --figure docs/dose.png`: for each `RUN/scored/SAMPLES` the Spearman on the development pairs and, on
 samples of the tasks, accuracy and word perplexity; the base model is the dose of 0. A dose that is in the JSON already
 is not measured again. All adapters share one base in memory.
@@ -32,7 +32,7 @@ PREDICTED = ("lambada_openai", PERPLEXITY)
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("runs", nargs="+", type=Path, help="folders written by train.py --keep-scored")
+    made.add_argument("runs", nargs="+", type=Path, help="folders written by train.py --keep-checkpoints")
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
     made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")

@@ -1,6 +1,6 @@
 """What sparse codes keep of dense vectors, and what they cost: similarity, search, memory and time by k.
 
-`python benchmarks/frontier.py adapters/sempa adapters/sempa-joint --pairs stsb-test.tsv --retrieval COCO --json
+`python benchmarks/frontier.py adapters/sempa adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO --json
 results/frontier.json --figure docs/frontier.png` reads pairs and captions once a model, then codes the vectors by words
 and by learned units with each k. Of an adapter trained with `--objective spod` the units are those learned with it. At
 `--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns; that goes

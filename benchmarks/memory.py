@@ -27,7 +27,7 @@ from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.rows import PairIds
 from sempa.training.objectives import PreferencePass
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 GPU, GPU_RATE, SHARE = "A100", 312e12, 0.3
 """Dense bfloat16 rate in operations a second by its maker, and the share of it that is assumed to be reached."""
@@ -81,7 +81,7 @@ def kept(shape: Shape, layers: int, config: TrainConfig) -> tuple[int, dict[str,
         )
     ).to(torch.bfloat16)
     pair = ModelPair(model, _NoTokenizer(), BaseInfo("shape", None, Precision("cpu", torch.bfloat16, "counted"), 0))
-    tuning = TuningModel(pair, config)
+    tuning = PolicyModel(pair, config)
     tuning.pair.workers.count = 1
     count = max(1, config.token_cap // (PROMPT + 2 * ANSWER - 2))
     rows = [PairIds(tuple(range(2, 2 + PROMPT)), (tuple(range(ANSWER)),) * 2) for _ in range(count)]

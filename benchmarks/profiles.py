@@ -29,7 +29,7 @@ from sempa.models.adapters import shipped_adapters
 from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
 from sempa.training.loop import Objective, tokenize
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 KINDS = {
@@ -83,7 +83,7 @@ def main() -> int:
     encoder, threads = Encoder(pair), pair.workers.count
     sampling = Sampling(n=1, temperature=0, max_new_tokens=TOKENS)
     config = RECIPES["small"]
-    tuning = TuningModel(ModelPair.open(args.base), config)
+    tuning = PolicyModel(ModelPair.open(args.base), config)
     triplets, _ = read_triplets(args.triplets)
     examples, _ = tokenize(pair.tokenizer, preferences(triplets[:PAIRS], config), config.max_length)
     objective = Objective(tuning, examples, config)

@@ -32,7 +32,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.source import locate
 from sempa.training.loop import Objective, tokenize
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (16, 32, 64, 128, 256)}
@@ -65,7 +65,7 @@ def ours(job: dict[str, Any]) -> None:
     pair = ModelPair.open(job["base"], precision=job["precision"], device=job["device"])
     count = job["batch_size"] * job["steps"]
     examples, _ = tokenize(pair.tokenizer, preferences(triplets[:count], config), config.max_length)
-    model = TuningModel(pair, config)
+    model = PolicyModel(pair, config)
     if job.get("adapter"):
         model.save(Path(job["adapter"]))
     objective = Objective(model, examples, config)

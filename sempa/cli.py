@@ -184,10 +184,10 @@ def add_scale(commands: Any) -> None:
 
 def _scale(args: argparse.Namespace) -> None:
     from sempa.models.adapters import shipped_adapters
-    from sempa.training.derived import at_strength
+    from sempa.training.derived import scaled
 
     adapter = args.adapter or shipped_adapters()[0]
-    at_strength(adapter, args.output, args.scale)
+    scaled(adapter, args.output, args.scale)
     print(f"{args.output}: {adapter} at scale {args.scale:g}. Use it with --adapter {args.output}.")
 
 

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sempa.errors import InputError, RecipeMismatch, StorageError
-from sempa.percent import percent
 from sempa.templates import SentenceTemplate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RECIPE_FILE, METRICS, RUN_FACTS, PLOT = "sempa.json", "metrics.jsonl", "training.json", "training.png"
 """Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run, its picture."""
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The name of the model that needs no account and no hub; see `sempa.models.source`."""
 DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model it is of, as the hub has it."""
-DEFAULT_WEIGHTS = "its Q4_1 GGUF, four bits a weight, held in bfloat16: near the published weights, not the same"
+DEFAULT_WEIGHTS = "its Q4_1 GGUF in bfloat16: four bits per weight, close to the published weights but not equal"
 CODES_FOLDER = "codes"
 """Where an adapter's sparse codes are kept, beside its weights."""
 WORDS, UNITS = "words", "units"
@@ -35,7 +34,7 @@ VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
 
 
-OBJECTIVES = ("sempa", "listwise", "contrastive", "joint", "spod")
+OBJECTIVES = ("dpo", "listwise", "contrastive", "joint", "spod")
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ class EncoderConfig:
 class TrainConfig:
     """Say how an adapter is trained; see RECIPES for settings that belong together.
 
-    `objective` is "sempa" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
-    "contrastive" (cosines of `reading` states over `tau`, in-batch and hard negatives), "joint" (sempa plus
-    `contrastive_weight` times contrastive) or "spod" (sempa plus `code_weight` times the loss of sparse codes of the
+    `objective` is "dpo" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
+    "contrastive" (cosines of `embedding_template` states over `tau`, in-batch and hard negatives), "joint" (dpo plus
+    `contrastive_weight` times contrastive) or "spod" (dpo plus `code_weight` times the loss of sparse codes of the
     states, whose coder is learned along: see CodingConfig).
     `rpo_alpha` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
     `prompt_format` is "chat" (requests in the model's own chat format, where it has one) or "plain" (the template's
@@ -109,10 +108,10 @@ class TrainConfig:
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
 
-    objective: str = "sempa"
+    objective: str = "dpo"
     template: str = "P1"
     prompt_format: str = "chat"
-    reading: str = "prompteol"
+    embedding_template: str = "prompteol"
     tokenised_share: float = 0.0
     balance_negation: bool = False
     beta: float = 0.1
@@ -145,7 +144,7 @@ class TrainConfig:
         if self.prompt_format not in ("chat", "plain"):
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
-        SentenceTemplate.embedding(self.reading)
+        SentenceTemplate.embedding(self.embedding_template)
         _require_positive(self, "beta", "lr", "max_grad_norm", "tau", "contrastive_weight", "code_weight")
         counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
         for name in (*counts, "lora_r", "lora_alpha"):
@@ -170,27 +169,27 @@ class TrainConfig:
         if self.prefers:
             parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
         if self.prefers and self.rpo_alpha:
-            parts.append(f"weight {self.rpo_alpha} of the preferred answer's likelihood")
+            parts.append(f"rpo_alpha {self.rpo_alpha}")
         if self.contrasts:
-            parts.append(f"reading template {self.reading}, tau {self.tau}")
+            parts.append(f"embedding template {self.embedding_template}, tau {self.tau}")
         if self.objective == "joint":
             parts.append(f"contrastive weight {self.contrastive_weight}")
         if self.codes:
-            parts.append(f"weight {self.code_weight} of sparse codes, reading template {self.reading}")
+            parts.append(f"sparse-code weight {self.code_weight}, embedding template {self.embedding_template}")
         if self.kl_weight:
-            parts.append(f"weight {self.kl_weight} of holding to text ({percent(self.kl_text_share)} the text itself)")
+            parts.append(f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} of the text itself")
         if self.tokenised_share:
-            parts.append(f"{percent(self.tokenised_share)} of the sentences tokenised and lower-cased")
+            parts.append(f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased")
         if self.balance_negation:
-            parts.append("either answer negating as often")
-        return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets a step"])
+            parts.append("negations balanced between the answers")
+        return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets per step"])
 
     @property
     def idle(self) -> set[str]:
         """Return the fields that have no effect on this objective as it is set."""
         used = {
             ("template", "prompt_format", "beta", "rpo_alpha"): self.prefers,
-            ("reading",): self.reads,
+            ("embedding_template",): self.reads,
             ("tau",): self.contrasts,
             ("contrastive_weight",): self.objective == "joint",
             ("code_weight",): self.codes,

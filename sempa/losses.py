@@ -33,7 +33,7 @@ def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float)
     return beta * (policy_logps - reference_logps)
 
 
-def kept_text_loss(policy: Tensor, reference: Tensor, targets: Tensor, text_share: float) -> tuple[Tensor, Tensor]:
+def kl_loss(policy: Tensor, reference: Tensor, targets: Tensor, text_share: float) -> tuple[Tensor, Tensor]:
     """Return the divergence KL(reference || policy) of each prediction, and the loss with the text mixed in; (P,) each.
 
     policy and reference are logits (P, V), `targets` (P,) the tokens that follow in the text. The loss is the

@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from sempa.config import TrainConfig
 from sempa.models.load import Precision
 from sempa.models.pair import BaseInfo, ModelPair
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 ROOT = Path(__file__).parents[1]
 STARTS = 240
@@ -63,7 +63,7 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
 MakeModel = Callable[..., PreTrainedModel]
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 MakePair = Callable[..., ModelPair]
-MakeTuning = Callable[..., TuningModel]
+MakeTuning = Callable[..., PolicyModel]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -208,8 +208,8 @@ def make_pair(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> MakePair:
 def make_tuning(make_pair: MakePair) -> MakeTuning:
     """Return a maker of models in training whose LoRA-B weights are random, so that policy and reference differ."""
 
-    def make(pair: ModelPair | None = None, config: TrainConfig | None = None, spread: float = 0.1) -> TuningModel:
-        tuning = TuningModel(pair or make_pair(), config or TrainConfig())
+    def make(pair: ModelPair | None = None, config: TrainConfig | None = None, spread: float = 0.1) -> PolicyModel:
+        tuning = PolicyModel(pair or make_pair(), config or TrainConfig())
         generator = torch.Generator().manual_seed(1)
         for name, weight in tuning.trainable.items():
             if "lora_B" in name:

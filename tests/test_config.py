@@ -31,20 +31,20 @@ def test_a_recipe_is_read_back_as_it_was_written(tmp_path: Path, recipe: Recipe)
 def test_the_file_is_readable_json_with_its_version(tmp_path: Path) -> None:
     Recipe(OTHER).save(tmp_path)
     stored = json.loads((tmp_path / "sempa.json").read_text(encoding="utf-8"))
-    assert stored == {"schema_version": 1, "encoder": asdict(OTHER)}
+    assert stored == {"schema_version": 2, "encoder": asdict(OTHER)}
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, "2", None])
 def test_another_schema_version_is_refused_naming_both(tmp_path: Path, version: object) -> None:
     payload = {"schema_version": version, "encoder": asdict(OTHER)}
     (tmp_path / "sempa.json").write_text(json.dumps(payload), encoding="utf-8")
-    with pytest.raises(StorageError, match=f"schema version {version!r}, this version of SemPA Studio reads 1"):
+    with pytest.raises(StorageError, match=f"schema version {version!r}, this version of SemPA Studio reads 2"):
         Recipe.load(tmp_path)
 
 
 @pytest.mark.parametrize("part", ["encoder", "training"])
 def test_unknown_fields_are_named(tmp_path: Path, part: str) -> None:
-    payload = {"schema_version": 1, "encoder": {}, part: {"temperature": 1, "colour": 2}}
+    payload = {"schema_version": 2, "encoder": {}, part: {"temperature": 1, "colour": 2}}
     (tmp_path / "sempa.json").write_text(json.dumps(payload), encoding="utf-8")
     with pytest.raises(StorageError, match="unknown fields colour, temperature"):
         Recipe.load(tmp_path)
@@ -55,7 +55,7 @@ def test_a_missing_recipe_is_a_storage_error(tmp_path: Path) -> None:
         Recipe.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "\x80", "[]", "1", '{"schema_version": 1, "encoder": []}'])
+@pytest.mark.parametrize("text", ["", "{", "\x80", "[]", "1", '{"schema_version": 2, "encoder": []}'])
 def test_a_broken_recipe_is_a_storage_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "sempa.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(StorageError):

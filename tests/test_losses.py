@@ -12,7 +12,7 @@ from sempa.losses import (
     completion_logps,
     contrastive_scores,
     implicit_rewards,
-    kept_text_loss,
+    kl_loss,
     mean_nll,
     plackett_luce_nll,
 )
@@ -129,8 +129,8 @@ def test_another_row_s_positive_is_no_negative_for_the_same_anchor() -> None:
 def test_kept_text_by_hand() -> None:
     """Base halves (1/2, 1/2), policy (1/4, 3/4): KL = ln 2 - ln(3)/2 = 0.143841; the text says token 0: ln 4."""
     policy, reference = torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2)
-    divergence, loss = kept_text_loss(policy, reference, torch.tensor([0]), 0.25)
+    divergence, loss = kl_loss(policy, reference, torch.tensor([0]), 0.25)
     assert divergence.item() == pytest.approx(math.log(2) - math.log(3) / 2)
     assert loss.item() == pytest.approx(0.75 * divergence.item() + 0.25 * math.log(4))
-    same, nothing = kept_text_loss(policy, policy, torch.tensor([0]), 0.0)
+    same, nothing = kl_loss(policy, policy, torch.tensor([0]), 0.0)
     assert same.item() == nothing.item() == 0

@@ -136,7 +136,7 @@ def test_balance_negation_is_said_wherever_a_run_is_told_of(small: list[str], tm
         assert config.balance_negation is (left == 20)
         assert facts["data"]["summary"].startswith(f"{left} triplets")
         card = (tmp_path / flag / "README.md").read_text(encoding="utf-8")
-        assert ("either answer negating as often" in card) is config.balance_negation
+        assert ("negations balanced between the answers" in card) is config.balance_negation
         assert facts["data"]["summary"] in card
 
 
@@ -153,10 +153,10 @@ def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
     assert pair.adapter.recipe
     assert pair.adapter.strength == 0.5
     assert pair.adapter.recipe.encoder.adapter == pair.adapter.sha256 != sha256_of(run / "adapter_model.safetensors")
-    assert "Then scaled to 0.5 of its strength" in (weaker / "README.md").read_text(encoding="utf-8")
-    assert "of its strength" not in (run / "README.md").read_text(encoding="utf-8")
+    assert "Then scaled to 0.5;" in (weaker / "README.md").read_text(encoding="utf-8")
+    assert "Then scaled" not in (run / "README.md").read_text(encoding="utf-8")
     assert cli.main(["strength", "0.5", str(weakest), "--adapter", str(weaker)]) == 0
-    assert json.loads((weakest / "training.json").read_text(encoding="utf-8"))["strength"] == 0.25
+    assert json.loads((weakest / "training.json").read_text(encoding="utf-8"))["scale"] == 0.25
     assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(run)]) == 2
     assert cli.main(["strength", "9", str(tmp_path / "strong"), "--adapter", str(run)]) == 2
     assert not (tmp_path / "strong").exists()
@@ -176,13 +176,13 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     for number, run in enumerate(runs, 1):
         assert (weaker / f"metrics-{number}.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
     facts = json.loads((weaker / "training.json").read_text(encoding="utf-8"))
-    assert [part["seed"] for part in facts["mean_of"]] == [1, 2]
-    assert [part["sha256"] for part in facts["mean_of"]] == [
+    assert [part["seed"] for part in facts["averaged_from"]] == [1, 2]
+    assert [part["sha256"] for part in facts["averaged_from"]] == [
         sha256_of(run / "adapter_model.safetensors") for run in runs
     ]
     card = (weaker / "README.md").read_text(encoding="utf-8")
-    told = ("rank 4, alpha 4", "of 2 such runs", f"keeps {facts['kept']:.1%}".replace("%", " %"), "scaled to 0.5")
-    for part in (*told, *(f"| {part['seed']} | 8 | {part['best']['score']:.2f} |" for part in facts["mean_of"])):
+    told = ("rank 4, alpha 4", "of 2 such runs", f"keeps {facts['energy_kept']:.1%}", "scaled to 0.5")
+    for part in (*told, *(f"| {part['seed']} | 8 | {part['best']['score']:.2f} |" for part in facts["averaged_from"])):
         assert part in card
     assert Recipe.load(weaker).encoder.adapter == sha256_of(weaker / "adapter_model.safetensors")
     again = tmp_path / "again"
@@ -191,8 +191,8 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     for folder, drawn in ((runs[0], True), (weaker, True), (again, False)):  # a mean has no steps of its own
         assert (folder / "training.png").is_file() is drawn
         assert ("training.png" in (folder / "README.md").read_text(encoding="utf-8")) is drawn
-    parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["mean_of"]
-    assert [part.get("strength") for part in parts] == [0.5, None]
+    parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["averaged_from"]
+    assert [part.get("scale") for part in parts] == [0.5, None]
 
 
 def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path
     assert len((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()) >= 2
 
 
-@pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-joint")])
+@pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-contrastive")])
 def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -> None:
     shipped = Recipe.load(SHIPPED / folder).training
     assert shipped is not None
@@ -336,7 +336,7 @@ def test_settings_without_effect_are_named(small: list[str], capsys: pytest.Capt
 
 def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[str], tmp_path: Path) -> None:
     dev = ["--dev", str(tmp_path / "dev.tsv")]
-    assert train.main([*small, *dev, "--objective", "contrastive", "--reading", "knowledge"]) == 0
+    assert train.main([*small, *dev, "--objective", "contrastive", "--embedding-template", "knowledge"]) == 0
     assert Recipe.load(tmp_path / "run").encoder.template == "knowledge"
     assert ", knowledge, last layer" in json.loads((tmp_path / "run" / "training.json").read_text())["score_name"]
 

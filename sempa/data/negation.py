@@ -31,7 +31,7 @@ def with_balance_negation(triplets: Sequence[Triplet], report: TripletReport) ->
     fewer, more = sorted(sides.values(), key=len)
     kept = {more[place * len(more) // len(fewer)] for place in range(len(fewer))}
     left_out = set(more) - kept
-    report.leave_out(len(left_out), "so that either answer negates as often")
+    report.leave_out(len(left_out), "to balance negations")
     if len(left_out) == len(triplets):
         raise InputError(
             "Every triplet negates in the same answer alone: nothing is left. Use --no-balance-negation to keep them."

@@ -65,7 +65,7 @@ class AdapterInfo:
     def seeds(self) -> list[int]:
         """Return the training seeds of the runs it is the mean of; none where nothing is said of a mean."""
         try:
-            return [int(part["seed"]) for part in self._facts.get("mean_of", [])]
+            return [int(part["seed"]) for part in self._facts.get("averaged_from", [])]
         except (ValueError, TypeError, KeyError):
             return []
 
@@ -73,7 +73,7 @@ class AdapterInfo:
     def strength(self) -> float:
         """Return how many times as strong it was made after its training as that left it; 1 where nothing is said."""
         try:
-            return float(self._facts.get("strength", 1))
+            return float(self._facts.get("scale", 1))
         except (ValueError, TypeError):
             return 1.0
 

@@ -1,4 +1,4 @@
-"""The README of a trained adapter, drawn from the run's facts."""
+"""The model card of a trained adapter, written from the run's facts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, TrainConfig
 from sempa.models.source import can_be_hub_id
-from sempa.percent import percent
 
 
 def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
@@ -15,31 +14,38 @@ def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> N
     licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
     summary, measure = config.summary(), facts["score_name"]
-    mean = "mean_of" in facts
-    rank, alpha = (facts["rank"], facts["rank"]) if mean else (config.lora_r, config.lora_alpha)
-    told, scores = (_mean(facts), _runs(facts["mean_of"])) if mean else (_run(facts, config), _scores(facts))
+    if "averaged_from" in facts:
+        runs, rank, alpha = facts["averaged_from"], facts["rank"], facts["rank"]
+        settings, scores = f".\n{_averaging(facts)}", _scores_of_runs(runs)
+    else:
+        runs, rank, alpha = [facts], config.lora_r, config.lora_alpha
+        settings = f";\n{facts['samples']:,} triplets seen, seed {config.seed}, {facts['precision']}."
+        scores = _scores(facts)
+    if "scale" in facts:
+        settings += f" Then scaled to {facts['scale']:g}; the scores below are those before scaling."
     if (folder / PLOT).is_file():
-        scores += f"\n\n![Loss and score over the samples seen]({PLOT})"
-    sha256 = facts["data"]["sha256"]
-    known = f" SHA-256 of the file: `{sha256}`." if sha256 else ""  # none of what the hub's client reads
+        scores += f"\n\n![Loss and score by triplets seen]({PLOT})"
+    sha256 = facts["data"]["sha256"]  # None for data that the hub's client reads
+    digest = f" SHA-256 of the file: `{sha256}`." if sha256 else ""
     base, published = facts["base_model"], _published(facts["base_model"])
-    of = f"base_model: {published}\n" if published else ""
-    weights = f" The base's weights are those of {DEFAULT_WEIGHTS}." if base == DEFAULT_BASE else ""
+    base_model = f"base_model: {published}\n" if published else ""
+    weights = f" The base's weights are {DEFAULT_WEIGHTS}." if base == DEFAULT_BASE else ""
+    kept_near = ", under a KL penalty towards the base model on plain text" if config.kl_weight else ""
     text = f"""---
-{of}library_name: peft
+{base_model}library_name: peft
 tags: [sentence-embeddings, sempa, lora]
 {licence}---
 
 # SemPA adapter for {published or Path(base).name}
 
-A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{_kept(config)}.{weights}
+A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{kept_near}.{weights}
 
 ## Data
-{facts["data"]["name"]}: {facts["data"]["summary"]}.{known}
+{facts["data"]["name"]}: {facts["data"]["summary"]}.{digest}
 {attribution}
 ## Settings
-{summary[0].upper()}{summary[1:]}{told}{_strength(facts)}
-The whole recipe is in `sempa.json`.
+{summary[0].upper()}{summary[1:]}{settings}
+The complete recipe is in `sempa.json`.
 
 ## Scores
 {measure[0].upper()}{measure[1:]}. {scores}
@@ -50,13 +56,13 @@ from sempa import Encoder
 
 Encoder.default(base={json.dumps(base)}, adapter="PATH").encode(["A sentence."])
 ```
-{_where(facts["mean_of"] if mean else [facts])}
+{_hardware(runs)}
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def _published(base: str) -> str | None:
-    """Return what the hub calls a base model, which takes no paths as such; None for one that is a path."""
+    """Return the hub id of a base model for the card's metadata; None for a local path."""
     if base == DEFAULT_BASE:
         return DEFAULT_PUBLISHED
     return base if can_be_hub_id(base) and not Path(base).exists() else None
@@ -64,64 +70,49 @@ def _published(base: str) -> str | None:
 
 _METHOD = "(after Chen et al., Findings of ACL 2026)"
 _OBJECTIVES = {
-    "sempa": "trained by semantic preference alignment: sentence-level DPO on paraphrases made of NLI triplets "
-    f"{_METHOD}",
+    "dpo": f"trained by semantic preference alignment: sentence-level DPO on paraphrases from NLI triplets {_METHOD}",
     "listwise": f"trained to rank paraphrases of NLI premises: entailment over neutral over contradiction {_METHOD}",
-    "contrastive": "trained on NLI triplets to embed: cosines of one-word-prompt states, in-batch and hard negatives",
-    "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and by cosines of one-word-prompt states",
-    "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} and by sparse codes of one-word-prompt states",
+    "contrastive": "trained on NLI triplets by contrastive learning: cosines of one-word-prompt embeddings, with "
+    "in-batch and hard negatives",
+    "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and contrastive learning together",
+    "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} together with sparse codes of the embeddings",
 }
 
 
-def _run(facts: Mapping[str, Any], config: TrainConfig) -> str:
-    return f",\n{facts['samples']:,} samples seen, seed {config.seed}, {facts['precision']}."
-
-
-def _mean(facts: Mapping[str, Any]) -> str:
-    of = f".\nThe mean of the adapters of {len(facts['mean_of'])} such runs"
-    if facts["kept"] == 1:
-        return f"{of}."
-    return f"{of}, brought to that rank, which keeps {percent(facts['kept'], 1)} of its square."
+def _averaging(facts: Mapping[str, Any]) -> str:
+    average = f"The weight average of {len(facts['averaged_from'])} such runs"
+    if facts["energy_kept"] == 1:
+        return f"{average}."
+    return f"{average}, reduced to rank {facts['rank']}, which keeps {facts['energy_kept']:.1%} of its squared norm."
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
     rows = "\n".join(f"| {point['samples']:,} | {point['score']:.2f} |" for point in facts["scores"])
-    return f"""The kept checkpoint is the one at {facts["best"]["samples"]:,} samples.
+    return f"""The checkpoint kept is the one after {facts["best"]["samples"]:,} triplets.
 
-| samples | score |
+| triplets | score |
 |---|---|
 {rows}
 
-The first row is the base model. Every step is in `metrics.jsonl`."""
+The first row is the base model. `metrics.jsonl` has every step."""
 
 
-def _runs(parts: Sequence[Mapping[str, Any]]) -> str:
+def _scores_of_runs(runs: Sequence[Mapping[str, Any]]) -> str:
     rows = "\n".join(
-        f"| {part['seed']} | {part['best']['samples']:,} | {part['best']['score']:.2f} | {part['precision']} |"
-        for part in parts
+        f"| {run['seed']} | {run['best']['samples']:,} | {run['best']['score']:.2f} | {run['precision']} |"
+        for run in runs
     )
-    return f"""Each run's kept checkpoint before the mean:
+    return f"""Each run's best checkpoint, before averaging:
 
-| seed | samples | score | computed in |
+| seed | triplets | score | precision |
 |---|---|---|---|
-| base model | 0 | {parts[0]["scores"][0]["score"]:.2f} |  |
+| base model | 0 | {runs[0]["scores"][0]["score"]:.2f} |  |
 {rows}
 
-Every step is in `metrics-1.jsonl` to `metrics-{len(parts)}.jsonl`, in the rows' order."""
+`metrics-1.jsonl` to `metrics-{len(runs)}.jsonl` have every step, in the order of the rows."""
 
 
-def _where(parts: Sequence[Mapping[str, Any]]) -> str:
-    minutes = round(sum(part["seconds"] for part in parts) / 60)
-    places = dict.fromkeys(f"{part['hardware']} with {part['versions']}" for part in parts)
-    time = f"{minutes} minutes" if minutes > 1 else "a minute"
-    return f"Trained in {time} on {'; '.join(places)}."
-
-
-def _strength(facts: Mapping[str, Any]) -> str:
-    if "strength" not in facts:
-        return ""
-    return f" Then scaled to {facts['strength']:g} of its strength; the scores below are those before."
-
-
-def _kept(config: TrainConfig) -> str:
-    return ", held to the base model's predictions on running text" if config.kl_weight else ""
+def _hardware(runs: Sequence[Mapping[str, Any]]) -> str:
+    minutes = round(sum(run["seconds"] for run in runs) / 60)
+    places = dict.fromkeys(f"{run['hardware']} with {run['versions']}" for run in runs)
+    return f"Trained in {f'{minutes} minutes' if minutes > 1 else 'a minute'} on {'; '.join(places)}."

@@ -15,7 +15,7 @@ from sempa.training.card import write_card
 from sempa.training.plot import plot_runs
 
 
-def at_strength(adapter: str, output: Path, strength: float) -> None:
+def scaled(adapter: str, output: Path, strength: float) -> None:
     """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
 
     Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
@@ -27,7 +27,7 @@ def at_strength(adapter: str, output: Path, strength: float) -> None:
                 shutil.copy(path, aside / path.name)
         if known := _training(source):
             facts, config = known
-            _tell(aside, {**facts, "strength": strength * facts.get("strength", 1.0)}, config)
+            _tell(aside, {**facts, "scale": strength * facts.get("scale", 1.0)}, config)
 
 
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
@@ -48,14 +48,14 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
                 for source, (facts, config) in zip(sources, known, strict=True)
             ]
             facts, config = known[0]
-            facts = {name: fact for name, fact in facts.items() if name != "strength"}  # it stays a fact of its part
+            facts = {name: fact for name, fact in facts.items() if name != "scale"}  # it stays a fact of its part
             if all((source / METRICS).is_file() for source in sources):
                 runs = {
                     f"{number}: seed {part['seed']}": (_lines(source / METRICS), part["scores"])
                     for number, (source, part) in enumerate(zip(sources, parts, strict=True), 1)
                 }
                 plot_runs(runs, facts["score_name"], aside / PLOT)
-            _tell(aside, {**facts, "mean_of": parts, "rank": size, "kept": round(kept, 4)}, config)
+            _tell(aside, {**facts, "averaged_from": parts, "rank": size, "energy_kept": round(kept, 4)}, config)
 
 
 def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:

@@ -29,7 +29,7 @@ def export_preferences(
     if form not in FORMATS:
         raise InputError(f"Export form {form!r} is unknown: choose {', '.join(FORMATS)}.")
     if any(len(preference.responses) != 2 for preference in preferences):
-        raise InputError("Only pairs can be exported: use --objective sempa.")
+        raise InputError("Only pairs can be exported: use --objective dpo.")
     if form != "trl" and not all(preference.chat for preference in preferences):
         raise InputError(
             f"{form} puts every request into the chat format: use --prompt-format chat, or export for trl."

@@ -19,9 +19,9 @@ from sempa.models.rows import PairIds
 from sempa.sparse.autoencoder import SparseCoder, save_coder
 from sempa.sparse.loss import CodeLoss
 from sempa.training.objectives import PreferencePass, SentencePass, contrastive_loss, row_reader
-from sempa.training.policy import REFERENCE, TuningModel
+from sempa.training.policy import REFERENCE, PolicyModel
 from sempa.training.preferences import Preference
-from sempa.training.regularisation import RetentionPass
+from sempa.training.regularisation import KLPass
 from sempa.training.run_folder import Checkpoint, RunFolder
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Objective:
     """Hold the passes that a configured objective is made of."""
 
     def __init__(
-        self, model: TuningModel, examples: Sequence[Example], config: TrainConfig, processes: Processes | None = None
+        self, model: PolicyModel, examples: Sequence[Example], config: TrainConfig, processes: Processes | None = None
     ) -> None:
         self._config = config
         self._preference = PreferencePass(model, _pairs(examples), config, processes) if config.prefers else None
@@ -122,9 +122,7 @@ class Objective:
             loss = CodeLoss(self.coder, replace(ALONG, seed=config.seed))
             self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()], processes)
         self._weight = config.contrastive_weight if config.prefers else 1.0
-        self._retention = (
-            RetentionPass(model, [e.text for e in examples], config, processes) if config.kl_weight else None
-        )
+        self._retention = KLPass(model, [e.text for e in examples], config, processes) if config.kl_weight else None
 
     @property
     def readers(self) -> list[RowReader]:
@@ -152,11 +150,11 @@ class Objective:
             metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
         if self._retention:
             metrics |= self._retention.backward([e.text for e in examples])
-            metrics["loss"] += self._config.kl_weight * metrics["kept/loss"]
+            metrics["loss"] += self._config.kl_weight * metrics["kl/loss"]
         return metrics
 
 
-def _begun_coder(model: TuningModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
+def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
     """Return a coder that begins where the base model's states of the first sentences are."""
     prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
     reader = row_reader(model, prompts, config, logits=False)
@@ -195,7 +193,7 @@ def sample_order(count: int, samples: int, seed: int) -> list[int]:
 
 
 def train(
-    model: TuningModel,
+    model: PolicyModel,
     examples: Sequence[Example],
     config: TrainConfig,
     run: RunFolder,
@@ -256,7 +254,7 @@ class _State:
     """Everything that changes during a run besides the log: adapter, coder, optimiser, random numbers, best score."""
 
     def __init__(
-        self, model: TuningModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder, processes: Processes
+        self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder, processes: Processes
     ) -> None:
         self._model, self._coder, self._run, self._processes = model, coder, run, processes
         self._clipped = list(model.trainable.values())
@@ -298,7 +296,7 @@ class _State:
         """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
         figure = self._processes.from_first(score, together=self._model.sharded)
         is_best = self.best is None or figure > self.best["score"]
-        if self._processes.first and (is_best or self._run.keep_scored):
+        if self._processes.first and (is_best or self._run.keep_checkpoints):
             self._model.save(self._run.scored_folder(samples))
             if self._coder:
                 with self._run.writing("The sparse codes"):

@@ -21,7 +21,7 @@ from sempa.models.prefix_cache import Head
 from sempa.models.processes import Processes
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
-from sempa.training.policy import POLICY, REFERENCE, TuningModel
+from sempa.training.policy import POLICY, REFERENCE, PolicyModel
 
 _Out = TypeVar("_Out")
 
@@ -55,7 +55,7 @@ class Policy:
 
 
 @contextmanager
-def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
+def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
     """Hold the model as policy, adapter dropout on, with this step's head; at the end send its gradient back.
 
     The head is a leaf for the micro-batches: their gradients into it are summed and sent back once.
@@ -74,7 +74,7 @@ def as_policy(model: TuningModel, reader: RowReader) -> Iterator[Policy]:
 
 
 def row_reader(
-    model: TuningModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
+    model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
 ) -> RowReader:
     """Return a reader of such prompts, `rows` of them a step, as configured."""
     return RowReader(
@@ -92,7 +92,7 @@ def row_reader(
 class Even:
     """Keep processes that share out the weights in step: all read equally many batches, some of them to no end."""
 
-    def __init__(self, model: TuningModel, processes: Processes) -> None:
+    def __init__(self, model: PolicyModel, processes: Processes) -> None:
         self._model, self._processes = model, processes
 
     def batches(self, own: list[RowBatch], spare: Callable[[], list[RowBatch]]) -> list[RowBatch]:
@@ -113,7 +113,7 @@ class PreferencePass:
     """Compute the preference loss and its gradients over one step's pairs."""
 
     def __init__(
-        self, model: TuningModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
+        self, model: PolicyModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
     ) -> None:
         self.reader = row_reader(model, pairs, config, logits=True, rows=config.batch_size)
         self._model, self._config, self._processes = model, config, processes or Processes()
@@ -167,7 +167,7 @@ class SentencePass:
 
     def __init__(
         self,
-        model: TuningModel,
+        model: PolicyModel,
         triplets: Sequence[Sequence[PairIds]],
         config: TrainConfig,
         loss: SentenceLoss,

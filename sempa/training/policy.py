@@ -20,7 +20,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-class TuningModel:
+class PolicyModel:
     """Hold a base model with a fresh adapter on it: `sempa` is the policy, `base` the reference."""
 
     def __init__(self, pair: ModelPair, config: TrainConfig) -> None:

@@ -35,7 +35,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
     Source: Chen et al. 2026, section on semantic preference data.
     Raises: InputError if a triplet lacks the neutral sentence that the objective ranks.
     """
-    asks, reads = SentenceTemplate.paraphrase(config.template), SentenceTemplate.embedding(config.reading)
+    asks, reads = SentenceTemplate.paraphrase(config.template), SentenceTemplate.embedding(config.embedding_template)
     drawn = random.Random(config.seed)
     shown = []
     for triplet in triplets:
@@ -47,7 +47,9 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
             Preference(
                 asks.render(anchor) if config.prefers else "",
                 answers if config.prefers else (),
-                tuple(reads.render(text if config.reading == "plain" else tidy_sentence(text)) for text in read),
+                tuple(
+                    reads.render(text if config.embedding_template == "plain" else tidy_sentence(text)) for text in read
+                ),
                 triplet.anchor if config.kl_weight else "",
                 config.prompt_format == "chat",
                 triplet.anchor,

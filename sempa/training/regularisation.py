@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from sempa.config import TrainConfig
-from sempa.losses import kept_text_loss
+from sempa.losses import kl_loss
 from sempa.models.processes import Processes
 from sempa.models.prompts import first_id
 from sempa.models.rows import PairIds, RowBatch
 from sempa.training.objectives import Even, as_policy, row_reader
-from sempa.training.policy import REFERENCE, TuningModel
+from sempa.training.policy import REFERENCE, PolicyModel
 
 ANCHORS_A_ROW = 8
 """Sentences joined to one text, so that the model is held to more than its first words."""
@@ -20,7 +20,7 @@ EVERY = 4
 """One anchor in so many is read as text: logits over the whole vocabulary cost more than states."""
 
 
-class RetentionPass:
+class KLPass:
     """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
 
     A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
@@ -29,7 +29,7 @@ class RetentionPass:
 
     def __init__(
         self,
-        model: TuningModel,
+        model: PolicyModel,
         texts: Sequence[tuple[int, ...]],
         config: TrainConfig,
         processes: Processes | None = None,
@@ -44,7 +44,7 @@ class RetentionPass:
     def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
         """Add the gradients of this process's part of `kl_weight` times the mean loss and return the metrics.
 
-        Metrics are means over the texts' tokens, in nats: `kept/loss`, `kept/divergence` from the base model.
+        Metrics are means over the texts' tokens, in nats: `kl/loss`, `kl/divergence` from the base model.
         """
         rows = self._rows(texts)
         tokens = sum(len(row.responses[0]) for row in rows)
@@ -52,12 +52,12 @@ class RetentionPass:
         batches = self._even.batches(own, lambda: self.reader.batches(rows[:1]))
         references = self.reader.over(REFERENCE, batches, _as_they_are)
         items = [(batch, logits) for batch, (logits,) in zip(batches, references, strict=True)]
-        totals = {"kept/loss": 0.0, "kept/divergence": 0.0}
+        totals = {"kl/loss": 0.0, "kl/divergence": 0.0}
         with as_policy(self._model, self.reader) as policy:
 
             def learn(batch: RowBatch, reference: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
                 logits = self.reader.read(policy.model, batch, policy.head)
-                found = kept_text_loss(logits, reference, batch.targets, self._config.kl_text_share)
+                found = kl_loss(logits, reference, batch.targets, self._config.kl_text_share)
                 divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
                 return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
 
@@ -65,8 +65,8 @@ class RetentionPass:
             learned = self._model.map(lambda item: self.reader.call("learn", learn, *item, weight), items)
             for loss, divergence, *gradients in self._even.own(learned, len(own)):
                 policy.add(gradients)
-                totals["kept/loss"] += float(loss) / tokens
-                totals["kept/divergence"] += float(divergence) / tokens
+                totals["kl/loss"] += float(loss) / tokens
+                totals["kl/divergence"] += float(divergence) / tokens
         return self._processes.sum(totals)
 
     def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:

@@ -30,7 +30,7 @@ from sempa.training.exports import export_preferences
 from sempa.training.inputs import development_pairs, run_triplets, source_name, source_sha256
 from sempa.training.loop import TrainStep, tokenize, train
 from sempa.training.plot import plot_runs
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 from sempa.training.run_folder import RunFolder
 
@@ -41,7 +41,7 @@ HOW_COMPUTED = ("token_cap", "shared_rows")
 
 
 @dataclass(frozen=True)
-class TuneRequest:
+class TrainRequest:
     """Say what to train on what; `data` None means the sample triplets, no `dev` means held-out triplets."""
 
     output: Path
@@ -55,7 +55,7 @@ class TuneRequest:
     license: str | None = None
     attribution: str | None = None
     resume: bool = False
-    keep_scored: bool = False
+    keep_checkpoints: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Outcome:
     facts: dict[str, Any]
 
 
-class TuneRun:
+class TrainRun:
     """Prepare a run on construction, yield its steps, and end with a whole adapter folder."""
 
-    def __init__(self, request: TuneRequest, report: Report = log.info) -> None:
+    def __init__(self, request: TrainRequest, report: Report = log.info) -> None:
         """Read the data, load the model, measure the base.
 
         Raises: any SempaError of the parts; nothing is written before everything has been read.
@@ -113,15 +113,17 @@ class TuneRun:
             "data": self._data,
             "neutrals": request.neutrals and sha256_of(request.neutrals),
             "dev": {source: source_sha256(source) for source in request.dev},
-            "keep_scored": request.keep_scored,
+            "keep_checkpoints": request.keep_checkpoints,
             "config": {name: value for name, value in asdict(request.config).items() if name not in HOW_COMPUTED},
         }
-        self._run = RunFolder.open(request.output, facts, resume=request.resume, keep_scored=request.keep_scored)
+        self._run = RunFolder.open(
+            request.output, facts, resume=request.resume, keep_checkpoints=request.keep_checkpoints
+        )
         self.processes.wait()  # all have looked before the first writes
-        self._model = TuningModel(pair, request.config)
+        self._model = PolicyModel(pair, request.config)
         read_as = EncoderConfig()  # the paper's, unless sentences are trained to be read otherwise
         if request.config.reads:
-            read_as = replace(read_as, template=request.config.reading)
+            read_as = replace(read_as, template=request.config.embedding_template)
         self._encoder = Encoder(self._model.pair, read_as)
         self.score_name, self._score = _scorer(self._encoder, dev, held)
         report(f"Choosing the checkpoint by {self.score_name}.")
@@ -184,7 +186,7 @@ class TuneRun:
         return Outcome(output, self.score_name, self.before, best["score"], facts)
 
 
-def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
+def export(request: TrainRequest, form: str, report: Report = log.info) -> Path:
     """Write the preferences a run may draw from in the form of another trainer; return the data file.
 
     Triplets that are held out or too long are left out, as in the run. How many are seen, in which order and at which
@@ -192,7 +194,7 @@ def export(request: TuneRequest, form: str, report: Report = log.info) -> Path:
     Raises: any SempaError of the parts.
     """
     if not request.config.prefers or request.config.objective == "listwise":
-        raise InputError("Only pairs can be exported: use --objective sempa.")
+        raise InputError("Only pairs can be exported: use --objective dpo.")
     triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
     report(f"{request.data or 'Sample triplets'}: {read}{f'; {len(held)} held out' if held else ''}.")
     tokenizer = read_tokenizer(locate(request.base, None, report))

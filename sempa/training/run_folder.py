@@ -35,10 +35,10 @@ class RunFolder:
     `<output>` never exists half-made; what a broken-off run leaves is `<output>.partial`, which can be resumed.
     """
 
-    def __init__(self, output: Path, *, keep_scored: bool = False) -> None:
-        """Take the final name of a run; `keep_scored` keeps every scored adapter in `<output>/scored`, not the best."""
+    def __init__(self, output: Path, *, keep_checkpoints: bool = False) -> None:
+        """Take the final name of a run; `keep_checkpoints` keeps every scored adapter in `<output>/scored`."""
         self.output = output
-        self.keep_scored = keep_scored
+        self.keep_checkpoints = keep_checkpoints
         self.partial = output.with_name(output.name + ".partial")
         self.release: Callable[[], object] = lambda: None
         """Let another take up the run; the end of the process does the same."""
@@ -49,13 +49,13 @@ class RunFolder:
         return (self.partial / FACTS).is_file()
 
     @classmethod
-    def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_scored: bool = False) -> Self:
+    def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_checkpoints: bool = False) -> Self:
         """Check that a run may be written there, or with `resume` that it is the same run; nothing is written yet.
 
         Raises: InputError if the output exists already or there is nothing to resume; RecipeMismatch, naming the
         facts that differ, if the run to resume was started otherwise.
         """
-        run = cls(output, keep_scored=keep_scored)
+        run = cls(output, keep_checkpoints=keep_checkpoints)
         if output.exists():
             raise InputError(f"{output} exists already: choose another --output or remove it.")
         if resume:
@@ -194,7 +194,7 @@ class RunFolder:
                 f"The adapter could not be written to {self.output} ({error.strerror or error}): make room and run "
                 f"again with --resume."
             ) from error
-        for folder in (*self.output.glob("checkpoint-*"), *([] if self.keep_scored else [self.output / "scored"])):
+        for folder in (*self.output.glob("checkpoint-*"), *([] if self.keep_checkpoints else [self.output / "scored"])):
             shutil.rmtree(folder, ignore_errors=True)
         (self.output / FACTS).unlink(missing_ok=True)  # only resuming needs it, and it names paths of this machine
         return self.output

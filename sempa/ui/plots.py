@@ -109,7 +109,7 @@ PLOTTED = {
     "loss": "Loss",
     "rewards/margins": "Margin of the preferred answer (beta x nats)",
     "contrastive/accuracies": "Share whose entailment is nearest",
-    "kept/divergence": "Divergence from the base on text (nats a token)",
+    "kl/divergence": "Divergence from the base on text (nats a token)",
     "score": "Score on the development pairs",
 }
 """What of a run is drawn, where it has it."""

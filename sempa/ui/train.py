@@ -100,7 +100,7 @@ def _build_question() -> Asked:
             min_width=320,
         )
         objectives = [name for name in OBJECTIVES if name != "listwise"]
-        objective = gr.Dropdown(objectives, value="sempa", label="Objective", min_width=320, elem_id="train-objective")
+        objective = gr.Dropdown(objectives, value="dpo", label="Objective", min_width=320, elem_id="train-objective")
     file = gr.File(
         file_types=[".csv", ".jsonl"],
         type="filepath",

@@ -28,21 +28,21 @@ def _link(page: Any) -> str:
 
 def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: Any, width: int) -> None:
     page = open_page(width)
-    _choose_adapter(page, "sempa-joint")
+    _choose_adapter(page, "sempa-contrastive")
     page.fill("#similarity-a textarea", A)
     page.fill("#similarity-b textarea", B)
     link = _link(page)
     asked = parse_qs(urlsplit(link).query)
-    assert asked == {"tab": ["similarity"], "adapter": ["sempa-joint"], "a": [A], "b": [B]}
+    assert asked == {"tab": ["similarity"], "adapter": ["sempa-contrastive"], "a": [A], "b": [B]}
     other = open_page(width, link=link)
-    cosines = client.predict(A, B, "sempa-joint", api_name="/similarity")
+    cosines = client.predict(A, B, "sempa-contrastive", api_name="/similarity")
     figures = [f"{cosine:.3f}" for cosine in cosines.values()]
     expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures, timeout=PATIENCE)
-    expect(other.locator("#adapter input")).to_have_value("sempa-joint")
-    expect(other.locator(".sp-chips")).to_contain_text("sempa-joint")
+    expect(other.locator("#adapter input")).to_have_value("sempa-contrastive")
+    expect(other.locator(".sp-chips")).to_contain_text("sempa-contrastive")
     other.get_by_role("tab", name="Compare").click()
-    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-joint", timeout=PATIENCE)
-    expect(other.locator("#compare-known")).to_contain_text("sempa-joint,")
+    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-contrastive", timeout=PATIENCE)
+    expect(other.locator("#compare-known")).to_contain_text("sempa-contrastive,")
     tables = other.locator("#compare-known .sp-scroll:visible")
     expect(tables.first).to_be_visible()
     for table in tables.all():

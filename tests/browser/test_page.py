@@ -343,7 +343,7 @@ def test_both_themes_can_be_read(open_page: OpenPage, theme: str, width: int, tm
 
 def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any, width: int) -> None:
     page, other = open_page(width), open_page(width)
-    for chosen in ("sempa-joint", "sempa"):
+    for chosen in ("sempa-contrastive", "sempa"):
         page.locator("#adapter input").click()
         page.get_by_role("option", name=chosen, exact=True).click()
         first = similarity.EXAMPLES[0]

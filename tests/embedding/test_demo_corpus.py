@@ -18,7 +18,7 @@ KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
 ADAPTERS = {
     "base": None,
     "sempa": sha256_of(SHIPPED / "sempa" / WEIGHTS_FILE),
-    "sempa-joint": sha256_of(SHIPPED / "sempa-joint" / WEIGHTS_FILE),
+    "sempa-contrastive": sha256_of(SHIPPED / "sempa-contrastive" / WEIGHTS_FILE),
 }
 """The hash of each shipped adapter's weights."""
 
@@ -154,4 +154,4 @@ def test_sempa_sets_near_duplicates_further_apart_from_the_rest(shipped: Sentenc
 
 def test_joint_finds_more_paraphrases_without_common_words(shipped: SentenceIndex) -> None:
     found = {model: _at_rank_one(shipped, "paraphrase", _place(shipped, model)) for model in ADAPTERS}
-    assert found["sempa-joint"] > max(found["base"], found["sempa"])
+    assert found["sempa-contrastive"] > max(found["base"], found["sempa"])

@@ -17,7 +17,7 @@ from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError, StorageError
 from sempa.evaluation.sts import sts_spearman
 from sempa.models.pair import ModelPair
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 SENTENCES = [
     "A cat",
@@ -39,7 +39,7 @@ def library() -> Any:
 
 @pytest.fixture
 def tuned(
-    architecture: str, tmp_path: Path, save_model: Callable[..., Path], make_tuning: Callable[..., TuningModel]
+    architecture: str, tmp_path: Path, save_model: Callable[..., Path], make_tuning: Callable[..., PolicyModel]
 ) -> ModelPair:
     folder = save_model(tmp_path / "base", architecture)
     make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).save(tmp_path / "adapter")

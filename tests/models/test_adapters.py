@@ -18,11 +18,11 @@ from sempa.config import EncoderConfig, Recipe
 from sempa.errors import AdapterMismatch, StorageError
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 IDS = torch.arange(40, 60).unsqueeze(0)
 MASK = torch.ones_like(IDS)
-MakeTuning = Callable[..., TuningModel]
+MakeTuning = Callable[..., PolicyModel]
 SaveModel = Callable[..., Path]
 
 

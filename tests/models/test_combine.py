@@ -16,7 +16,7 @@ from sempa.errors import InputError, StorageError
 from sempa.models.combine import write_at_strength, write_mean
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
-from sempa.training.derived import at_strength
+from sempa.training.derived import scaled
 
 IDS = torch.arange(40, 60).unsqueeze(0)
 MASK = torch.ones_like(IDS)
@@ -91,9 +91,9 @@ def test_a_full_disk_is_a_storage_error(
 ) -> None:
     weaker = tmp_path / "weaker"
     with full_disk(5_000), pytest.raises(StorageError, match="adapter could not be written.*make room"):
-        at_strength(str(adapter_folder), weaker, 0.5)
+        scaled(str(adapter_folder), weaker, 0.5)
     assert not weaker.exists()
-    at_strength(str(adapter_folder), weaker, 0.5)
+    scaled(str(adapter_folder), weaker, 0.5)
     modes = {path.stat().st_mode for path in weaker.iterdir()}
     assert len(modes) == 1, "whoever may read the settings may read the weights"
 

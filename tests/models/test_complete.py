@@ -13,7 +13,7 @@ from sempa.models.fast.attention import FUSED, PLAIN
 from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import common_head
 from sempa.models.prompts import request_ids
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 REQUESTS = [f"Say {word}" for word in ("a", "something rather longer, please", "bb", "", "ccc ccc")] * 4
 
@@ -43,7 +43,7 @@ def test_answers_equal_those_fed_one_by_one(
     variant: str,
     tmp_path: Path,
     save_model: Callable[..., Path],
-    make_tuning: Callable[..., TuningModel],
+    make_tuning: Callable[..., PolicyModel],
 ) -> None:
     folder = save_model(tmp_path / "base", architecture)
     pair = make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).pair
@@ -69,7 +69,7 @@ def test_worked_examples_before_every_request_are_read_once(
     variant: str,
     tmp_path: Path,
     save_model: Callable[..., Path],
-    make_tuning: Callable[..., TuningModel],
+    make_tuning: Callable[..., PolicyModel],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(completing, "LONG", HEAD)

@@ -15,7 +15,7 @@ from sempa.models.merge import save_merged
 from sempa.models.pair import ModelPair
 from sempa.models.source import ModelSource
 from sempa.training.loop import Objective, tokenize
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 IDS = torch.arange(40, 60).unsqueeze(0)
@@ -53,7 +53,7 @@ def test_the_recipe_tells_four_bits_from_whole_weights(four_bit: tuple[ModelPair
     assert str(four_bit[1].info.precision).startswith("4-bit weights, ")
 
 
-@pytest.mark.parametrize("objective", ["sempa", "joint"])
+@pytest.mark.parametrize("objective", ["dpo", "joint"])
 def test_an_adapter_learns_on_it_as_on_what_it_stands_for(
     four_bit: tuple[ModelPair, ModelPair], objective: str
 ) -> None:
@@ -61,7 +61,7 @@ def test_an_adapter_learns_on_it_as_on_what_it_stands_for(
     losses, gradients = [], []
     for pair in four_bit:
         examples, _ = tokenize(pair.tokenizer, preferences(TRIPLETS, config), 1024)
-        tuning = TuningModel(pair, config)
+        tuning = PolicyModel(pair, config)
         losses.append(Objective(tuning, examples, config).backward(examples)["loss"])
         gradients.append(torch.cat([p.grad.flatten().float() for p in tuning.trainable.values() if p.grad is not None]))
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
@@ -69,7 +69,7 @@ def test_an_adapter_learns_on_it_as_on_what_it_stands_for(
 
 
 def test_it_cannot_be_merged(four_bit: tuple[ModelPair, ModelPair], tmp_path: Path) -> None:
-    tuning = TuningModel(four_bit[1], TrainConfig())
+    tuning = PolicyModel(four_bit[1], TrainConfig())
     with pytest.raises(InputError, match="Weights in four bits cannot be merged"):
         save_merged(tuning.pair, tmp_path / "merged")
 

@@ -16,7 +16,7 @@ from sempa.errors import AdapterMismatch, InputError
 from sempa.models.pair import ModelPair
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 
 IDS = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(5))
 MASK = torch.ones_like(IDS)
@@ -263,7 +263,7 @@ def test_threads_with_different_adapters_never_get_each_other_s(tuned_pair: Mode
 
 
 def test_a_further_adapter_that_does_not_fit_leaves_the_first_at_work(
-    tuned_pair: ModelPair, save_model: Callable[..., Path], make_tuning: Callable[..., TuningModel], tmp_path: Path
+    tuned_pair: ModelPair, save_model: Callable[..., Path], make_tuning: Callable[..., PolicyModel], tmp_path: Path
 ) -> None:
     before = _states(tuned_pair, "sempa")
     wide = save_model(tmp_path / "wide", hidden_size=48)

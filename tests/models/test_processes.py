@@ -38,7 +38,7 @@ def _train(launch: list[str], base: Path, data: Path, output: Path, objective: s
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("objective", ["sempa", "joint"])
+@pytest.mark.parametrize("objective", ["dpo", "joint"])
 @pytest.mark.parametrize("shared_out", ["--multi_gpu", "--use_fsdp"])
 def test_two_processes_learn_what_one_learns(
     model_folder: Path, tmp_path: Path, objective: str, shared_out: str

@@ -13,7 +13,7 @@ from sempa.models.pair import ModelPair
 from sempa.service.jobs import RunRequest, RunState, TrainingDesk
 
 OPTIONS = ("--precision", "float32", "--device", "cpu")
-SETTINGS: dict[str, object] = {"objective": "sempa", "batch_size": 4, "max_samples": 2000, "evaluate_every": 2000}
+SETTINGS: dict[str, object] = {"objective": "dpo", "batch_size": 4, "max_samples": 2000, "evaluate_every": 2000}
 
 
 @pytest.fixture

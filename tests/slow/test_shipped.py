@@ -18,13 +18,13 @@ def studios() -> Studios:
     return Studios([Encoder(one) for one in (pair, *map(pair.with_adapter, others))])
 
 
-@pytest.fixture(params=["sempa", "sempa-joint"])
+@pytest.fixture(params=["sempa", "sempa-contrastive"])
 def studio(studios: Studios, request: pytest.FixtureRequest) -> Studio:
     return studios.choose(request.param)
 
 
 def test_both_are_offered_the_paper_s_own_first(studios: Studios) -> None:
-    assert studios.names == ["sempa", "sempa-joint"]
+    assert studios.names == ["sempa", "sempa-contrastive"]
 
 
 def test_the_demo_index_holds_the_vectors_this_model_gives(studio: Studio) -> None:

@@ -12,7 +12,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
 from sempa.training.loop import tokenize
 from sempa.training.objectives import PreferencePass
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import Preference
 
 PAIRS = [
@@ -25,7 +25,7 @@ BETA = 0.3
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 MakePair = Callable[..., ModelPair]
-MakeTuning = Callable[..., TuningModel]
+MakeTuning = Callable[..., PolicyModel]
 
 
 def _ids(tokenizer: PreTrainedTokenizerFast) -> list[PairIds]:
@@ -40,7 +40,7 @@ def _naive_logp(model: torch.nn.Module, prompt: tuple[int, ...], response: tuple
     return torch.stack([logps[len(prompt) - 1 + i, token] for i, token in enumerate(response)]).sum()
 
 
-def _naive(tuning: TuningModel, pairs: list[PairIds], weight: float) -> tuple[float, float, dict[str, Tensor]]:
+def _naive(tuning: PolicyModel, pairs: list[PairIds], weight: float) -> tuple[float, float, dict[str, Tensor]]:
     """Return the mean DPO loss, the chosen answers' mean loss a token, and the gradients of both weighted together.
 
     Each sequence is in a forward of its own.
@@ -60,13 +60,13 @@ def _naive(tuning: TuningModel, pairs: list[PairIds], weight: float) -> tuple[fl
     return loss.item(), likelihood.item(), _gradients(tuning)
 
 
-def _gradients(tuning: TuningModel) -> dict[str, Tensor]:
+def _gradients(tuning: PolicyModel) -> dict[str, Tensor]:
     gradients = {name: p.grad.clone() for name, p in tuning.trainable.items() if p.grad is not None}
     tuning.peft.zero_grad(set_to_none=True)
     return gradients
 
 
-def _compare(tuning: TuningModel, config: TrainConfig, pairs: list[PairIds]) -> PreferencePass:
+def _compare(tuning: PolicyModel, config: TrainConfig, pairs: list[PairIds]) -> PreferencePass:
     preference = PreferencePass(tuning, pairs, config)
     metrics = preference.backward(pairs)
     found = _gradients(tuning)
@@ -86,7 +86,7 @@ def _setting(
     architecture: str,
     tokenizer: PreTrainedTokenizerFast,
     **changed: object,
-) -> tuple[TuningModel, TrainConfig, list[PairIds]]:
+) -> tuple[PolicyModel, TrainConfig, list[PairIds]]:
     config = TrainConfig(beta=BETA, **{"token_cap": 400, **changed})
     tuning = make_tuning(make_pair(architecture, tokenizer), config)
     return tuning, config, _ids(tokenizer)

@@ -74,9 +74,9 @@ def _triplets(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("seed", "objective", "kills"),
     [
-        pytest.param(0, "sempa", 2, marks=pytest.mark.slow),
+        pytest.param(0, "dpo", 2, marks=pytest.mark.slow),
         pytest.param(1, "spod", 2, marks=pytest.mark.slow),
-        pytest.param(0, "sempa", 10, marks=pytest.mark.campaign),
+        pytest.param(0, "dpo", 10, marks=pytest.mark.campaign),
         pytest.param(1, "spod", 10, marks=pytest.mark.campaign),
     ],
 )
@@ -108,8 +108,8 @@ def test_killed_runs_end_bit_identical(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_run_killed_on_a_gpu_ends_near_an_uninterrupted_one(model_folder: Path, tmp_path: Path) -> None:
     data, whole, broken = _triplets(tmp_path), tmp_path / "whole", tmp_path / "broken"
-    reference = _start(_command(model_folder, data, whole, "sempa", "cuda"))
-    command = _command(model_folder, data, broken, "sempa", "cuda")
+    reference = _start(_command(model_folder, data, whole, "dpo", "cuda"))
+    command = _command(model_folder, data, broken, "dpo", "cuda")
     for kill, steps in enumerate((13, 34)):
         _kill_after(_start(command if kill == 0 else [*command, "--resume"]), broken, steps, 0.0)
     assert _start([*command, "--resume"]).wait() == 0

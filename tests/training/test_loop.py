@@ -17,7 +17,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
 from sempa.models.source import sha256_of
 from sempa.training.loop import Example, Objective, TrainStep, learning_rate, sample_order, train
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.run_folder import RunFolder
 
 LN2 = math.log(2)
@@ -56,7 +56,7 @@ class _Session:
             self.begun[output].release()  # as its process' end would
         self.run.begin({})
         self.begun[output] = self.run
-        self.model = TuningModel(make_pair(num_hidden_layers=1), config)
+        self.model = PolicyModel(make_pair(num_hidden_layers=1), config)
         self.scored = 0
         self.steps = train(self.model, _examples(), config, self.run, self._score)
 
@@ -81,7 +81,7 @@ def test_step_0_of_a_fresh_adapter_is_ln_2(
     """Also for GPT-2 and OPT, whose own dropout would set policy and reference apart."""
     run = RunFolder.open(tmp_path / "run", {}, resume=False)
     run.begin({})
-    model = TuningModel(make_pair(architecture, dtype=dtype), CONFIG)
+    model = PolicyModel(make_pair(architecture, dtype=dtype), CONFIG)
     step = next(train(model, _examples(), CONFIG, run, lambda: 0.0))
     assert step.metrics["loss"] == pytest.approx(LN2, abs=2e-6)
     assert step.metrics["rewards/margins"] == pytest.approx(0, abs=1e-5)
@@ -133,7 +133,7 @@ def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> Non
 
 def test_every_scored_checkpoint_can_be_kept(make_pair: MakePair, tmp_path: Path) -> None:
     session = _Session(make_pair, tmp_path / "run")
-    session.run.keep_scored = True
+    session.run.keep_checkpoints = True
     scores = iter([5.0, 3.0, 4.0])
     steps = list(train(session.model, _examples(), CONFIG, session.run, lambda: next(scores)))
     assert [step.is_best for step in steps if step.score is not None] == [True, False, False]
@@ -246,7 +246,7 @@ def test_what_explodes_stops_before_it_is_learned_from(
 def test_no_pairs_is_an_input_error(make_pair: MakePair, tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path / "run", {}, resume=False)
     with pytest.raises(InputError, match="no pair to train on"):
-        next(train(TuningModel(make_pair(), CONFIG), [], CONFIG, run, lambda: 0.0))
+        next(train(PolicyModel(make_pair(), CONFIG), [], CONFIG, run, lambda: 0.0))
 
 
 def test_learning_rates_by_hand() -> None:

@@ -16,12 +16,12 @@ from sempa.sparse.loss import CodeLoss
 from sempa.training import objectives as passes
 from sempa.training.loop import ALONG, Example, Objective, tokenize
 from sempa.training.objectives import PreferencePass, row_reader
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 from sempa.training.regularisation import ANCHORS_A_ROW, EVERY
 
 MakePair = Callable[..., ModelPair]
-MakeTuning = Callable[..., TuningModel]
+MakeTuning = Callable[..., PolicyModel]
 
 TRIPLETS = [
     Triplet("A cat sat on the mat.", "A cat was sitting.", "The mat was empty.", "The cat was tired."),
@@ -36,14 +36,14 @@ CONFIG = TrainConfig(objective="contrastive", tau=0.2, token_cap=200)
 
 def _setting(
     make_tuning: MakeTuning, make_pair: MakePair, config: TrainConfig, architecture: str = "llama"
-) -> tuple[TuningModel, list[Example]]:
+) -> tuple[PolicyModel, list[Example]]:
     tuning = make_tuning(make_pair(architecture), config)
     examples, too_long = tokenize(tuning.pair.tokenizer, preferences(TRIPLETS, config), config.max_length)
     assert too_long == []
     return tuning, examples
 
 
-def _gradients(tuning: TuningModel) -> dict[str, Tensor]:
+def _gradients(tuning: PolicyModel) -> dict[str, Tensor]:
     found = {name: p.grad.clone() for name, p in tuning.trainable.items() if p.grad is not None}
     tuning.peft.zero_grad(set_to_none=True)
     return found
@@ -57,7 +57,7 @@ def _same(found: dict[str, Tensor], expected: dict[str, Tensor], bound: float = 
 
 
 def _naive_contrastive(
-    tuning: TuningModel, examples: list[Example], tau: float, triplets: Sequence[Triplet] = TRIPLETS
+    tuning: PolicyModel, examples: list[Example], tau: float, triplets: Sequence[Triplet] = TRIPLETS
 ) -> Tensor:
     """Each sentence in a forward of its own; a loop over anchors, positives of the same anchor left out."""
     decoder = tuning.peft.get_base_model().base_model
@@ -139,10 +139,10 @@ def test_text_that_is_held_to_fits_the_model(make_tuning: MakeTuning, make_pair:
     together = sum(len(example.text) for example in examples[::EVERY])
     assert together > tuning.pair.context_length == 1024
     metrics = Objective(tuning, examples, config).backward(examples)
-    assert 0 < metrics["kept/divergence"] < 10
+    assert 0 < metrics["kl/divergence"] < 10
 
 
-@pytest.mark.parametrize("objective", ["sempa", "joint"])
+@pytest.mark.parametrize("objective", ["dpo", "joint"])
 def test_workers_change_nothing(make_tuning: MakeTuning, make_pair: MakePair, objective: str) -> None:
     """Two threads or one, to the bit: gradients are summed in the batches' order."""
     results = []
@@ -163,7 +163,7 @@ def test_joint_is_the_weighted_sum(make_tuning: MakeTuning, make_pair: MakePair)
     metrics = Objective(tuning, examples, joint).backward(examples)
     found = _gradients(tuning)
     parts = []
-    for objective in ("sempa", "contrastive"):
+    for objective in ("dpo", "contrastive"):
         loss = Objective(tuning, examples, replace(joint, objective=objective)).backward(examples)["loss"]
         parts.append((loss, _gradients(tuning)))
     assert metrics["loss"] == pytest.approx(parts[0][0] + 0.7 * parts[1][0], rel=1e-6)
@@ -193,7 +193,7 @@ def test_spod_is_preference_and_the_loss_of_codes(make_tuning: MakeTuning, make_
     loss, _ = CodeLoss(coder, ALONG)(rows.view(5, 3, -1), [triplet.anchor for triplet in TRIPLETS])
     (0.6 * loss).backward()
     coded = _gradients(tuning)
-    preferred = Objective(tuning, examples, replace(config, objective="sempa")).backward(examples)
+    preferred = Objective(tuning, examples, replace(config, objective="dpo")).backward(examples)
     expected = {name: gradient + coded[name] for name, gradient in _gradients(tuning).items()}
     assert metrics["loss"] == pytest.approx(preferred["loss"] + 0.6 * loss.item(), rel=1e-5)
     _same(found, expected, 2e-5)
@@ -239,8 +239,8 @@ def test_kept_text_is_exact(make_tuning: MakeTuning, make_pair: MakePair, archit
     divergence = (logps["base"].exp() * (logps["base"] - logps["sempa"])).sum(-1).mean()
     text = -logps["sempa"].gather(-1, ids[0, 1:, None]).mean()
     loss = 0.75 * divergence + 0.25 * text
-    assert metrics["kept/divergence"] == pytest.approx(divergence.item(), rel=1e-5)
-    assert metrics["kept/loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert metrics["kl/divergence"] == pytest.approx(divergence.item(), rel=1e-5)
+    assert metrics["kl/loss"] == pytest.approx(loss.item(), rel=1e-5)
     (0.5 * loss).backward()
     expected = _gradients(tuning)
     for name, gradient in expected.items():

@@ -150,7 +150,7 @@ def test_an_anchor_is_asked_for_as_it_is() -> None:
 
 
 def test_sentences_are_read_as_the_encoder_reads_them() -> None:
-    config = TrainConfig(objective="contrastive", reading="prompteol", kl_weight=0.1)
+    config = TrainConfig(objective="contrastive", embedding_template="prompteol", kl_weight=0.1)
     (shown,) = preferences([Triplet('He said "why?"', "He asked", "He slept.")], config)
     assert shown == Preference(
         sentences=(
@@ -161,7 +161,7 @@ def test_sentences_are_read_as_the_encoder_reads_them() -> None:
         text='He said "why?"',
         anchor='He said "why?"',
     )
-    config = replace(config, reading="plain")  # which the encoder reads untidied
+    config = replace(config, embedding_template="plain")  # which the encoder reads untidied
     (shown,) = preferences([Triplet('He said "why?"', "He asked", "He slept.")], config)
     assert shown.sentences == ('He said "why?"', "He asked", "He slept.")
 

@@ -58,7 +58,7 @@ def test_a_run_is_partial_until_it_is_finished(tmp_path: Path) -> None:
 
 
 def test_every_scored_adapter_can_be_kept(tmp_path: Path) -> None:
-    run = RunFolder.open(tmp_path / "run", FACTS, resume=False, keep_scored=True)
+    run = RunFolder.open(tmp_path / "run", FACTS, resume=False, keep_checkpoints=True)
     run.begin(FACTS)
     for samples in (16, 32):
         run.scored_folder(samples).mkdir(parents=True)

@@ -14,7 +14,7 @@ from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.training.loop import tokenize
 from sempa.training.objectives import PreferencePass
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 pytest.importorskip("trl", reason="TRL is not installed: pip install trl")
@@ -32,7 +32,7 @@ def _trl_loss(
     model: torch.nn.Module,
     tokenizer: PreTrainedTokenizerFast,
     rows: list[dict[str, str]],
-    tuning: TuningModel,
+    tuning: PolicyModel,
     to: Path,
 ) -> float:
     """Return the loss TRL computes for `rows` as one batch, with the adapter weights of `tuning`."""
@@ -65,7 +65,7 @@ def test_loss_agrees_with_trl(
     make_model: Callable[..., torch.nn.Module],
     make_tokenizer: Callable[..., PreTrainedTokenizerFast],
     make_pair: Callable[..., ModelPair],
-    make_tuning: Callable[..., TuningModel],
+    make_tuning: Callable[..., PolicyModel],
     tmp_path: Path,
     spread: float,
     chat: bool,

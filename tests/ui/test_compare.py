@@ -20,7 +20,7 @@ def test_an_adapter_that_was_weakened_says_so(model_folder: Path, adapter_folder
     pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
     studio = Studio(Encoder(pair), Shelf(tmp_path / "index"))
     assert "strength" not in dict(facts(studio))["Adapter"]
-    (weaker / "training.json").write_text(json.dumps({"strength": 0.6}), encoding="utf-8")
+    (weaker / "training.json").write_text(json.dumps({"scale": 0.6}), encoding="utf-8")
     assert dict(facts(studio))["Adapter"].endswith("of the base), at 60 % of the strength trained")
 
 
@@ -32,5 +32,5 @@ def test_a_mean_names_the_seeds_of_its_runs(model_folder: Path, adapter_folder: 
     pair = ModelPair.open(str(model_folder), str(mean), precision="float32", device="cpu")
     studio = Studio(Encoder(pair), Shelf(tmp_path / "index"))
     assert dict(facts(studio))["Trained by"].endswith("seed 44")
-    (mean / "training.json").write_text(json.dumps({"mean_of": [{"seed": 44}, {"seed": 42}]}), encoding="utf-8")
+    (mean / "training.json").write_text(json.dumps({"averaged_from": [{"seed": 44}, {"seed": 42}]}), encoding="utf-8")
     assert dict(facts(studio))["Trained by"].endswith("the mean of runs with seeds 44, 42")

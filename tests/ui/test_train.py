@@ -49,19 +49,19 @@ def test_settings_are_numbers_of_their_kind(asked: Asked) -> None:
 
 def test_the_recipe_s_own_pairs_keep_the_recipe_s_schedule() -> None:
     asked = Asked([], {"max_samples": gr.Number()})
-    kept, changed = (asked.request(FILE, "a.csv", "", "", "sempa", "mine", pairs).settings for pairs in (3072, 500))
-    assert kept == {"objective": "sempa"}
-    assert changed == {"objective": "sempa", "max_samples": 500}
+    kept, changed = (asked.request(FILE, "a.csv", "", "", "dpo", "mine", pairs).settings for pairs in (3072, 500))
+    assert kept == {"objective": "dpo"}
+    assert changed == {"objective": "dpo", "max_samples": 500}
     assert RECIPES["small"].stop_after == 3072
 
 
 def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
     with pytest.raises(InputError, match="no triplets yet"):
-        asked.request(FILE, "", "", "", "sempa", "mine", 1e-3, 1)
+        asked.request(FILE, "", "", "", "dpo", "mine", 1e-3, 1)
     with pytest.raises(InputError, match="Seed is empty"):
-        asked.request(SAMPLES, "", "", "", "sempa", "mine", 1e-3, None)
+        asked.request(SAMPLES, "", "", "", "dpo", "mine", 1e-3, None)
     with pytest.raises(InputError, match="lr is -1"):
-        asked.request(SAMPLES, "", "", "", "sempa", "mine", -1, 1)
+        asked.request(SAMPLES, "", "", "", "dpo", "mine", -1, 1)
 
 
 def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelPair, adapter_folder: Path) -> None:

@@ -14,11 +14,11 @@ from sempa.models.fast import cuda_graphs as replay
 from sempa.models.fast.cuda_graphs import Replays
 from sempa.models.pair import ModelPair
 from sempa.training.loop import Objective, tokenize
-from sempa.training.policy import TuningModel
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 MakePair = Callable[..., ModelPair]
-MakeTuning = Callable[..., TuningModel]
+MakeTuning = Callable[..., PolicyModel]
 
 STEPS = 4
 TRIPLETS = [Triplet(f"A cat sat on mat {i}.", f"A cat was {'so ' * i}tired.", f"Mat {i} was empty.") for i in range(10)]

@@ -1,0 +1,23 @@
+"""The cards of the shipped adapters are what the code writes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sempa.config import PLOT, RECIPE_FILE, RUN_FACTS, Recipe
+from sempa.models.adapters import SHIPPED
+from sempa.training.card import write_card
+
+
+@pytest.mark.parametrize("name", [folder.name for folder in sorted(SHIPPED.iterdir())])
+def test_a_shipped_card_is_drawn_from_its_facts(name: str, tmp_path: Path) -> None:
+    shipped = SHIPPED / name
+    for file in (RECIPE_FILE, RUN_FACTS, PLOT):
+        shutil.copy(shipped / file, tmp_path)
+    facts = json.loads((tmp_path / RUN_FACTS).read_text(encoding="utf-8"))
+    training = Recipe.load(tmp_path).training
+    assert training is not None
+    write_card(tmp_path, facts, training)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == (shipped / "README.md").read_text(encoding="utf-8")
