@@ -14,11 +14,12 @@ from sempa.cli import main
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex, index_folder
+from sempa.embedding.ranking import hits_payload
 from sempa.embedding.settings import open_reading
 from sempa.evaluation.results import is_of, read_results
 from sempa.models.pair import ModelPair
 from sempa.service.index_store import Shelf
-from sempa.service.studio import Studio, hits_payload
+from sempa.service.studio import Studio
 
 TEXTS = ("The hare is fast.", "None", "Größe, 漢字", "The hound is ill.", "Nobody saw the cat.")
 A, B = "The hare outran the hound.", "The hound outran the hare."

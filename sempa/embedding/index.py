@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.models.source import COMPLETE
 
 Rows = NDArray[np.float32]
+Query: TypeAlias = Rows | sparse.csr_array
+"""Queries of one model: (Q, D) unit rows, or (Q, H) sparse codes."""
 INDEX_ROOT = Path(__file__).parents[2] / "index"
 TEXTS = "texts.csv"
 RANKED = 1_000
@@ -96,7 +98,7 @@ class SentenceIndex:
         """Return how a model's vectors are searched approximately, None where the search is exact."""
         return self._of(recipe).approximation
 
-    def search(self, recipe: EncoderConfig, queries: Rows | sparse.csr_array, k: int) -> list[list[Hit]]:
+    def search(self, recipe: EncoderConfig, queries: Query, k: int) -> list[list[Hit]]:
         """Return, for each of (Q, D) unit query rows or codes, its min(k, N) nearest texts, best first; ties by id.
 
         Raises: RecipeMismatch if there are no vectors of this recipe; InputError for k below 1.
@@ -106,13 +108,13 @@ class SentenceIndex:
         cosines, ids = self._of(recipe).nearest(queries, k)
         return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
 
-    def ranks(self, recipe: EncoderConfig, query: Rows | sparse.csr_array, ids: Sequence[int]) -> list[int | None]:
-        """Return the rank (from 1) that each of `ids` has for one (D,) query row, or (1, H) code, under a recipe.
+    def ranks(self, recipe: EncoderConfig, query: Query, ids: Sequence[int]) -> list[int | None]:
+        """Return the rank (from 1) that each of `ids` has for one query, a (1, D) row or (1, H) code, under a recipe.
 
         Where the search is approximate, None for a text that is not among the first RANKED.
         """
         if self.approximation(recipe):
-            place = {hit.id: hit.rank for hit in self.search(recipe, query[np.newaxis], RANKED)[0]}
+            place = {hit.id: hit.rank for hit in self.search(recipe, query, RANKED)[0]}
             return [place.get(i) for i in ids]
         cosines = self._of(recipe).cosines(query)
         return [

@@ -98,8 +98,8 @@ class Vectors:
         return cosines, ids
 
     def cosines(self, query: Rows) -> Rows:
-        """Return a (D,) row's cosine with every vector, (N,); for exact vectors alone."""
-        return np.asarray(self._all() @ query)
+        """Return a (1, D) row's cosine with every vector, (N,); for exact vectors alone."""
+        return np.asarray(self._all() @ query[0])
 
     def pair_cosines(self, first: Ids, second: Ids) -> Rows:
         """Return the cosines of pairs of vectors, by their places."""

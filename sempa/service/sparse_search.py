@@ -8,10 +8,11 @@ from scipy import sparse
 from sempa.config import CODERS
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import Hit, SentenceIndex
+from sempa.embedding.ranking import RankedHit, hits_payload, search_each
 from sempa.errors import InputError
 from sempa.service.index_store import DEMO
 from sempa.service.limits import require_k, require_text
-from sempa.service.studio import RankedHit, Studio, hits_payload, with_other_ranks
+from sempa.service.studio import Studio
 from sempa.sparse.coders import Coder, SparseEncoder, add_codes, own_parts, shared_parts
 
 
@@ -74,16 +75,12 @@ class Coded:
         require_text(query, "The query")
         require_k(k)
         opened = self._coded(index)
-        variants, recipe = self._studio.variants, self._reader.recipe
         rows = self._studio.embed_each([query])
-        asked = {v: self._reader.coder.queries([query], rows[v], v, self._reader.k) for v in variants}
-        hits = {variant: opened.search(recipe(variant), asked[variant], k)[0] for variant in variants}
+        recipes = {variant: self._reader.recipe(variant) for variant in rows}
+        codes = {v: self._reader.coder.queries([query], rows[v], v, self._reader.k) for v in rows}
         return {
-            variant: [
-                CodedHit(ranked, self._matched(opened, variant, asked[variant], ranked.hit))
-                for ranked in with_other_ranks(opened, recipe, variant, hits[variant], asked)
-            ]
-            for variant in variants
+            variant: [CodedHit(ranked, self._matched(opened, variant, codes[variant], ranked.hit)) for ranked in hits]
+            for variant, hits in search_each(opened, recipes, codes, k).items()
         }
 
     def compare(self, first: str, second: str) -> dict[str, CodedPair]:

@@ -1,8 +1,7 @@
 """What every face offers, as plain functions of text: the app, its endpoints and the command line all call this."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sempa.config import EncoderConfig
 from sempa.data.corpora import Corpus
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
-from sempa.embedding.index import Hit, SentenceIndex
+from sempa.embedding.index import SentenceIndex
+from sempa.embedding.ranking import RankedHit, search_each
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evaluation.candidates import Candidate, folded, judged
 from sempa.evaluation.results import FRONTIER_KIND, is_of, read_results
@@ -40,48 +39,6 @@ from sempa.templates import SentenceTemplate
 
 RESULTS_ROOT = Path(__file__).parents[2] / "results"
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class RankedHit:
-    """Hold a hit and the rank the same text has under the other model.
-
-    None where there is one model, or where the search is approximate and the rank beyond what it looks at.
-    """
-
-    hit: Hit
-    other_rank: int | None
-
-
-def hits_payload(found: Mapping[str, Sequence[RankedHit]]) -> dict[str, list[dict[str, object]]]:
-    """Return a search's answer as JSON types: for each model a list of rank, text, cosine, rank under the other."""
-    return {
-        variant: [
-            {
-                "rank": ranked.hit.rank,
-                "text": ranked.hit.text,
-                "cosine": float(np.clip(ranked.hit.cosine, -1, 1)),
-                "other_rank": ranked.other_rank,
-            }
-            for ranked in hits
-        ]
-        for variant, hits in found.items()
-    }
-
-
-def with_other_ranks(
-    index: SentenceIndex,
-    recipe: Callable[[str], EncoderConfig],
-    variant: str,
-    hits: Sequence[Hit],
-    asked: Mapping[str, Any],
-) -> list[RankedHit]:
-    """Return one variant's hits with their ranks under the other: `asked` has each variant's query, (D,) or a code."""
-    others = [name for name in asked if name != variant]
-    if not others:
-        return [RankedHit(hit, None) for hit in hits]
-    ranks = index.ranks(recipe(others[0]), asked[others[0]], [hit.id for hit in hits])
-    return [RankedHit(hit, rank) for hit, rank in zip(hits, ranks, strict=True)]
 
 
 class Studio:
@@ -252,10 +209,7 @@ class Studio:
         require_k(k)
         opened = self.read_index(index)
         rows = self.embed_each([query])
-        hits = {v: opened.search(self.encoder.recipe(v), rows[v], k)[0] for v in self.variants}
-        asked = {variant: values[0] for variant, values in rows.items()}
-        recipe = self.encoder.recipe
-        return {v: with_other_ranks(opened, recipe, v, hits[v], asked) for v in self.variants}
+        return search_each(opened, {variant: self.encoder.recipe(variant) for variant in rows}, rows, k)
 
     def how_searched(self, name: str) -> str:
         """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.candidates import Candidate
 from sempa.percent import percent
-from sempa.service.studio import RankedHit
 from sempa.templates import SentenceTemplate
 
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import gradio as gr
 
 from sempa.config import UNITS, WORDS
+from sempa.embedding.ranking import RankedHit
 from sempa.errors import InputError
 from sempa.service.adapters import Studios
 from sempa.service.sparse_search import Coded
-from sempa.service.studio import RankedHit, Studio
+from sempa.service.studio import Studio
 from sempa.ui.codes import coded_cards
 from sempa.ui.downloads import csv_file
 from sempa.ui.events import LANE, PRIVATE, SEND, for_people

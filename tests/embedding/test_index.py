@@ -60,7 +60,7 @@ def test_ranks_equal_brute_force(index: SentenceIndex) -> None:
     query = _rows(1, 9)[0]
     best = _best(_rows(N, 1), query)
     asked = [17, 0, N - 1, best[0], best[-1]]
-    assert index.ranks(BASE, query, asked) == [best.index(i) + 1 for i in asked]
+    assert index.ranks(BASE, query[None], asked) == [best.index(i) + 1 for i in asked]
 
 
 def test_equal_texts_come_in_order_of_id_whatever_k_is() -> None:
@@ -270,5 +270,5 @@ def test_a_large_index_is_approximate_says_so_and_is_kept(tmp_path: Path, monkey
     best = _best(rows, query)
     found = [hit.id for hit in opened.search(BASE, query[np.newaxis], 10)[0]]
     assert len(set(found) & set(best[:10])) >= 8
-    assert opened.ranks(BASE, query, [found[0], best[-1]]) == [1, None]
+    assert opened.ranks(BASE, query[np.newaxis], [found[0], best[-1]]) == [1, None]
     assert (np.diff(opened.pair_cosines(BASE, 100)) >= 0).all()

@@ -14,6 +14,7 @@ import pytest
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import TEXTS, SentenceIndex
+from sempa.embedding.ranking import hits_payload
 from sempa.embedding.vectors import Approximation
 from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.evaluation.results import write_result
@@ -21,7 +22,7 @@ from sempa.models.generate import Sampling
 from sempa.models.pair import ModelPair
 from sempa.service.adapters import Studios
 from sempa.service.index_store import Shelf
-from sempa.service.studio import Studio, hits_payload
+from sempa.service.studio import Studio
 
 TEXT = tuple(
     f"The {animal} is {state}." for animal in ("hare", "hound", "cat", "ox") for state in ("fast", "ill", "old")

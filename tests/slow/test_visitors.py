@@ -14,10 +14,11 @@ import pytest
 from gradio_client import Client
 
 from sempa.embedding.encoder import Encoder
+from sempa.embedding.ranking import hits_payload
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.service.adapters import Studios
-from sempa.service.studio import Studio, hits_payload
+from sempa.service.studio import Studio
 
 pytestmark = pytest.mark.timeout(3600)
 VISITORS = 20

@@ -14,10 +14,11 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sempa.data.corpora import Corpus
+from sempa.embedding.ranking import hits_payload
 from sempa.errors import SempaError
 from sempa.models.generate import Sampling
 from sempa.service.adapters import Studios
-from sempa.service.studio import Studio, hits_payload
+from sempa.service.studio import Studio
 from sempa.ui.launch import launch
 
 A, B = "The hare outran the hound.", "Größe 漢字 <script>alert(1)</script>"

@@ -1,8 +1,8 @@
 """What matched and what two sentences share, as HTML: parts told, the rest summed, every text escaped."""
 
 from sempa.embedding.index import Hit
+from sempa.embedding.ranking import RankedHit
 from sempa.service.sparse_search import CodedHit, CodedPair, Part
-from sempa.service.studio import RankedHit
 from sempa.ui.codes import SHOWN, coded_cards, frontier, shared_cards
 
 PARTS = [Part(f"unit {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]

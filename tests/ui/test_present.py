@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from sempa.embedding.index import Hit
+from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.tables import ResultTable
-from sempa.service.studio import RankedHit
 from sempa.templates import PARAPHRASE_TEMPLATES
 from sempa.ui import evidence, present
 
