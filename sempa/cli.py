@@ -14,7 +14,6 @@ from sempa.config import CODERS
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import SempaError
 from sempa.evaluation.command import add_evaluate, add_tables
-from sempa.percent import percent
 from sempa.sparse.command import add_sparse
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def _index(args: argparse.Namespace) -> None:
     print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:
         if how := index.approximation(encoder.recipe(variant)):
-            print(f"{variant}: approximate search finds {percent(how.recall, 1)} of the exact ten nearest texts.")
+            print(f"{variant}: approximate search finds {how.recall:.1%} of the exact ten nearest texts.")
 
 
 def _progress_bar() -> Callable[[int, int], None]:

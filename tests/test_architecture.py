@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = ["ui", "service", "training", "sparse", "evaluation", "embedding", "data", "models"]
 """From top to bottom: a room imports only itself, rooms further down, and the ground."""
-GROUND = {"errors", "config", "templates", "files", "losses", "machine", "percent"}
+GROUND = {"errors", "config", "templates", "files", "losses", "machine"}
 HOMES = {"gradio": "ui", "faiss": "embedding", "peft": "models"}
 """Packages that live in one room."""
 WITHOUT_TORCH = [

@@ -6,7 +6,6 @@ from typing import Any
 from sempa.config import WORDS
 from sempa.evaluation.results import FRONTIER_KIND
 from sempa.evaluation.speed_tables import Table
-from sempa.percent import percent
 
 WORDS_K = 32
 """Of codes by words this k is told; of learned units every k."""
@@ -23,7 +22,7 @@ def _frontier(result: Mapping[str, Any]) -> Table:
             if code["coder"] == WORDS and code["k"] != WORDS_K:
                 continue
             figures = [_beside(code, dense, measure) for measure in ("spearman", "ndcg")]
-            size = f"{code['bytes_a_text']:,.0f} ({percent(code['bytes_a_text'] / dense['bytes_a_text'], 1)})"
+            size = f"{code['bytes_a_text']:,.0f} ({code['bytes_a_text'] / dense['bytes_a_text']:.1%})"
             as_texts = f"{code['ndcg_queries_as_texts']:.2f}"
             rows.append([name, code["coder"], str(code["k"]), *figures, as_texts, size, "", ""])
     head = ["model", "held as", "k", f"{result['pairs']}, Spearman", f"{result['retrieval']}, nDCG@10"]
@@ -34,7 +33,7 @@ def _frontier(result: Mapping[str, Any]) -> Table:
 
 def _beside(code: Mapping[str, Any], dense: Mapping[str, Any], measure: str) -> str:
     share = code[measure] / dense[measure]
-    return f"{code[measure]:.2f} ({percent(share, 1)})"
+    return f"{code[measure]:.2f} ({share:.1%})"
 
 
 def _sparse_search(result: Mapping[str, Any]) -> Table:
@@ -47,7 +46,7 @@ def _sparse_search(result: Mapping[str, Any]) -> Table:
             rate = found[how]["queries_a_second"]["median"]
             ratio = rate / dense[how]["queries_a_second"]["median"]
             cells.append(f"{rate:.1f}" + (f" (x {ratio:.1f})" if name != "dense" else ""))
-        share = percent(found["bytes"] / dense["bytes"], 1)
+        share = f"{found['bytes'] / dense['bytes']:.1%}"
         rows.append([name, *cells, f"{found['bytes'] / 2**20:,.0f} MiB", share])
     head = ["held as", "queries a second, one by one", "all at once", "memory", "of dense"]
     about = (

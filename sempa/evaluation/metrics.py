@@ -27,7 +27,7 @@ def spearman(scores: Floats, gold: Floats) -> float:
 def difference_interval(
     before: Floats, after: Floats, gold: Floats, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of spearman(after) - spearman(before), both x100, over resampled pairs.
+    """Return the 95% interval of spearman(after) - spearman(before), both x100, over resampled pairs.
 
     The same rows are drawn for both sides (paired percentile bootstrap). Source: Efron and Tibshirani 1993, chapter 13.
     """

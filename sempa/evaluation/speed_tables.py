@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sempa.percent import percent
-
 Table = tuple[list[str], list[list[str]], str]
 """A head, rows of as many cells, and how it was measured."""
 
@@ -20,7 +18,7 @@ def _memory(result: Mapping[str, Any]) -> Table:
         rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
     head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
     gpu = result["gpu"]
-    share = percent(gpu["share_assumed"])
+    share = f"{gpu['share_assumed']:.0%}"
     time = f"time: operations at {share} of an {gpu['name']}'s {gpu['operations_a_second'] / 1e12:.0f} TFLOP/s"
     config = result["config"]
     steps = f"LoRA rank {config['lora_r']}, steps of {config['token_cap']} tokens"
@@ -49,7 +47,7 @@ def _encoding(result: Mapping[str, Any]) -> Table:
         sts = "" if way["sts"] is None else f"{way['sts']:.2f}"
         rows.append([name, speed, ratio, f"{way['peak_bytes'] / 2**30:.1f} GiB", sts])
     head = ["way to read", "sentences a second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
-    share = percent(result["share_of_matrix_rate"])
+    share = f"{result['share_of_matrix_rate']:.0%}"
     about = (
         f"{result['sentences']:,} sentences of {result['data']}, {result['tokens_a_sentence']:g} tokens each, prompt"
     )
@@ -89,7 +87,7 @@ def _search(result: Mapping[str, Any]) -> Table:
             times = [f"{found['p50_ms']:.1f} ms", f"{found['p95_ms']:.1f} ms"]
             sizes = [f"{found['bytes'] / 2**20:,.0f} MiB", f"{found['build_seconds']:.0f} s"]
             rows.append([f"{part['vectors']:,}", how, *times, recall, *sizes])
-    head = ["vectors", "search", "median", "95 % within", "recall at 10", "memory", "built in"]
+    head = ["vectors", "search", "median", "95% within", "recall at 10", "memory", "built in"]
     about = f"Real vectors of {result['data']}, then more drawn around them; one query at a time"
     return head, rows, f"{about}, {result['threads']} threads"
 
@@ -122,7 +120,7 @@ def _profiles(result: Mapping[str, Any]) -> Table:
     rows = []
     for name, path in result["paths"].items():
         shares = [path["shares"].get(kind, 0.0) for kind in kinds]
-        cells = [percent(share) for share in (*shares, max(0.0, 1 - sum(shares)))]
+        cells = [f"{share:.0%}" for share in (*shares, max(0.0, 1 - sum(shares)))]
         rows.append([name, f"{path['seconds']:.2f} s", *cells])
     return ["path", "takes", *kinds, "rest"], rows, "Shares of the threads' time; the rest is Python and waiting"
 

@@ -33,7 +33,7 @@ class Measure:
 def paired_figures(outcomes: Mapping[str, Outcomes], measure: Measure) -> dict[str, Any]:
     """Return each variant's figure and, for two variants, the change: positive where the second is better.
 
-    Intervals are 95 %, paired percentile bootstrap over items (1,000 draws, seed 0).
+    Intervals are 95%, paired percentile bootstrap over items (1,000 draws, seed 0).
     """
     items = len(next(iter(outcomes.values())))
     figures: dict[str, Any] = {"items": items, "measure": measure.name}

@@ -61,7 +61,7 @@ def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> Measure
 
 
 def sts_figures(readers: Mapping[str, Encode], pairs: ScoredPairs) -> dict[str, Any]:
-    """Return a set's figures by model, and for two models the change with its 95 % interval (paired bootstrap)."""
+    """Return a set's figures by model, and for two models the change with its 95% interval (paired bootstrap)."""
     return dict(measured_pairs(readers, pairs).figures)
 
 

@@ -11,7 +11,6 @@ from sempa.evaluation.code_tables import CODE_TABLES
 from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_result
 from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
-from sempa.percent import percent
 
 MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the result files named, without their ending."""
@@ -55,7 +54,7 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
     label = "mean without dev" if any(map(is_test, sets)) else "mean"
     rows.append([label, *(f"{mean:.2f}" for mean in means), *moved])
-    head = [result["text"], *model_names(result), *(["change (95 % interval)"] if moved else [])]
+    head = [result["text"], *model_names(result), *(["change (95% interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
     reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
     corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
@@ -86,7 +85,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         p = [_p_value(change)] if change else []
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
-    compared = ["better by (95 % interval)", "p"] if len(result["recipes"]) == 2 else []
+    compared = ["better by (95% interval)", "p"] if len(result["recipes"]) == 2 else []
     return ["task", "items", *model_names(result), *compared], rows, result["measure"]
 
 
@@ -161,7 +160,7 @@ def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
         "runs_on": "runs on (%)",
     }
     rows = [
-        [percent(float(strength)), *(f"{found[name]:.2f}" for name in named)]
+        [f"{float(strength):.0%}", *(f"{found[name]:.2f}" for name in named)]
         for strength, found in result["strengths"].items()
     ]
     asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"

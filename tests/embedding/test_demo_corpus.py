@@ -125,7 +125,7 @@ def _place(shipped: SentenceIndex, model: str) -> int:
 def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str) -> None:
     """Few changed words: found, mostly even where they turn the meaning. One word, two meanings: rarely taken for one.
 
-    Paraphrases without common words lie between; when this was written base found 55 % of them, sempa 50 %, so
+    Paraphrases without common words lie between; when this was written base found 55% of them, sempa 50%, so
     nothing is claimed of which model finds more.
     """
     at = _place(shipped, model)

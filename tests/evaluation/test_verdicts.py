@@ -23,12 +23,12 @@ def test_similarity_counts_the_sets_whose_interval_leaves_out_zero() -> None:
     }
     result = {**BOTH, "kind": "sts", "what": "sts", "sets": sets}
     assert title(result) == "Similarity, raw text"
-    assert verdict(result) == "60.0 → 62.0 (+2.0), mean of 3 sets; better on 1 of 3, worse on 1 (at the 5 % level)"
+    assert verdict(result) == "60.0 → 62.0 (+2.0), mean of 3 sets; better on 1 of 3, worse on 1 (at the 5% level)"
 
 
 def test_a_development_set_alone_is_told() -> None:
     result = {**BOTH, "kind": "sts", "what": "sts", "sets": {"d-dev": _set(60, 70, 8, 12)}}
-    assert verdict(result) == "60.0 → 70.0 (+10.0), d-dev; better on 1 of 1, worse on 0 (at the 5 % level)"
+    assert verdict(result) == "60.0 → 70.0 (+10.0), d-dev; better on 1 of 1, worse on 0 (at the 5% level)"
 
 
 def test_tasks_count_by_their_paired_test() -> None:
@@ -36,7 +36,7 @@ def test_tasks_count_by_their_paired_test() -> None:
     tasks = {task: {"change": {"figure": figure, "p": p}} for task, (figure, p) in zip(USUAL, changes, strict=True)}
     result = {**BOTH, "kind": "paired", "what": "generation", "tasks": tasks, "data": {"name": "generation"}}
     assert title(result) == "Knowledge and writing"
-    assert verdict(result) == "better on 2 of 5, worse on 1 (at the 5 % level)"
+    assert verdict(result) == "better on 2 of 5, worse on 1 (at the 5% level)"
     assert title({**result, "what": "retrieval"}) == "Retrieval, generation"
     written = {"drop": tasks["sciq"], "gsm8k_cot": tasks["sciq"]}
     assert title({**result, "tasks": written}) == "Knowledge and writing, drop, gsm8k_cot"
@@ -62,7 +62,7 @@ def test_geometry_and_tokens_say_before_and_after() -> None:
     geometry = {**BOTH, "kind": "geometry", "what": "geometry", "models": {"base": base, "sempa": sempa}}
     assert verdict(geometry) == "uniformity -1.00 → -2.00, isotropy 0.10 → 0.20, effective rank 100 → 200"
     tokens = {**BOTH, "kind": "tokens", "what": "tokens", "models": {"base": {"gar": 0.1}, "sempa": {"gar": 0.25}}}
-    assert verdict(tokens) == "10.0 % → 25.0 % of all words are named by a sentence's own embedding"
+    assert verdict(tokens) == "10.0% → 25.0% of all words are named by a sentence's own embedding"
 
 
 def test_a_base_alone_is_not_compared() -> None:

@@ -344,4 +344,4 @@ def test_an_approximate_search_says_how_far_it_can_be_trusted(studio: Studio, mo
     studio.read_index("demo")
     assert studio.how_searched("demo") == ""
     monkeypatch.setattr(SentenceIndex, "approximation", lambda *_: Approximation(64, 8, 0.963))
-    assert "96 % and 96 % of the exact ten nearest are found (base and sempa)" in studio.how_searched("demo")
+    assert "96% and 96% of the exact ten nearest are found (base and sempa)" in studio.how_searched("demo")

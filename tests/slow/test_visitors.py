@@ -90,7 +90,7 @@ def test_twenty_visitors_all_get_their_own_right_answer(served: Any, adapters: l
         f"{len(answers)} answers to {VISITORS} visitors in {seconds} s; median {statistics.median(waits):.2f} s, ",
         end="",
     )
-    print(f"95 % within {p95:.2f} s; load {os.getloadavg()[0]:.1f}")
+    print(f"95% within {p95:.2f} s; load {os.getloadavg()[0]:.1f}")
     assert len(answers) >= VISITORS
     first = ModelPair.open(adapter=adapters[0])
     studios = Studios([Encoder(pair) for pair in (first, *map(first.with_adapter, adapters[1:]))])

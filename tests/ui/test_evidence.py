@@ -179,7 +179,7 @@ def test_geometry_comes_with_a_picture_of_each_model() -> None:
     }
     html = evidence([{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}], "mine")
     assert html.count("<circle") == 12
-    assert html.count("50 % and 25 % of the variance") == 2
+    assert html.count("50% and 25% of the variance") == 2
     assert "<script" not in html
 
 
@@ -189,7 +189,7 @@ def test_a_result_is_a_line_that_unfolds() -> None:
     result = {"kind": "paired", "what": "generation", "measure": "Tasks", "data": {"name": "d"}, "tasks": tasks}
     shown = {**result, "recipes": {"base": {}, "sempa": {}}, "hardware": "h"}
     first, second = evidence([shown, {**shown, "what": "paraphrase"}], "mine").split("</details>")[:2]
-    assert _plain(first)[:2] == ["Knowledge and writing", "better on 1 of 1, worse on 0 (at the 5 % level)"]
+    assert _plain(first)[:2] == ["Knowledge and writing", "better on 1 of 1, worse on 0 (at the 5% level)"]
     assert "<details class='sp-result' open>" in first
     assert "<details class='sp-result'>" in second
     assert "<script" not in first + second

@@ -50,10 +50,10 @@ def test_similarity_shows_three_decimals_and_the_standing() -> None:
     html = present.similarity_cards({"base": 0.98765, "sempa": -0.25}, {"base": 0.5, "sempa": 0.9995}, "mine")
     base, sempa = html.split('<div role="group"')[1:]
     assert _plain(f"<div{base}")[:3] == ["Base", "adapter off", "0.988"]
-    assert "closer than 50.0 % of random pairs" in base
+    assert "closer than 50.0% of random pairs" in base
     assert "width:50.0%" in base
     assert _plain(f"<div{sempa}")[:3] == ["SemPA", "adapter mine", "-0.250"]
-    assert "closer than 99.9+ % of random pairs" in sempa
+    assert "closer than 99.9+% of random pairs" in sempa
 
 
 @pytest.mark.parametrize(("cosine", "width"), [(0.25, "25.0%"), (-0.5, "0.0%"), (1.0, "100.0%")])

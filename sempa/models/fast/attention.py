@@ -11,7 +11,7 @@ PLAIN, FUSED = "eager", "sdpa"
 def plain_attention(model: PreTrainedModel) -> None:
     """Let a model on a CPU compute attention plainly, which serves rows of sentence length.
 
-    20 % more sentences a second are read and 30 % more pairs a second trained so, on the default model.
+    20% more sentences a second are read and 30% more pairs a second trained so, on the default model.
     """
     model.set_attn_implementation(PLAIN)
 
