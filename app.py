@@ -16,8 +16,8 @@ from sempa.embedding.command import add_model_options, open_encoders
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
-    from sempa.service.adapters import Studios
-    from sempa.service.jobs import TrainingDesk
+    from sempa.service.adapters import Adapters
+    from sempa.service.jobs import TrainingJobs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,12 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         auth = _auth(args.auth)
-        studios = _open_studios(args)
+        adapters = _open_adapters(args)
         from sempa.ui.launch import launch
 
         launch(
-            studios,
-            desk=_desk(args) if args.allow_training else None,
+            adapters,
+            jobs=_jobs(args) if args.allow_training else None,
             server_name=args.server_name,
             server_port=args.server_port,
             share=args.share,
@@ -75,21 +75,21 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def _desk(args: argparse.Namespace) -> "TrainingDesk":
-    from sempa.service.jobs import TrainingDesk
+def _jobs(args: argparse.Namespace) -> "TrainingJobs":
+    from sempa.service.jobs import TrainingJobs
 
-    return TrainingDesk(args.base, options=("--precision", args.precision, "--device", args.device))
+    return TrainingJobs(args.base, options=("--precision", args.precision, "--device", args.device))
 
 
-def _open_studios(args: argparse.Namespace) -> "Studios":
+def _open_adapters(args: argparse.Namespace) -> "Adapters":
     from sempa.models.adapters import shipped_adapters
-    from sempa.service.adapters import Studios
+    from sempa.service.adapters import Adapters
 
-    studios = Studios(open_encoders(args, args.adapter or shipped_adapters(args.base)))
-    if not studios.choose().adapter:
+    adapters = Adapters(open_encoders(args, args.adapter or shipped_adapters(args.base)))
+    if not adapters.choose().adapter:
         train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
         print(f"No adapter: the base model stands alone. Train one with `{train}`, then start with --adapter FOLDER.")
-    return studios
+    return adapters
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import KINDS, Postprocess, Rows
-from sempa.embedding.settings import fit_reading, save_reading
+from sempa.embedding.settings import fit_settings, save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
 from sempa.evaluation.result_cache import read_rows, remembered
 from sempa.evaluation.sts import is_test, set_scores, sts_spearman
@@ -126,7 +126,7 @@ def main() -> int:
         best = max(scores, key=itemgetter("dev"))
         config = replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"])
         kind = best["postprocess"]
-        encoder = fit_reading(pair, config, kind, texts, fitted_on, read=read) if kind else Encoder(pair, config)
+        encoder = fit_settings(pair, config, kind, texts, fitted_on, read=read) if kind else Encoder(pair, config)
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
             "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},
@@ -135,7 +135,7 @@ def main() -> int:
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)
         if args.save and variant == SEMPA:
-            save_reading(encoder, pair.adapter.folder / "reading")
+            save_settings(encoder, pair.adapter.folder / "reading")
     result = {
         "kind": "readings",
         "text": args.text,

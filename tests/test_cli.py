@@ -15,7 +15,7 @@ from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex, index_folder
 from sempa.embedding.ranking import hits_payload
-from sempa.embedding.settings import open_reading
+from sempa.embedding.settings import open_settings
 from sempa.evaluation.results import is_of, read_results
 from sempa.models.pair import ModelPair
 from sempa.service.index_store import Shelf
@@ -135,7 +135,7 @@ def test_a_fitted_reading_is_kept_and_read_by(
     fit = ["fit", str(tmp_path / "own"), "--texts", str(tmp_path / "texts.txt"), "--postprocess", "centre"]
     assert "centre fitted on 10 texts of texts.txt" in _said(capsys, *fit, "--limit", "10", "--template", "cot", *model)
     printed = _said(capsys, "embed", A, B, "--settings", str(tmp_path / "own"), *model)
-    encoder = open_reading(studio.pair, tmp_path / "own")
+    encoder = open_settings(studio.pair, tmp_path / "own")
     assert encoder.config.template == "cot"
     np.testing.assert_allclose(
         [json.loads(line) for line in printed.splitlines()], encoder.encode([A, B], alone=True), atol=1e-6

@@ -41,11 +41,11 @@ def add_encoder_options(made: argparse.ArgumentParser, *, settings: bool = True)
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
     """Load the base, adapter and settings that the arguments name; without an adapter, the first shipped one."""
-    from sempa.embedding.settings import open_reading
+    from sempa.embedding.settings import open_settings
     from sempa.models.adapters import shipped_adapters
 
     encoder = open_encoders(args, [args.adapter] if args.adapter else shipped_adapters(args.base)[:1])[0]
-    return open_reading(encoder.pair, args.settings) if getattr(args, "settings", None) else encoder
+    return open_settings(encoder.pair, args.settings) if getattr(args, "settings", None) else encoder
 
 
 def open_encoders(args: argparse.Namespace, adapters: Sequence[str]) -> list["Encoder"]:
@@ -83,15 +83,15 @@ def _fit(args: argparse.Namespace) -> None:
     from sempa.config import EncoderConfig
     from sempa.data.corpora import read_corpus
     from sempa.data.rows import subsample
-    from sempa.embedding.settings import fit_reading, save_reading
+    from sempa.embedding.settings import fit_settings, save_settings
     from sempa.models.source import sha256_of
 
     texts = subsample(read_corpus(args.texts, args.column).texts, args.limit)
     fitted_on = f"{len(texts):,} texts of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"
     config = EncoderConfig(template=args.template, layer=args.layer)
     pair = open_encoder(args).pair
-    encoder = fit_reading(pair, config, args.postprocess, texts, fitted_on, args.directions)
-    save_reading(encoder, args.output)
+    encoder = fit_settings(pair, config, args.postprocess, texts, fitted_on, args.directions)
+    save_settings(encoder, args.output)
     print(f"{args.output}: {args.postprocess} fitted on {fitted_on}. Use it with --settings {args.output}.")
 
 

@@ -11,7 +11,7 @@ from sempa.files import new_folder
 from sempa.models.pair import ModelPair
 
 
-def fit_reading(
+def fit_settings(
     pair: ModelPair,
     config: EncoderConfig,
     kind: str,
@@ -31,7 +31,7 @@ def fit_reading(
     return Encoder(pair, plain.config, Postprocess.fit(kind, rows, fitted_on, directions))
 
 
-def save_reading(encoder: Encoder, folder: Path) -> None:
+def save_settings(encoder: Encoder, folder: Path) -> None:
     """Write an encoder's recipe and statistics into a new folder.
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
@@ -42,8 +42,8 @@ def save_reading(encoder: Encoder, folder: Path) -> None:
             encoder.postprocess.save(aside)
 
 
-def open_reading(pair: ModelPair, folder: Path) -> Encoder:
-    """Return the encoder that a folder of `save_reading` describes, over a pair.
+def open_settings(pair: ModelPair, folder: Path) -> Encoder:
+    """Return the encoder that a folder of `save_settings` describes, over a pair.
 
     Raises: StorageError if the folder is incomplete; RecipeMismatch if its statistics were fitted on another base model
     or adapter; InputError if the model has no such layer.

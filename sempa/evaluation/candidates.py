@@ -10,19 +10,19 @@ from sempa.evaluation.paraphrase import new_share, words_of
 class Candidate:
     """Hold a text, how often it was written, its cosine to the sentence and what share of its words is new.
 
-    `standing` (0..1) is the share of random pairs that are less alike than text and sentence; None where not known.
+    `percentile` (0..1) is the share of random pairs that are less alike than text and sentence; None where not known.
     """
 
     text: str
     times: int
     cosine: float
-    standing: float | None
+    percentile: float | None
     new_words: float
 
     @property
     def worth(self) -> float:
         """Return the harmonic mean of meaning kept and words new, 0..1: a copy is worth nothing, nor is a stranger."""
-        kept = self.standing if self.standing is not None else max(self.cosine, 0)
+        kept = self.percentile if self.percentile is not None else max(self.cosine, 0)
         return 2 * kept * self.new_words / (kept + self.new_words) if kept and self.new_words else 0.0
 
 
@@ -38,12 +38,12 @@ def folded(texts: Sequence[str]) -> dict[str, int]:
 
 
 def judged(
-    sentence: str, texts: dict[str, int], cosines: Sequence[float], standings: Sequence[float | None]
+    sentence: str, texts: dict[str, int], cosines: Sequence[float], percentiles: Sequence[float | None]
 ) -> list[Candidate]:
     """Return folded texts as candidates, the most worth first; ties in the order written."""
     own = words_of(sentence)
     made = [
-        Candidate(text, times, cosine, standing, new_share(own, words_of(text)))
-        for (text, times), cosine, standing in zip(texts.items(), cosines, standings, strict=True)
+        Candidate(text, times, cosine, percentile, new_share(own, words_of(text)))
+        for (text, times), cosine, percentile in zip(texts.items(), cosines, percentiles, strict=True)
     ]
     return sorted(made, key=lambda candidate: -candidate.worth)

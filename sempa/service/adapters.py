@@ -10,7 +10,7 @@ from sempa.service.studio import RESULTS_ROOT, Studio
 from sempa.sparse.coders import codes_folder
 
 
-class Studios:
+class Adapters:
     """Hold one studio for each adapter of a base model, on one shelf: a visitor chooses by name."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the studios of one base model share: opened indexes, and vectors of single sentences."""
+"""What the adapters of one base model share: opened indexes, and vectors of single sentences."""
 
 import shutil
 import threading

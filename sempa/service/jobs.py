@@ -52,7 +52,7 @@ class RunState:
         return not self.running and self.adapter is None and self.begun
 
 
-class TrainingDesk:
+class TrainingJobs:
     """Start train.py for the page, one run at a time; runs are kept in folders of `root` by name."""
 
     def __init__(self, base: str, root: Path = RUNS, options: Sequence[str] = ()) -> None:
@@ -73,7 +73,7 @@ class TrainingDesk:
     def names(self) -> list[str]:
         """Return the names of the runs there are, whole or broken off, the newest first."""
         folders = sorted(self._root.glob("*/command.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return [path.parent.name.removesuffix(".desk") for path in folders]
+        return [path.parent.name.removesuffix(".job") for path in folders]
 
     def command(self, asked: RunRequest) -> list[str]:
         """Return the command line that a run is started with, as one would type it in the project's folder.
@@ -100,7 +100,7 @@ class TrainingDesk:
         return given
 
     def _papers(self, name: str) -> Path:
-        return self._root / f"{name}.desk"
+        return self._root / f"{name}.job"
 
     def _run(self, name: str) -> RunFolder:
         return RunFolder(self._root / name)

@@ -111,7 +111,7 @@ class Studio:
         rows = self.embed_each([first, second])
         return {variant: float(np.clip(a @ b, -1, 1)) for variant, (a, b) in rows.items()}
 
-    def standing(self, cosines: dict[str, float]) -> dict[str, float]:
+    def percentiles(self, cosines: dict[str, float]) -> dict[str, float]:
         """Return, for each model's cosine, the share (0..1) of random pairs of demo sentences that are less alike.
 
         Raw cosines of two models do not compare; this share does. Empty while the demo index has no vectors for them.
@@ -239,8 +239,8 @@ class Studio:
             distinct = folded(written)
             own, *rows = self.embed([sentence.strip(), *(text[:MAX_CHARACTERS] for text in distinct)], judge)
             cosines = [float(np.clip(own @ row, -1, 1)) for row in rows]
-            standings = [self.standing({judge: cosine}).get(judge) for cosine in cosines]
-            found[variant] = judged(sentence, distinct, cosines, standings)
+            percentiles = [self.percentiles({judge: cosine}).get(judge) for cosine in cosines]
+            found[variant] = judged(sentence, distinct, cosines, percentiles)
         return found
 
     def answer(self, prompt: str, sampling: Sampling, stopped: Callable[[], bool] = lambda: False) -> Iterator[Texts]:

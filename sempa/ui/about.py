@@ -4,7 +4,7 @@ import gradio as gr
 
 from sempa.machine import hardware
 from sempa.models.adapters import AdapterInfo
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 
 METHOD = """
 **The method.** A language model is asked to paraphrase a sentence; of two answers taken from natural language
@@ -29,15 +29,15 @@ CITE = """@inproceedings{chen2026sempa,
 }"""
 
 
-def runs_here(studios: Studios) -> str:
+def runs_here(adapters: Adapters) -> str:
     """Return in words which model, adapters and machine answer."""
-    adapters = {name: studios.choose(name).pair.adapter for name in studios.names}
-    trained = [f"`{name}` ({_trained(adapter)})" for name, adapter in adapters.items() if adapter]
+    known = {name: adapters.choose(name).pair.adapter for name in adapters.names}
+    trained = [f"`{name}` ({_trained(adapter)})" for name, adapter in known.items() if adapter]
     told = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
     licences = "Code Apache-2.0"
-    if any(adapter and (adapter.folder / "README.md").is_file() for adapter in adapters.values()):
+    if any(adapter and (adapter.folder / "README.md").is_file() for adapter in known.values()):
         licences += "; model and adapters have licences of their own, named on their cards (`README.md` beside each)"
-    info = studios.choose().pair.info
+    info = adapters.choose().pair.info
     return (
         f"**What runs here.** {info.name} ({info.parameters:,} parameters) in {info.precision}, "
         f"{told}, on {hardware()}. {licences}."
@@ -49,10 +49,10 @@ def _trained(adapter: AdapterInfo) -> str:
     return f"{training.objective}: {training.summary()}" if training else "its training is not recorded"
 
 
-def build_about(studios: Studios) -> None:
+def build_about(adapters: Adapters) -> None:
     """Put the panel into the page under construction."""
     with gr.Accordion("About: method, model, licences, what is kept, how to cite", open=False, elem_id="about"):
         gr.Markdown(METHOD)
-        gr.Markdown(runs_here(studios))
+        gr.Markdown(runs_here(adapters))
         gr.Markdown(KEPT)
         gr.Textbox(CITE, label="BibTeX", lines=8, interactive=False, buttons=["copy"], elem_id="about-cite")

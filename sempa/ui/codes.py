@@ -8,7 +8,7 @@ import gradio as gr
 
 from sempa.config import UNITS, WORDS
 from sempa.evaluation.tables import result_table
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.sparse_search import Coded, CodedHit, CodedPair, Part
 from sempa.service.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, for_people
@@ -83,14 +83,14 @@ def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:
     return shared_cards(Coded(studio, kind).compare(first, second), studio.adapter)
 
 
-def build_shared_parts(studios: Studios, adapter: gr.Dropdown, first: gr.Textbox, second: gr.Textbox) -> None:
+def build_shared_parts(adapters: Adapters, adapter: gr.Dropdown, first: gr.Textbox, second: gr.Textbox) -> None:
     """Put the part's widgets and events into the page under construction."""
 
     @for_people
     def answer(a: str, b: str, kind: str, adapter: str) -> str:
-        return shared_parts_of(studios.choose(adapter), a, b, kind)
+        return shared_parts_of(adapters.choose(adapter), a, b, kind)
 
-    with gr.Accordion("What the two share: as sparse codes", open=False, visible=studios.coded, elem_id="parts"):
+    with gr.Accordion("What the two share: as sparse codes", open=False, visible=adapters.coded, elem_id="parts"):
         gr.Markdown(
             "Each sentence as a few parts that can be read: the words of the vocabulary its vector points at most, or "
             "the strongest of many units learned from vectors, each named by words of the texts that light it."

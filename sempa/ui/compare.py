@@ -8,7 +8,7 @@ from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS
 from sempa.machine import hardware
 from sempa.models.generate import Sampling
 from sempa.models.pair import SEMPA
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.codes import frontier
 from sempa.ui.events import LANE, OPENING, PRIVATE, Stops, for_people
@@ -71,9 +71,9 @@ def known(studio: Studio) -> str:
     return fact_table(facts(studio)) + curves + tables + codes
 
 
-def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links) -> None:
+def build_compare_tab(adapters: Adapters, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    opening = Once(lambda: answers(studios.choose(), FIRST, FIRST_SAMPLING, lambda: False))
+    opening = Once(lambda: answers(adapters.choose(), FIRST, FIRST_SAMPLING, lambda: False))
 
     @for_people
     def answer(
@@ -81,7 +81,7 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
     ) -> Iterator[str]:
         sampling = Sampling(1, temperature, 0.9, tokens, seed)
         with stops.running(request.session_hash) as stopped:
-            yield from answers(studios.choose(adapter), prompt, sampling, stopped)
+            yield from answers(adapters.choose(adapter), prompt, sampling, stopped)
 
     gr.Markdown("Has the aligned model unlearned to write? Ask both the same and judge.")
     prompt = gr.Textbox(FIRST, label="Prompt", lines=2, elem_id="compare-prompt")
@@ -105,8 +105,8 @@ def build_compare_tab(studios: Studios, adapter: gr.Dropdown, stops: Stops, page
     stop.click(None, cancels=[asking, opened], **PRIVATE)
     stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
     gr.Examples([[text] for text in EXAMPLES], [prompt], label="Try", **PRIVATE)
-    build_tokens(studios, adapter)
-    build_own_pairs(studios, adapter)
+    build_tokens(adapters, adapter)
+    build_own_pairs(adapters, adapter)
     gr.Markdown("## What is known of each")
-    told = gr.HTML(known(studios.choose()), elem_id="compare-known", label="What is known of each model")
-    adapter.change(lambda name: known(studios.choose(name)), adapter, told, **PRIVATE)
+    told = gr.HTML(known(adapters.choose()), elem_id="compare-known", label="What is known of each model")
+    adapter.change(lambda name: known(adapters.choose(name)), adapter, told, **PRIVATE)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from sempa.errors import InputError
 from sempa.models.generate import Sampling
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.index_store import DEMO
 from sempa.service.sparse_search import found_payload
 from sempa.ui.events import LANE, for_people
@@ -17,9 +17,9 @@ MOST = {"n": 8, "max_new_tokens": 256}
 """What /paraphrase writes at most, as much as the page: a call goes on when its client has left."""
 
 
-def add_endpoints(studios: Studios) -> None:
+def add_endpoints(adapters: Adapters) -> None:
     """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
-    for endpoint in _endpoints(studios):
+    for endpoint in _endpoints(adapters):
         gr.api(for_people(endpoint, told=str), api_name=endpoint.__name__, **LANE)
 
 
@@ -29,7 +29,7 @@ def _require_short(sampling: Sampling) -> None:
             raise InputError(f"{name} is {value}: this endpoint takes {most} at most.")
 
 
-def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
+def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
     def similarity(sentence_a: str, sentence_b: str, adapter: str = "") -> dict[str, float]:
         """Return the cosine of two sentences under the base model and under the SemPA-aligned model.
 
@@ -38,7 +38,7 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
             sentence_b: the second sentence
             adapter: name of the adapter (default: the first of the app)
         """
-        return studios.choose(adapter).similarity(sentence_a, sentence_b)
+        return adapters.choose(adapter).similarity(sentence_a, sentence_b)
 
     def embed(sentences: list[str], variant: str = "", adapter: str = "") -> list[list[float]]:
         """Return a unit-length embedding for each sentence.
@@ -48,7 +48,7 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
             variant: "base" or "sempa" (default: sempa where there is an adapter)
             adapter: name of the adapter (default: the first of the app)
         """
-        return [[float(value) for value in row] for row in studios.choose(adapter).embed(sentences, variant)]
+        return [[float(value) for value in row] for row in adapters.choose(adapter).embed(sentences, variant)]
 
     def search(
         query: str, index: str = DEMO, k: int = 5, adapter: str = "", codes: str = ""
@@ -62,7 +62,7 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
             adapter: name of the adapter (default: the first of the app)
             codes: "words" or "units" to search by sparse codes and learn what matched (default: dense vectors)
         """
-        studio = studios.choose(adapter)
+        studio = adapters.choose(adapter)
         studio.shelf.require_public(index)
         return found_payload(studio, query, index, k, codes)
 
@@ -86,6 +86,6 @@ def _endpoints(studios: Studios) -> list[Callable[..., Any]]:
         """
         sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
         _require_short(sampling)
-        return deque(studios.choose(adapter).paraphrase(sentence, sampling), maxlen=1)[0]
+        return deque(adapters.choose(adapter).paraphrase(sentence, sampling), maxlen=1)[0]
 
     return [similarity, embed, search, paraphrase]

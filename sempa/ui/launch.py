@@ -6,8 +6,8 @@ import socket
 import gradio as gr
 
 from sempa.errors import SempaError
-from sempa.service.adapters import Studios
-from sempa.service.jobs import TrainingDesk
+from sempa.service.adapters import Adapters
+from sempa.service.jobs import TrainingJobs
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS
@@ -17,9 +17,9 @@ MAX_QUEUE = 64
 
 
 def launch(
-    studios: Studios,
+    adapters: Adapters,
     *,
-    desk: TrainingDesk | None = None,
+    jobs: TrainingJobs | None = None,
     server_name: str | None = None,
     server_port: int | None = None,
     share: bool = False,
@@ -29,13 +29,13 @@ def launch(
 ) -> gr.Blocks:
     """Build and serve the page; return when it is stopped, or at once when `block` is false.
 
-    With a desk, visitors may train.
+    With jobs, visitors may train.
     Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
     """
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is no port: choose one from 1024 to 65535 with --server-port.")
-    page = build_page(studios, desk).queue(max_size=MAX_QUEUE)
+    page = build_page(adapters, jobs).queue(max_size=MAX_QUEUE)
     try:
         page.launch(
             server_name=server_name,
@@ -43,12 +43,12 @@ def launch(
             share=share,
             auth=auth,
             mcp_server=mcp,
-            app_kwargs={"routes": openai_routes(studios, auth)},
+            app_kwargs={"routes": openai_routes(adapters, auth)},
             prevent_thread_lock=not block,
             theme=_theme(),
             css=CSS,
             footer_links=["api", "settings"],
-            max_file_size=MAX_UPLOAD_TO_TRAIN if desk else MAX_UPLOAD,
+            max_file_size=MAX_UPLOAD_TO_TRAIN if jobs else MAX_UPLOAD,
             enable_monitoring=False,
             ssr_mode=False,  # Node in front would keep /v1 from us
             show_error=True,

@@ -5,7 +5,7 @@ from html import escape
 
 import gradio as gr
 
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.matrix import PairMatrix
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file
@@ -47,17 +47,19 @@ def _table(matrix: PairMatrix, adapter: str) -> str:
     return csv_file("matrix", head, rows)
 
 
-def build_matrix(studios: Studios, adapter: gr.Dropdown) -> None:
+def build_matrix(adapters: Adapters, adapter: gr.Dropdown) -> None:
     """Put the part's widgets and events into the page under construction."""
 
     @for_people
     def answer(text: str, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
-        for view, table in compared(studios.choose(adapter), text):
+        for view, table in compared(adapters.choose(adapter), text):
             yield view, gr.update(value=table, visible=table is not None)
 
     @for_people
     def explain(event: gr.SelectData, adapter: str) -> str:
-        return f'<div class="sp-note">{escape(str(event.value))}</div>{tokens_of(studios.choose(adapter), event.value)}'
+        return (
+            f'<div class="sp-note">{escape(str(event.value))}</div>{tokens_of(adapters.choose(adapter), event.value)}'
+        )
 
     with gr.Accordion("Many sentences: every pair at once", open=False, elem_id="matrix"):
         text = gr.Textbox(FIRST, label="Sentences, one a line", lines=6, max_lines=14, elem_id="matrix-text")

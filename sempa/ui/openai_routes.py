@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from sempa.config import VARIANTS
 from sempa.errors import InputError, SempaError
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.limits import MAX_CHARACTERS, MAX_SENTENCES
 from sempa.ui.events import on_gpu
 
@@ -29,13 +29,13 @@ TOKENS = (
 )
 
 
-def openai_routes(studios: Studios, auth: tuple[str, str] | None = None) -> list[Route]:
+def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> list[Route]:
     """Return POST /v1/embeddings and GET /v1/models; models are `base` and the adapters by name.
 
     With `auth` (user, password) the client's API key must be `user:password`.
     Source: OpenAI's API reference, "Create embeddings" and "List models".
     """
-    models = _Models(studios)
+    models = _Models(adapters)
     places = CapacityLimiter(AT_ONCE)
     waiting = 0
 
@@ -72,14 +72,14 @@ class _UnknownModel(InputError):
 class _Models:
     """Answer requests by model name."""
 
-    def __init__(self, studios: Studios) -> None:
-        self._studios = studios
+    def __init__(self, adapters: Adapters) -> None:
+        self._adapters = adapters
         self._embed: Callable[..., Any] = on_gpu(self._read)
 
     @property
     def names(self) -> list[str]:
         """Return the models there are by now: adapters trained on the page join them."""
-        return [BASE, *(name for name in self._studios.names if name)]
+        return [BASE, *(name for name in self._adapters.names if name)]
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Return the response's object.
@@ -105,7 +105,7 @@ class _Models:
         }
 
     def _read(self, name: str, texts: list[str]) -> tuple[Any, int]:
-        studio = self._studios.choose("" if name == BASE else name)
+        studio = self._adapters.choose("" if name == BASE else name)
         rows = studio.embed(texts, BASE if name == BASE else "")
         return rows, sum(len(studio.encoder.own_tokens(text)) for text in texts)
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from sempa.data.corpora import Corpus, read_corpus
 from sempa.errors import InputError
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.index_store import MAX_EACH
 from sempa.service.limits import READ_AT_ONCE
 from sempa.service.studio import Studio
@@ -25,9 +25,9 @@ STORED = (
 )
 
 
-def choices(studios: Studios, visitor: str) -> Choices:
+def choices(adapters: Adapters, visitor: str) -> Choices:
     """Return the indexes a visitor may search as (shown, name): everybody's, then the visitor's own."""
-    studio = studios.choose()
+    studio = adapters.choose()
     own = [(f"{key.rsplit('/', 1)[-1]} (yours)", key) for key in studio.shelf.own_names(visitor)]
     return [(name, name) for name in studio.index_names()] + own
 
@@ -73,7 +73,7 @@ def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: boo
             yield say(f"{len(index):,} texts are ready: search them above."), key
 
 
-def build_own_index(studios: Studios, adapter: gr.Dropdown, index: gr.Dropdown, page: gr.Blocks) -> None:
+def build_own_index(adapters: Adapters, adapter: gr.Dropdown, index: gr.Dropdown, page: gr.Blocks) -> None:
     """Put the part's widgets and events into the page; what is made is chosen in the dropdown `index`."""
 
     @for_people
@@ -82,15 +82,15 @@ def build_own_index(studios: Studios, adapter: gr.Dropdown, index: gr.Dropdown, 
     ) -> Iterator[tuple[str, dict[str, object]]]:
         visitor = request.session_hash or ""
         corpus = given_corpus(path, column, pasted)
-        for view, key in made(studios.choose(adapter), corpus, name, visitor, public=public):
-            chosen = gr.update(choices=choices(studios, visitor), value=key) if key else gr.update()
+        for view, key in made(adapters.choose(adapter), corpus, name, visitor, public=public):
+            chosen = gr.update(choices=choices(adapters, visitor), value=key) if key else gr.update()
             yield view, chosen
 
     @for_people
     def delete(name: str, request: gr.Request) -> tuple[str, dict[str, object], dict[str, object]]:
         visitor = request.session_hash or ""
-        studios.choose().shelf.drop(name, visitor)
-        still = choices(studios, visitor)
+        adapters.choose().shelf.drop(name, visitor)
+        still = choices(adapters, visitor)
         value = still[0][1] if still else None
         return say("Deleted."), gr.update(choices=still, value=value), gr.update(visible=False)
 
@@ -100,10 +100,10 @@ def build_own_index(studios: Studios, adapter: gr.Dropdown, index: gr.Dropdown, 
         return gr.update(choices=names, value=likely, visible=bool(names))
 
     def known(request: gr.Request) -> dict[str, object]:
-        return gr.update(choices=choices(studios, request.session_hash or ""))
+        return gr.update(choices=choices(adapters, request.session_hash or ""))
 
     def left(request: gr.Request) -> None:
-        studios.choose().shelf.forget(request.session_hash or "")
+        adapters.choose().shelf.forget(request.session_hash or "")
 
     with gr.Accordion("Search your own text", open=False, elem_id="own"):
         gr.Markdown(STORED)

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from sempa.evaluation.sts import MeasuredPairs
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.limits import MAX_PAIRS
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file
@@ -37,12 +37,12 @@ def _table(measured: MeasuredPairs, adapter: str) -> str:
     return csv_file("pairs", head, (rows[i] for i in measured.disagreement()))
 
 
-def build_own_pairs(studios: Studios, adapter: gr.Dropdown) -> None:
+def build_own_pairs(adapters: Adapters, adapter: gr.Dropdown) -> None:
     """Put the part's widgets and events into the page under construction."""
 
     @for_people
     def answer(path: str | None, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
-        for view, table in measured_file(studios.choose(adapter), path):
+        for view, table in measured_file(adapters.choose(adapter), path):
             yield view, gr.update(value=table, visible=table is not None)
 
     gr.Markdown(

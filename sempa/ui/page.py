@@ -2,8 +2,8 @@
 
 import gradio as gr
 
-from sempa.service.adapters import Studios
-from sempa.service.jobs import TrainingDesk
+from sempa.service.adapters import Adapters
+from sempa.service.jobs import TrainingJobs
 from sempa.service.studio import Studio
 from sempa.ui.about import build_about
 from sempa.ui.compare import build_compare_tab
@@ -19,37 +19,37 @@ from sempa.ui.train import build_train_tab
 TITLE = "SemPA Studio"
 
 
-def build_page(studios: Studios, desk: TrainingDesk | None = None) -> gr.Blocks:
-    """Return the whole page, not yet launched; with a desk, visitors may train."""
+def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Blocks:
+    """Return the whole page, not yet launched; with jobs, visitors may train."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(300, 3600)) as page:
-        several = len(studios.names) > 1 or (desk is not None and bool(studios.choose().adapter))
+        several = len(adapters.names) > 1 or (jobs is not None and bool(adapters.choose().adapter))
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
-                head = gr.HTML(header(_chips(studios.choose())))
+                head = gr.HTML(header(_chips(adapters.choose())))
             with gr.Column(scale=1, min_width=220, visible=several):
                 adapter = gr.Dropdown(
-                    studios.names, value=studios.names[0], label="Adapter of the aligned model", elem_id="adapter"
+                    adapters.names, value=adapters.names[0], label="Adapter of the aligned model", elem_id="adapter"
                 )
-        page.load(lambda: gr.update(choices=studios.names), None, adapter, **PRIVATE)
-        adapter.change(lambda name: header(_chips(studios.choose(name))), adapter, head, **PRIVATE)
+        page.load(lambda: gr.update(choices=adapters.names), None, adapter, **PRIVATE)
+        adapter.change(lambda name: header(_chips(adapters.choose(name))), adapter, head, **PRIVATE)
         links = Links()
-        links.add(EVERYWHERE, names={"adapter": lambda: studios.names}, adapter=adapter)
+        links.add(EVERYWHERE, names={"adapter": lambda: adapters.names}, adapter=adapter)
         with gr.Tabs() as tabs:
             with gr.Tab("Similarity", id="similarity"):
-                compare = build_similarity_tab(studios, adapter, tabs, links)
+                compare = build_similarity_tab(adapters, adapter, tabs, links)
             with gr.Tab("Search", id="search"):
-                build_search_tab(studios, adapter, page, links)
+                build_search_tab(adapters, adapter, page, links)
             with gr.Tab("Paraphrase", id="paraphrase"):
-                build_paraphrase_tab(studios, adapter, Stops(), page, links, compare)
+                build_paraphrase_tab(adapters, adapter, Stops(), page, links, compare)
             with gr.Tab("Compare", id="compare"):
-                build_compare_tab(studios, adapter, Stops(), page, links)
-            if desk:
+                build_compare_tab(adapters, adapter, Stops(), page, links)
+            if jobs:
                 with gr.Tab("Train", id="train"):
-                    build_train_tab(studios, desk, adapter, page)
+                    build_train_tab(adapters, jobs, adapter, page)
         links.build(page, tabs)
         keep_asked(page)
-        build_about(studios)
-        add_endpoints(studios)
+        build_about(adapters)
+        add_endpoints(adapters)
     return page
 
 

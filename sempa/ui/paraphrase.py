@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 
 from sempa.models.generate import Sampling, Texts
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.events import LANE, OPENING, PRIVATE, SEND, Stops, for_people
 from sempa.ui.links import Links
@@ -40,10 +40,10 @@ def paraphrases(
 
 
 def build_paraphrase_tab(
-    studios: Studios, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links, compare: SendPair
+    adapters: Adapters, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links, compare: SendPair
 ) -> None:
     """Put the tab's widgets and events into the page under construction; `compare` takes a pair to Similarity."""
-    opening = Once(lambda: paraphrases(studios.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
+    opening = Once(lambda: paraphrases(adapters.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
 
     @for_people
     def answer(
@@ -59,7 +59,7 @@ def build_paraphrase_tab(
     ) -> Iterator[str]:
         sampling = Sampling(n, temperature, top_p, tokens, seed)
         with stops.running(request.session_hash) as stopped:
-            yield from paraphrases(studios.choose(adapter), sentence, template, sampling, stopped)
+            yield from paraphrases(adapters.choose(adapter), sentence, template, sampling, stopped)
 
     gr.Markdown(
         "Both models write at once, from one batch: same request, same dice. Then the aligned model judges all of it: "

@@ -36,9 +36,9 @@ def say(text: str) -> str:
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
-def similarity_cards(cosines: Mapping[str, float], standing: Mapping[str, float], adapter: str) -> str:
+def similarity_cards(cosines: Mapping[str, float], percentiles: Mapping[str, float], adapter: str) -> str:
     """Return each model's cosine with, where known, how it stands among random pairs."""
-    return grid({name: _cosine_body(cosine, standing.get(name)) for name, cosine in cosines.items()}, adapter)
+    return grid({name: _cosine_body(cosine, percentiles.get(name)) for name, cosine in cosines.items()}, adapter)
 
 
 def _cosine_body(cosine: float, share: float | None) -> str:
@@ -131,8 +131,8 @@ def _candidates_body(candidates: Sequence[Candidate]) -> str:
     items = []
     for candidate in candidates:
         kept = f"cosine {candidate.cosine:.3f}"
-        if candidate.standing is not None:
-            kept += f", closer than {_percent(candidate.standing)} of random pairs"
+        if candidate.percentile is not None:
+            kept += f", closer than {_percent(candidate.percentile)} of random pairs"
         meta = [kept, f"{_percent(candidate.new_words)} new words"]
         if candidate.times > 1:
             meta.append(f"written {candidate.times} times")

@@ -8,7 +8,7 @@ import gradio as gr
 from sempa.config import UNITS, WORDS
 from sempa.embedding.ranking import RankedHit
 from sempa.errors import InputError
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.sparse_search import Coded
 from sempa.service.studio import Studio
 from sempa.ui.codes import coded_cards
@@ -63,14 +63,14 @@ def find(studio: Studio, query: str, index: str, k: int, least: float = 0, by: s
         yield Found(coded_cards(coded, studio.adapter) + say(_ABOUT[by]), _table(ranked, studio.adapter))
         return
     found = studio.search(query, index, k)
-    standing = {
-        variant: [studio.standing({variant: ranked.hit.cosine}).get(variant) for ranked in hits]
+    percentiles = {
+        variant: [studio.percentiles({variant: ranked.hit.cosine}).get(variant) for ranked in hits]
         for variant, hits in found.items()
     }
     kept = {
         variant: [
             ranked
-            for ranked, share in zip(hits, standing[variant], strict=True)
+            for ranked, share in zip(hits, percentiles[variant], strict=True)
             if share is None or 100 * share >= least
         ]
         for variant, hits in found.items()
@@ -98,9 +98,9 @@ def opening(studio: Studio, index: str) -> str:
     return hit_cards(studio.search(EXAMPLES[0], index, FIRST_K), studio.adapter)
 
 
-def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, links: Links) -> None:
+def build_search_tab(adapters: Adapters, adapter: gr.Dropdown, page: gr.Blocks, links: Links) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    names = studios.choose().index_names()
+    names = adapters.choose().index_names()
 
     @for_people
     def answer(
@@ -108,7 +108,7 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
     ) -> Iterator[tuple[str, dict[str, object]]]:
         if not index:
             raise InputError("There is no index yet: make one of your own text below.")
-        for found in find(studios.choose(adapter), query, index, k, least, by):
+        for found in find(adapters.choose(adapter), query, index, k, least, by):
             yield found.view, gr.update(value=found.table, visible=found.table is not None)
 
     gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
@@ -118,7 +118,7 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
             names, value=next(iter(names), None), label="Index", scale=2, min_width=190, elem_id="search-index"
         )
         by = gr.Dropdown(
-            BY, value=DENSE, label="By", scale=2, min_width=190, visible=studios.coded, elem_id="search-by"
+            BY, value=DENSE, label="By", scale=2, min_width=190, visible=adapters.coded, elem_id="search-by"
         )
     with gr.Row():
         k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", min_width=240, elem_id="search-k")
@@ -126,10 +126,10 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
             0, 100, value=0, step=1, label="Closer than % of random pairs", min_width=240, elem_id="search-least"
         )
     links.add(
-        "search", names={"index": studios.choose().index_names}, query=query, index=index, k=k, least=least, by=by
+        "search", names={"index": adapters.choose().index_names}, query=query, index=index, k=k, least=least, by=by
     )
     run = gr.Button("Search", variant="primary", elem_id="search-run")
-    first = opening(studios.choose(), names[0]) if names else say("Make an index of your own text below.")
+    first = opening(adapters.choose(), names[0]) if names else say("Make an index of your own text below.")
     out = gr.HTML(first, elem_id="search-out", label="Hits", js_on_load=SEND)
     table = gr.DownloadButton("Download these hits (CSV)", visible=False, elem_id="search-table")
     asked = [run.click, query.submit, k.release, least.release, index.input, by.input, adapter.input]
@@ -138,7 +138,7 @@ def build_search_tab(studios: Studios, adapter: gr.Dropdown, page: gr.Blocks, li
     examples = gr.Examples([[text] for text in EXAMPLES], [query], label="Try", **PRIVATE)
     examples.load_input_event.then(answer, inputs, outputs, **LANE, **PRIVATE)
     out.select(_pressed, None, query, **PRIVATE).then(answer, inputs, outputs, **LANE, **PRIVATE)
-    build_own_index(studios, adapter, index, page)
+    build_own_index(adapters, adapter, index, page)
 
 
 def _pressed(event: gr.SelectData) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.codes import build_shared_parts
 from sempa.ui.events import LANE, PRIVATE, for_people
@@ -25,20 +25,20 @@ EXAMPLES = [
 def compare_sentences(studio: Studio, first: str, second: str) -> str:
     """Return both models' cosines as cards."""
     cosines = studio.similarity(first, second)
-    return similarity_cards(cosines, studio.standing(cosines), studio.adapter)
+    return similarity_cards(cosines, studio.percentiles(cosines), studio.adapter)
 
 
 SendPair = Callable[[gr.HTML, gr.Textbox], None]
 """Takes cards with buttons and the sentence they belong to: a button's text and the sentence are compared here."""
 
 
-def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs, links: Links) -> SendPair:
+def build_similarity_tab(adapters: Adapters, adapter: gr.Dropdown, tabs: gr.Tabs, links: Links) -> SendPair:
     """Put the tab's widgets and events into the page under construction; return how others send a pair here."""
     first, second = EXAMPLES[0]
 
     @for_people
     def answer(a: str, b: str, adapter: str) -> str:
-        return compare_sentences(studios.choose(adapter), a, b)
+        return compare_sentences(adapters.choose(adapter), a, b)
 
     gr.Markdown("How alike are two sentences, to the base model and to the aligned one?")
     with gr.Row():
@@ -46,12 +46,12 @@ def build_similarity_tab(studios: Studios, adapter: gr.Dropdown, tabs: gr.Tabs, 
         b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
     links.add("similarity", a=a, b=b)
     run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
-    out = gr.HTML(compare_sentences(studios.choose(), first, second), elem_id="similarity-out", label="Cosines")
+    out = gr.HTML(compare_sentences(adapters.choose(), first, second), elem_id="similarity-out", label="Cosines")
     gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)
     examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
     examples.load_input_event.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
-    build_shared_parts(studios, adapter, a, b)
-    build_matrix(studios, adapter)
+    build_shared_parts(adapters, adapter, a, b)
+    build_matrix(adapters, adapter)
 
     def send(cards: gr.HTML, sentence: gr.Textbox) -> None:
         def taken(event: gr.SelectData, text: str) -> tuple[str, str, dict[str, object]]:

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.events import LANE, PRIVATE, for_people
 from sempa.ui.evidence import token_cards
@@ -15,12 +15,12 @@ def tokens_of(studio: Studio, sentence: str) -> str:
     return token_cards(studio.key_tokens(sentence), studio.adapter)
 
 
-def build_tokens(studios: Studios, adapter: gr.Dropdown) -> None:
+def build_tokens(adapters: Adapters, adapter: gr.Dropdown) -> None:
     """Put the part's widgets and events into the page under construction."""
 
     @for_people
     def answer(sentence: str, adapter: str) -> str:
-        return tokens_of(studios.choose(adapter), sentence)
+        return tokens_of(adapters.choose(adapter), sentence)
 
     gr.Markdown(
         "## Key tokens\nThe vocabulary's ten likeliest next words at the very state the embedding is read from: what "
@@ -28,5 +28,5 @@ def build_tokens(studios: Studios, adapter: gr.Dropdown) -> None:
     )
     sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")
     run = gr.Button("Show key tokens", elem_id="tokens-run")
-    out = gr.HTML(tokens_of(studios.choose(), FIRST), elem_id="tokens-out", label="Key tokens")
+    out = gr.HTML(tokens_of(adapters.choose(), FIRST), elem_id="tokens-out", label="Key tokens")
     gr.on([run.click, sentence.submit, adapter.change], answer, [sentence, adapter], out, **LANE, **PRIVATE)

@@ -11,8 +11,8 @@ import gradio as gr
 
 from sempa.config import OBJECTIVES, RECIPES, TrainConfig
 from sempa.errors import InputError
-from sempa.service.adapters import Studios
-from sempa.service.jobs import RunRequest, RunState, TrainingDesk
+from sempa.service.adapters import Adapters
+from sempa.service.jobs import RunRequest, RunState, TrainingJobs
 from sempa.training.inputs import Shown, preview
 from sempa.training.run import SAMPLE_SETTINGS
 from sempa.ui.events import LANE, PRIVATE, as_text, for_people
@@ -64,7 +64,7 @@ class Asked:
         return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
-def build_train_tab(studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, page: gr.Blocks) -> None:
+def build_train_tab(adapters: Adapters, jobs: TrainingJobs, adapter: gr.Dropdown, page: gr.Blocks) -> None:
     """Put the tab's widgets and events into the page under construction."""
     gr.Markdown(
         "Train an adapter for the model that runs here. One run at a time; it goes on when you leave, and can be "
@@ -80,13 +80,13 @@ def build_train_tab(studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, 
     def shows(*values: Any) -> str:
         request = asked.request(*values)
         config = replace(_start(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
-        command = desk.command(request)  # refuses what may not be read
+        command = jobs.command(request)  # refuses what may not be read
         data = None if request.data is None else str(request.data)
-        read, examples = preview(data, config, studios.choose().pair.tokenizer)
+        read, examples = preview(data, config, adapters.choose().pair.tokenizer)
         return _previewed(read, examples, config, command)
 
     look.click(shows, asked.inputs, told, **LANE, **PRIVATE)
-    _build_runs(studios, desk, adapter, page, (run, asked))
+    _build_runs(adapters, jobs, adapter, page, (run, asked))
 
 
 def _build_question() -> Asked:
@@ -135,10 +135,10 @@ def _build_question() -> Asked:
 
 
 def _build_runs(
-    studios: Studios, desk: TrainingDesk, adapter: gr.Dropdown, page: gr.Blocks, start: tuple[gr.Button, Asked]
+    adapters: Adapters, jobs: TrainingJobs, adapter: gr.Dropdown, page: gr.Blocks, start: tuple[gr.Button, Asked]
 ) -> None:
     gr.Markdown("## Runs")
-    runs = gr.Dropdown(desk.names, label="Run", elem_id="train-runs")
+    runs = gr.Dropdown(jobs.names, label="Run", elem_id="train-runs")
     with gr.Row():
         stop = gr.Button("Stop", elem_id="train-stop")
         resume = gr.Button("Resume", elem_id="train-resume")
@@ -149,32 +149,32 @@ def _build_runs(
     @for_people
     def starts(*values: Any) -> tuple[Any, str]:
         request = asked.request(*values)
-        desk.start(request)
-        return gr.update(choices=desk.names, value=request.name), say("Starting …")
+        jobs.start(request)
+        return gr.update(choices=jobs.names, value=request.name), say("Starting …")
 
     @for_people
     def resumes(name: str | None) -> str:
-        desk.resume(_named(name))
+        jobs.resume(_named(name))
         return say("Going on …")
 
     @for_people
     def loads(name: str | None) -> Any:
-        state = desk.state(_named(name))
+        state = jobs.state(_named(name))
         if state.adapter is None:
             raise InputError("The run is not finished: its adapter can be used once it is whole.")
-        added = studios.add(str(state.adapter))
+        added = adapters.add(str(state.adapter))
         gr.Info(as_text(f"{added} is chosen at the top: ask again in the other tabs to see it."))
-        return gr.update(choices=studios.names, value=added)
+        return gr.update(choices=adapters.names, value=added)
 
     def watched(name: str | None) -> str:
-        return run_view(desk.state(name)) if name in desk.names else say("No run yet.")
+        return run_view(jobs.state(name)) if name in jobs.names else say("No run yet.")
 
     def known() -> Any:
-        names = desk.names
+        names = jobs.names
         return gr.update(choices=names, value=next(iter(names), None))
 
     run.click(starts, asked.inputs, [runs, out], **PRIVATE).success(watched, runs, out, **PRIVATE)
-    stop.click(desk.stop, None, None, **PRIVATE).then(watched, runs, out, **PRIVATE)
+    stop.click(jobs.stop, None, None, **PRIVATE).then(watched, runs, out, **PRIVATE)
     resume.click(resumes, runs, out, **PRIVATE)
     load.click(loads, runs, adapter, **LANE, **PRIVATE)
     gr.on([gr.Timer(EVERY).tick, runs.change], watched, runs, out, show_progress="hidden", **PRIVATE)

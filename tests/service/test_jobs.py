@@ -10,16 +10,16 @@ import pytest
 
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.service.jobs import RunRequest, RunState, TrainingDesk
+from sempa.service.jobs import RunRequest, RunState, TrainingJobs
 
 OPTIONS = ("--precision", "float32", "--device", "cpu")
 SETTINGS: dict[str, object] = {"objective": "dpo", "batch_size": 4, "max_samples": 2000, "evaluate_every": 2000}
 
 
 @pytest.fixture
-def desk(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingDesk]:
+def jobs(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingJobs]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    made = TrainingDesk(str(model_folder), tmp_path / "runs", OPTIONS)
+    made = TrainingJobs(str(model_folder), tmp_path / "runs", OPTIONS)
     yield made
     made.stop()
 
@@ -32,10 +32,10 @@ def triplets(tmp_path: Path) -> Path:
     return path
 
 
-def _until(desk: TrainingDesk, name: str, done: Callable[[RunState], bool]) -> RunState:
+def _until(jobs: TrainingJobs, name: str, done: Callable[[RunState], bool]) -> RunState:
     until = time.monotonic() + 240
     while time.monotonic() < until:
-        state = desk.state(name)
+        state = jobs.state(name)
         if done(state):
             return state
         assert state.running or state.adapter, state.said
@@ -44,39 +44,39 @@ def _until(desk: TrainingDesk, name: str, done: Callable[[RunState], bool]) -> R
 
 
 def test_a_run_is_stopped_resumed_and_ends_in_an_adapter(
-    desk: TrainingDesk, triplets: Path, model_folder: Path, tmp_path: Path
+    jobs: TrainingJobs, triplets: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    desk.start(RunRequest("mine", triplets, settings=SETTINGS))
+    jobs.start(RunRequest("mine", triplets, settings=SETTINGS))
     triplets.unlink()  # an upload does not stay for ever; the run has its own copy
-    _until(desk, "mine", lambda state: len(state.lines) > 12)
+    _until(jobs, "mine", lambda state: len(state.lines) > 12)
     with pytest.raises(InputError, match="'mine' is under way"):
-        desk.start(RunRequest("other"))
+        jobs.start(RunRequest("other"))
     with pytest.raises(InputError, match="'mine' is under way"):
-        desk.resume("mine")
-    desk.stop()
-    stopped = desk.state("mine")
+        jobs.resume("mine")
+    jobs.stop()
+    stopped = jobs.state("mine")
     assert (stopped.running, stopped.adapter, stopped.resumable) == (False, None, True)
     assert "Stopped. Add --resume" in stopped.said
-    desk.resume("mine")
-    whole = _until(desk, "mine", lambda state: not state.running)
+    jobs.resume("mine")
+    whole = _until(jobs, "mine", lambda state: not state.running)
     assert [line["step"] for line in whole.lines] == list(range(500))
     assert whole.adapter == tmp_path / "runs" / "mine"
     assert not whole.resumable
     assert ModelPair.open(str(model_folder), str(whole.adapter), precision="float32", device="cpu").adapter
     with pytest.raises(InputError, match="nothing to resume"):
-        desk.resume("mine")
+        jobs.resume("mine")
     with pytest.raises(InputError, match="already"):
-        desk.start(RunRequest("mine"))
-    assert desk.names == ["mine"]
-    assert TrainingDesk("x", tmp_path / "runs").state("mine").lines == whole.lines, "a later start of the app sees it"
+        jobs.start(RunRequest("mine"))
+    assert jobs.names == ["mine"]
+    assert TrainingJobs("x", tmp_path / "runs").state("mine").lines == whole.lines, "a later start of the app sees it"
 
 
-def test_the_command_is_what_one_would_type(desk: TrainingDesk, triplets: Path, tmp_path: Path) -> None:
-    command = desk.command(RunRequest("a-1", triplets, "owner/pairs:dev/sts.csv", {"kl_weight": 2.0}))
+def test_the_command_is_what_one_would_type(jobs: TrainingJobs, triplets: Path, tmp_path: Path) -> None:
+    command = jobs.command(RunRequest("a-1", triplets, "owner/pairs:dev/sts.csv", {"kl_weight": 2.0}))
     runs = tmp_path / "runs"
     assert command[:2] == ["python", "train.py"]
     told = dict(zip(command[2::2], command[3::2], strict=True))
-    assert told["--data"] == str(runs / "a-1.desk" / "data.csv")
+    assert told["--data"] == str(runs / "a-1.job" / "data.csv")
     assert (told["--dev"], told["--kl-weight"], told["--output"]) == (
         "owner/pairs:dev/sts.csv",
         "2.0",
@@ -86,37 +86,37 @@ def test_the_command_is_what_one_would_type(desk: TrainingDesk, triplets: Path, 
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-x", "x" * 65, "a/b"])
-def test_names_cannot_leave_the_folder(desk: TrainingDesk, name: str) -> None:
-    for ask in (lambda: desk.start(RunRequest(name)), lambda: desk.state(name), lambda: desk.resume(name)):
+def test_names_cannot_leave_the_folder(jobs: TrainingJobs, name: str) -> None:
+    for ask in (lambda: jobs.start(RunRequest(name)), lambda: jobs.state(name), lambda: jobs.resume(name)):
         with pytest.raises(InputError, match="run"):
             ask()
 
 
 @pytest.mark.parametrize("data", ["/etc/passwd", "../x.csv", "tests/conftest.py", "own/x.csv", "a/b/c", "--output"])
-def test_data_is_an_upload_or_a_hub_name(desk: TrainingDesk, data: str) -> None:
+def test_data_is_an_upload_or_a_hub_name(jobs: TrainingJobs, data: str) -> None:
     with pytest.raises(InputError, match="neither an uploaded file nor a hub data set"):
-        desk.start(RunRequest("mine", data))
-    assert desk.names == []
+        jobs.start(RunRequest("mine", data))
+    assert jobs.names == []
 
 
-def test_a_run_that_fails_says_why_and_its_name_is_free(desk: TrainingDesk, triplets: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_says_why_and_its_name_is_free(jobs: TrainingJobs, triplets: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("a,b\n1,2\n", encoding="utf-8")
-    desk.start(RunRequest("mine", bad))
-    state = _until(desk, "mine", lambda state: not state.running)
+    jobs.start(RunRequest("mine", bad))
+    state = _until(jobs, "mine", lambda state: not state.running)
     assert "has the columns a, b" in state.said
     assert not state.resumable
     assert json.dumps(state.lines) == "[]"
     with pytest.raises(InputError, match="nothing to resume"):
-        desk.resume("mine")
-    desk.start(RunRequest("mine", triplets, settings=SETTINGS))  # nothing had begun: the name is free
-    assert _until(desk, "mine", lambda state: bool(state.lines)).begun
+        jobs.resume("mine")
+    jobs.start(RunRequest("mine", triplets, settings=SETTINGS))  # nothing had begun: the name is free
+    assert _until(jobs, "mine", lambda state: bool(state.lines)).begun
 
 
-def test_a_run_stopped_before_its_first_step_is_resumed(desk: TrainingDesk, triplets: Path) -> None:
-    desk.start(RunRequest("mine", triplets, settings=SETTINGS))
-    _until(desk, "mine", lambda state: state.begun)
-    desk.stop()
-    assert desk.state("mine").resumable
-    desk.resume("mine")
-    assert _until(desk, "mine", lambda state: len(state.lines) > 2).running
+def test_a_run_stopped_before_its_first_step_is_resumed(jobs: TrainingJobs, triplets: Path) -> None:
+    jobs.start(RunRequest("mine", triplets, settings=SETTINGS))
+    _until(jobs, "mine", lambda state: state.begun)
+    jobs.stop()
+    assert jobs.state("mine").resumable
+    jobs.resume("mine")
+    assert _until(jobs, "mine", lambda state: len(state.lines) > 2).running

@@ -20,7 +20,7 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.evaluation.results import write_result
 from sempa.models.generate import Sampling
 from sempa.models.pair import ModelPair
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.index_store import Shelf
 from sempa.service.studio import Studio
 
@@ -178,13 +178,13 @@ def test_payload_says_the_same_in_json_types(studio: Studio) -> None:
 
 
 def test_standing_is_the_share_of_pairs_that_are_less_alike(studio: Studio) -> None:
-    assert studio.standing({"base": 0.5}) == {}  # no vectors yet
+    assert studio.percentiles({"base": 0.5}) == {}  # no vectors yet
     studio.read_index("demo")
     for variant in ("base", "sempa"):
         rows = studio.encoder.encode(TEXT, variant)
         every = (rows @ rows.T)[~np.eye(len(TEXT), dtype=bool)]
         for cosine in (-2.0, *np.quantile(every, [0.2, 0.5, 0.9]), 2.0):
-            share = studio.standing({variant: float(cosine)})[variant]
+            share = studio.percentiles({variant: float(cosine)})[variant]
             assert share == pytest.approx(float((every < cosine).mean()), abs=0.02)
 
 
@@ -225,7 +225,7 @@ def test_base_alone_works_everywhere(base_alone: Studio) -> None:
     found = base_alone.search(A, k=3)
     assert list(found) == ["base"]
     assert [ranked.other_rank for ranked in found["base"]] == [None] * 3
-    assert list(base_alone.standing({"base": 2.0}).values()) == [1.0]
+    assert list(base_alone.percentiles({"base": 2.0}).values()) == [1.0]
     for texts in (
         base_alone.paraphrase(A, Sampling(n=2, max_new_tokens=3)),
         base_alone.answer(A, Sampling(n=2, max_new_tokens=3)),
@@ -295,10 +295,10 @@ def test_studios_of_two_adapters_share_what_the_base_has_read(
     tuned_pair: ModelPair, other_adapter: Path, roots: tuple[Shelf, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = [tuned_pair, tuned_pair.with_adapter(str(other_adapter))]
-    studios = Studios([Encoder(pair) for pair in pairs], *roots)
-    first, second = map(studios.choose, studios.names)
-    assert studios.names[1] == "other"
-    assert studios.choose() is first
+    adapters = Adapters([Encoder(pair) for pair in pairs], *roots)
+    first, second = map(adapters.choose, adapters.names)
+    assert adapters.names[1] == "other"
+    assert adapters.choose() is first
     read: list[tuple[str, str]] = []
     for studio in (first, second):
 
@@ -320,7 +320,7 @@ def test_studios_of_two_adapters_share_what_the_base_has_read(
     first.read_index("demo")
     assert second.missing_vectors("demo") == ["sempa"]
     with pytest.raises(InputError, match=f"no adapter 'absent' here: choose one of {first.adapter}, other"):
-        studios.choose("absent")
+        adapters.choose("absent")
 
 
 def test_adapters_of_one_name_are_told_by_their_whole_path(
@@ -330,14 +330,14 @@ def test_adapters_of_one_name_are_told_by_their_whole_path(
     copy = roots[1] / "else" / "other"
     shutil.copytree(other_adapter, copy)
     twins.append(tuned_pair.with_adapter(str(copy)))
-    studios = Studios([Encoder(pair) for pair in twins], *roots)
-    assert studios.names == [str(other_adapter), Path(tuned_pair.adapter.source).name, str(copy)]
+    adapters = Adapters([Encoder(pair) for pair in twins], *roots)
+    assert adapters.names == [str(other_adapter), Path(tuned_pair.adapter.source).name, str(copy)]
 
 
 def test_a_base_alone_has_one_nameless_studio(tiny_pair: ModelPair, roots: tuple[Shelf, Path]) -> None:
-    studios = Studios([Encoder(tiny_pair)], *roots)
-    assert studios.names == [""]
-    assert studios.choose().variants == ("base",)
+    adapters = Adapters([Encoder(tiny_pair)], *roots)
+    assert adapters.names == [""]
+    assert adapters.choose().variants == ("base",)
 
 
 def test_an_approximate_search_says_how_far_it_can_be_trusted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

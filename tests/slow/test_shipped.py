@@ -5,26 +5,26 @@ import pytest
 from sempa import Encoder
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def studios() -> Studios:
+def adapters() -> Adapters:
     first, *others = shipped_adapters()
     pair = ModelPair.open(adapter=first)
-    return Studios([Encoder(one) for one in (pair, *map(pair.with_adapter, others))])
+    return Adapters([Encoder(one) for one in (pair, *map(pair.with_adapter, others))])
 
 
 @pytest.fixture(params=["sempa", "sempa-contrastive"])
-def studio(studios: Studios, request: pytest.FixtureRequest) -> Studio:
-    return studios.choose(request.param)
+def studio(adapters: Adapters, request: pytest.FixtureRequest) -> Studio:
+    return adapters.choose(request.param)
 
 
-def test_both_are_offered_the_paper_s_own_first(studios: Studios) -> None:
-    assert studios.names == ["sempa", "sempa-contrastive"]
+def test_both_are_offered_the_paper_s_own_first(adapters: Adapters) -> None:
+    assert adapters.names == ["sempa", "sempa-contrastive"]
 
 
 def test_the_demo_index_holds_the_vectors_this_model_gives(studio: Studio) -> None:

@@ -17,7 +17,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.ranking import hits_payload
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 
 pytestmark = pytest.mark.timeout(3600)
@@ -93,9 +93,9 @@ def test_twenty_visitors_all_get_their_own_right_answer(served: Any, adapters: l
     print(f"95% within {p95:.2f} s; load {os.getloadavg()[0]:.1f}")
     assert len(answers) >= VISITORS
     first = ModelPair.open(adapter=adapters[0])
-    studios = Studios([Encoder(pair) for pair in (first, *map(first.with_adapter, adapters[1:]))])
+    loaded = Adapters([Encoder(pair) for pair in (first, *map(first.with_adapter, adapters[1:]))])
     for endpoint, asked, answer in random.Random(0).sample(answers, min(CHECKED, len(answers))):
-        _require_right(studios.choose(asked[-1]), endpoint, asked[:-1], answer)
+        _require_right(loaded.choose(asked[-1]), endpoint, asked[:-1], answer)
 
 
 def _require_right(studio: Studio, endpoint: str, asked: tuple[Any, ...], answer: Any) -> None:

@@ -11,7 +11,7 @@ from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
 from sempa.models.pair import ModelPair
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.index_store import Shelf
 from sempa.service.studio import Studio
 
@@ -20,23 +20,23 @@ HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 
 
 @pytest.fixture(scope="module")
-def studios(
+def adapters(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, adapter_folder: Path, other_adapter: Path
-) -> Studios:
-    """Return the studios of a tiny model and two adapters, the texts read already."""
+) -> Adapters:
+    """Return a tiny model's two adapters, the texts read already."""
     root = tmp_path_factory.mktemp("studio")
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(root / "index" / "demo")
     pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
-    made = Studios([Encoder(pair), Encoder(pair.with_adapter(str(other_adapter)))], Shelf(root / "index"), root)
+    made = Adapters([Encoder(pair), Encoder(pair.with_adapter(str(other_adapter)))], Shelf(root / "index"), root)
     for name in made.names:
         made.choose(name).read_index("demo")
     return made
 
 
 @pytest.fixture(scope="module")
-def studio(studios: Studios) -> Studio:
+def studio(adapters: Adapters) -> Studio:
     """Return the studio of the first adapter."""
-    return studios.choose()
+    return adapters.choose()
 
 
 @pytest.fixture(scope="module")

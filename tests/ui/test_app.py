@@ -17,7 +17,7 @@ from sempa.data.corpora import Corpus
 from sempa.embedding.ranking import hits_payload
 from sempa.errors import SempaError
 from sempa.models.generate import Sampling
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.launch import launch
 
@@ -26,8 +26,8 @@ FOUR = ("embed", "paraphrase", "search", "similarity")
 
 
 @pytest.fixture(scope="module")
-def page(studios: Studios, outside: list[str]) -> Iterator[gr.Blocks]:
-    made = launch(studios, block=False)
+def page(adapters: Adapters, outside: list[str]) -> Iterator[gr.Blocks]:
+    made = launch(adapters, block=False)
     yield made
     made.close(verbose=False)
 
@@ -68,11 +68,11 @@ def test_similarity_is_the_studio_s_and_agrees_with_embed(client: Client, studio
     assert client.predict([A], api_name="/embed") == client.predict([A], "sempa", api_name="/embed")
 
 
-def test_each_request_names_its_adapter(client: Client, studios: Studios) -> None:
-    first, second = studios.names
+def test_each_request_names_its_adapter(client: Client, adapters: Adapters) -> None:
+    first, second = adapters.names
     answers = {name: client.predict(A, B, name, api_name="/similarity") for name in (second, first, second)}
-    for name in studios.names:
-        studio = studios.choose(name)
+    for name in adapters.names:
+        studio = adapters.choose(name)
         assert answers[name] == studio.similarity(A, B)
         assert client.predict([A], "sempa", name, api_name="/embed") == studio.embed([A], "sempa").tolist()
         assert client.predict(A, "demo", 2, name, api_name="/search") == hits_payload(studio.search(A, "demo", 2))
@@ -175,9 +175,9 @@ def _tool(url: str, name: str, given: dict[str, Any]) -> tuple[list[str], str]:
     return asyncio.run(ask())
 
 
-def test_mcp_offers_exactly_the_four_as_tools(studios: Studios, studio: Studio, outside: list[str]) -> None:
+def test_mcp_offers_exactly_the_four_as_tools(adapters: Adapters, studio: Studio, outside: list[str]) -> None:
     pytest.importorskip("mcp", reason="gradio[mcp] is not installed")
-    page = launch(studios, mcp=True, block=False)
+    page = launch(adapters, mcp=True, block=False)
     try:
         listed = [tool["name"] for tool in httpx.get(f"{page.local_url}gradio_api/mcp/schema").json()]
         tools, answer = _tool(page.local_url, "similarity", {"sentence_a": A, "sentence_b": B})
@@ -188,8 +188,8 @@ def test_mcp_offers_exactly_the_four_as_tools(studios: Studios, studio: Studio, 
     assert outside == []
 
 
-def test_auth_asks_for_the_password(studios: Studios, studio: Studio, outside: list[str]) -> None:
-    page = launch(studios, auth=("ada", "secret"), block=False)
+def test_auth_asks_for_the_password(adapters: Adapters, studio: Studio, outside: list[str]) -> None:
+    page = launch(adapters, auth=("ada", "secret"), block=False)
     try:
         assert httpx.get(f"{page.local_url}config").status_code == 401
         for wrong in (None, ("ada", "wrong"), ("bob", "secret")):
@@ -201,28 +201,28 @@ def test_auth_asks_for_the_password(studios: Studios, studio: Studio, outside: l
         page.close(verbose=False)
 
 
-def test_a_port_in_use_is_said_in_one_sentence(studios: Studios, outside: list[str]) -> None:
+def test_a_port_in_use_is_said_in_one_sentence(adapters: Adapters, outside: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SempaError, match=f"Port {port} is in use: choose another with --server-port"):
-            launch(studios, server_port=port, block=False)
+            launch(adapters, server_port=port, block=False)
 
 
 @pytest.mark.parametrize("port", [0, -5, 99_999])
-def test_a_number_that_is_no_port_is_said_in_one_sentence(studios: Studios, port: int) -> None:
+def test_a_number_that_is_no_port_is_said_in_one_sentence(adapters: Adapters, port: int) -> None:
     with pytest.raises(SempaError, match=f"{port} is no port"):
-        launch(studios, server_port=port, block=False)
+        launch(adapters, server_port=port, block=False)
 
 
-def test_an_address_that_is_not_ours_is_said_in_one_sentence(studios: Studios, outside: list[str]) -> None:
+def test_an_address_that_is_not_ours_is_said_in_one_sentence(adapters: Adapters, outside: list[str]) -> None:
     with pytest.raises(SempaError, match="192.0.2.1"):
-        launch(studios, server_name="192.0.2.1", block=False)
+        launch(adapters, server_name="192.0.2.1", block=False)
 
 
 def test_share_without_network_still_serves_here(
-    studios: Studios, studio: Studio, outside: list[str], capsys: pytest.CaptureFixture[str]
+    adapters: Adapters, studio: Studio, outside: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = launch(studios, share=True, block=False)
+    page = launch(adapters, share=True, block=False)
     try:
         assert page.share_url is None
         assert "share link" in capsys.readouterr().out.lower()

@@ -63,7 +63,7 @@ def test_the_studio_s_matrix_is_its_similarity_of_every_pair(studio: Studio) -> 
         cosines = studio.similarity(sentences[i], sentences[j])
         assert {v: float(values[i, j]) for v, values in matrix.cosines.items()} == pytest.approx(cosines, abs=1e-6)
         shares = {variant: float(values[i, j]) for variant, values in matrix.shares.items()}
-        assert shares == pytest.approx(studio.standing(cosines), abs=0.03)
+        assert shares == pytest.approx(studio.percentiles(cosines), abs=0.03)
     assert said == [f"Reading: {i} of 28 sentences" for i in (0, 20)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import openai
 import pytest
 
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.limits import MAX_SENTENCES
 from sempa.service.studio import Studio
 from sempa.ui.launch import launch
@@ -18,8 +18,8 @@ A, B = "The hare outran the hound.", "Größe 漢字."
 
 
 @pytest.fixture(scope="module", params=[None, ("someone", "pass:word")], ids=["open", "auth"])
-def page(request: pytest.FixtureRequest, studios: Studios, outside: list[str]) -> Iterator[gr.Blocks]:
-    made = launch(studios, auth=request.param, block=False)
+def page(request: pytest.FixtureRequest, adapters: Adapters, outside: list[str]) -> Iterator[gr.Blocks]:
+    made = launch(adapters, auth=request.param, block=False)
     yield made
     made.close(verbose=False)
 
@@ -28,10 +28,10 @@ def _client(page: gr.Blocks, key: str = "someone:pass:word") -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{page.local_url}v1", api_key=key, max_retries=0)
 
 
-def test_vectors_are_the_studio_s_in_both_forms(page: gr.Blocks, studios: Studios) -> None:
+def test_vectors_are_the_studio_s_in_both_forms(page: gr.Blocks, adapters: Adapters) -> None:
     client = _client(page)
-    for name in studios.names:
-        expected = studios.choose(name).embed([A, B], "sempa")
+    for name in adapters.names:
+        expected = adapters.choose(name).embed([A, B], "sempa")
         for form in ("float", "base64"):
             answer = client.embeddings.create(model=name, input=[A, B], encoding_format=form)
             rows = [item.embedding for item in answer.data]
@@ -41,7 +41,7 @@ def test_vectors_are_the_studio_s_in_both_forms(page: gr.Blocks, studios: Studio
             assert [item.index for item in answer.data] == [0, 1]
             assert answer.model == name
     base = client.embeddings.create(model="base", input=A)
-    np.testing.assert_allclose(base.data[0].embedding, studios.choose().embed([A], "base")[0], atol=1e-7)
+    np.testing.assert_allclose(base.data[0].embedding, adapters.choose().embed([A], "base")[0], atol=1e-7)
 
 
 def test_tokens_used_are_those_of_the_texts(page: gr.Blocks, studio: Studio) -> None:
@@ -51,11 +51,11 @@ def test_tokens_used_are_those_of_the_texts(page: gr.Blocks, studio: Studio) -> 
 
 
 def test_models_are_the_base_and_the_adapters(
-    page: gr.Blocks, studios: Studios, monkeypatch: pytest.MonkeyPatch
+    page: gr.Blocks, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = _client(page)
-    assert [model.id for model in client.models.list()] == ["base", *studios.names]
-    monkeypatch.setattr(Studios, "names", ["first", "trained-on-the-page"])
+    assert [model.id for model in client.models.list()] == ["base", *adapters.names]
+    monkeypatch.setattr(Adapters, "names", ["first", "trained-on-the-page"])
     assert [model.id for model in client.models.list()] == ["base", "first", "trained-on-the-page"]
 
 
@@ -84,8 +84,8 @@ def test_what_is_no_request_is_refused(page: gr.Blocks, body: bytes) -> None:
     assert answer.json()["error"]["message"]
 
 
-def test_a_wrong_key_opens_nothing_where_a_password_is_asked(studios: Studios, outside: list[str]) -> None:
-    made = launch(studios, auth=("someone", "pass:word"), block=False)
+def test_a_wrong_key_opens_nothing_where_a_password_is_asked(adapters: Adapters, outside: list[str]) -> None:
+    made = launch(adapters, auth=("someone", "pass:word"), block=False)
     try:
         for key in ("no", "someone", "someone:pass", ":"):
             with pytest.raises(openai.AuthenticationError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sempa.errors import InputError
-from sempa.service.adapters import Studios
+from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.own_index import choices, columns, given_corpus, made
 from sempa.ui.search import find
@@ -14,17 +14,17 @@ from sempa.ui.search import find
 LINES = "The hare is fast.\n\n  The hound is ill. \nA cat sat."
 
 
-def test_pasted_lines_become_an_index_that_is_searched_like_any_other(studios: Studios, studio: Studio) -> None:
+def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: Adapters, studio: Studio) -> None:
     *before, (view, key) = made(studio, given_corpus(None, None, LINES), " pasted ", "ada", public=False)
     assert all("a second" in line and found is None for line, found in before)
     assert len(before) >= 2
     assert "3 texts are ready" in view
     assert key is not None
-    assert ("pasted (yours)", key) in choices(studios, "ada")
-    assert ("pasted (yours)", key) not in choices(studios, "bob")
+    assert ("pasted (yours)", key) in choices(adapters, "ada")
+    assert ("pasted (yours)", key) not in choices(adapters, "bob")
     found = studio.search("The hare is fast.", key, 3)
     assert found["base"][0].hit.text == "The hare is fast."
-    other = studios.choose(studios.names[1])
+    other = adapters.choose(adapters.names[1])
     *progress, last = find(other, "A cat sat.", key, 2)  # read with the other adapter at the first search
     assert any("Reading the texts with sempa" in step.view for step in progress)
     assert last.view.count("sp-send") == 4
