@@ -49,7 +49,7 @@ SHOWN = {
     "rewards/accuracies": "accuracy",
     "chosen/loss": "chosen",
     "contrastive/accuracies": "nearest",
-    "coding/restored": "restored",
+    "coding/explained_variance": "explained",
     "kl/divergence": "divergence",
 }
 """Metrics shown while training, with a word for each."""

@@ -2,7 +2,7 @@
 
 `python benchmarks/frontier.py adapters/sempa adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO --json
 results/frontier.json --figure docs/frontier.png` reads pairs and captions once a model, then codes the vectors by words
-and by learned units with each k. Of an adapter trained with `--objective spod` the units are those learned with it. At
+and by learned features with each k. An adapter trained with `--objective spod` brings its own features. At
 `--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns; that goes
 to the JSON's name with `-speed`. Codes come from `python -m sempa sparse fit`.
 """
@@ -24,7 +24,7 @@ import faiss
 from scipy.sparse import diags_array
 from shared import keep
 
-from sempa.config import DEFAULT_BASE, UNITS, WORDS, EncoderConfig
+from sempa.config import DEFAULT_BASE, FEATURES, WORDS, EncoderConfig
 from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
 from sempa.embedding.encoder import Encoder, Rows
 from sempa.embedding.inverted import Codes
@@ -116,7 +116,7 @@ def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
     chosen = np.linspace(0, len(texts.queries) - 1, QUERIES, dtype=int)
     queries = list(texts.data.queries.values())
     asked, sentences = texts.queries[chosen], [queries[place] for place in chosen]
-    held = {f"units, k = {k}": (Codes.of(coder.codes(texts.texts, SEMPA, k)[places]), k) for k in TIMED}
+    held = {f"features, k = {k}": (Codes.of(coder.codes(texts.texts, SEMPA, k)[places]), k) for k in TIMED}
     coded = {name: coder.queries(sentences, asked, SEMPA, k) for name, (_, k) in held.items()}
     rates: dict[str, dict[str, list[float]]] = {}
 
@@ -152,7 +152,7 @@ def _summary(values: list[float]) -> dict[str, float]:
 def draw(models: Mapping[str, Any], path: Path) -> None:
     """Draw Spearman and nDCG against the bytes a text takes, one line a model and kind of code.
 
-    Models that differ by their units alone share the lines of their vectors and words.
+    Models that differ by their features alone share the lines of their vectors and words.
     """
     import matplotlib
 
@@ -166,7 +166,7 @@ def draw(models: Mapping[str, Any], path: Path) -> None:
     ):
         drawn = []
         for color, (name, model) in zip(colors, models.items(), strict=False):
-            kinds = {UNITS: "-"} if model["dense"] in drawn else {UNITS: "-", WORDS: "--"}
+            kinds = {FEATURES: "-"} if model["dense"] in drawn else {FEATURES: "-", WORDS: "--"}
             if WORDS in kinds:
                 axis.axhline(model["dense"][measure], color=color, linewidth=1, linestyle=":")
                 drawn.append(model["dense"])
@@ -174,7 +174,7 @@ def draw(models: Mapping[str, Any], path: Path) -> None:
                 line = [code for code in model["codes"] if code["coder"] == kind]
                 xs, ys = [code["bytes_a_text"] for code in line], [code[measure] for code in line]
                 axis.plot(xs, ys, style, color=color, marker="o", markersize=3.5, label=f"{name}, {kind}")
-                for code in line if kind == UNITS else ():
+                for code in line if kind == FEATURES else ():
                     axis.annotate(f"{code['k']}", (code["bytes_a_text"], code[measure]), fontsize=6, color=color)
         axis.set(title=title, xlabel="bytes a text (dotted: dense vectors, 2,304)", xscale="log")
         axis.set_xticks(ticks := (50, 100, 200, 400), [str(tick) for tick in ticks])
@@ -204,7 +204,7 @@ def main() -> int:
             models[name] = {"dense": texts.dense(), "codes": codes}
             print(name, models[name], flush=True)
             if variant == SEMPA and not speed and args.count:
-                speed = {"model": name, "texts": args.count, "rates": timed(texts, coders[UNITS], args.count)}
+                speed = {"model": name, "texts": args.count, "rates": timed(texts, coders[FEATURES], args.count)}
                 print(speed, flush=True)
     if args.figure:
         draw(models, args.figure)

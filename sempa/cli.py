@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sempa import __version__
-from sempa.config import CODERS
+from sempa.config import CODE_KINDS
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import SempaError
 from sempa.evaluation.command import add_evaluate, add_tables
@@ -106,7 +106,7 @@ def add_search(commands: Any) -> None:
     made = add_command(commands, "search", _search, "print the nearest texts of an index under both models")
     made.add_argument("query")
     made.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
-    made.add_argument("--codes", choices=CODERS, help="search by sparse codes, and print what matched")
+    made.add_argument("--codes", choices=CODE_KINDS, help="search by sparse codes, and print what matched")
     made.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
     add_encoder_options(made)
 
@@ -125,7 +125,9 @@ def add_index(commands: Any) -> None:
         "--texts", type=Path, help="TXT (one text per line), CSV or JSONL file (default: the texts of the index)"
     )
     made.add_argument("--column", help="column that holds the text")
-    made.add_argument("--codes", choices=CODERS, action="append", default=[], help="add sparse codes too; repeatable")
+    made.add_argument(
+        "--codes", choices=CODE_KINDS, action="append", default=[], help="add sparse codes too; repeatable"
+    )
     made.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
     add_encoder_options(made)
 

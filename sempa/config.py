@@ -24,9 +24,9 @@ DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 DEFAULT_WEIGHTS = "its Q4_1 GGUF in bfloat16: four bits per weight, close to the published weights but not equal"
 CODES_FOLDER = "codes"
 """Where an adapter's sparse codes are kept, beside its weights."""
-WORDS, UNITS = "words", "units"
-CODERS = (WORDS, UNITS)
-"""Kinds of sparse codes: the vocabulary's words, without training, and learned units."""
+WORDS, FEATURES = "words", "features"
+CODE_KINDS = (WORDS, FEATURES)
+"""Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
 
 _Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
 
@@ -220,15 +220,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class CodingConfig:
-    """Say how sparse codes are learned from embeddings.
+    """Configure how sparse codes are learned from embeddings.
 
-    `units_per_number` times D units, of which the `k` largest are kept while learning; `tau` is the temperature of the
-    codes' dot products, `preference_weight` the weight of their likelihood beside the reconstruction; `batch_size` and
-    `epochs` count triplets.
+    The autoencoder has `expansion_factor` times D features and keeps the `k` largest of each code. `tau` is the
+    temperature of the codes' dot products, `preference_weight` the weight of their likelihood beside the
+    reconstruction. `batch_size` and `epochs` count triplets.
     Source: Wen et al. 2025 (CSR).
     """
 
-    units_per_number: int = 1
+    expansion_factor: int = 1
     k: int = 32
     tau: float = 0.1
     preference_weight: float = 0.03
@@ -238,7 +238,7 @@ class CodingConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        _require_positive(self, "units_per_number", "k", "tau", "lr", "batch_size")
+        _require_positive(self, "expansion_factor", "k", "tau", "lr", "batch_size")
         _require_not_negative(self, "preference_weight", "epochs")
 
 

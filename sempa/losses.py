@@ -69,9 +69,9 @@ def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, ta
     return scores.masked_fill(hidden, -torch.inf).gather(1, order)
 
 
-def restored_loss(rows: Tensor, restored: Tensor) -> Tensor:
+def reconstruction_loss(rows: Tensor, reconstructed: Tensor) -> Tensor:
     """Return the mean squared error of restoring (N, D) rows as a share of their variance: 0 is exact, 1 the mean."""
-    return (rows - restored).square().sum() / (rows - rows.mean(dim=0)).square().sum()
+    return (rows - reconstructed).square().sum() / (rows - rows.mean(dim=0)).square().sum()
 
 
 def plackett_luce_nll(scores: Tensor, depth: int = 1) -> Tensor:

@@ -105,14 +105,14 @@ def test_codes_are_fitted_kept_in_an_index_and_searched(
     fit = ["sparse", "fit", "--data", str(tmp_path / "triplets.csv"), "--epochs", "1", "--k", "4", *model]
     said = [json.loads(line.split(maxsplit=1)[1]) for line in _said(capsys, *fit).splitlines()]
     assert [0 <= figures["entailment_nearer_codes"] <= 1 for figures in said] == [True, True]
-    _said(capsys, "index", "demo", "--codes", "units", "--codes", "words", *model)
+    _said(capsys, "index", "demo", "--codes", "features", "--codes", "words", *model)
     kinds = [recipe.code and recipe.code.split("-")[0] for recipe in SentenceIndex.load(root / "demo").recipes]
-    assert kinds == [None, None, "units", "units", "words", "words"]
-    for kind in ("units", "words"):
+    assert kinds == [None, None, "features", "features", "words", "words"]
+    for kind in ("features", "words"):
         found = json.loads(_said(capsys, "search", A, "-k", "2", "--codes", kind, *model))
         for hit in found["sempa"]:
             assert sum(part["part"] for part in hit["matched"]) == pytest.approx(hit["cosine"], abs=5e-3)
-    assert main(["search", A, "--codes", "units", *model[:2]]) == 2
+    assert main(["search", A, "--codes", "features", *model[:2]]) == 2
     assert "The base alone has no sparse codes" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import app
 import train
-from sempa import arguments
+from sempa import cli
 from sempa.evaluation.tables import named_in, with_tables
 
 ROOT = Path(__file__).parents[1]
@@ -40,13 +40,13 @@ def test_first_screen_has_exactly_the_two_lines():
 @pytest.mark.parametrize("command", [c for c in _commands() if c[0] == ".venv/bin/python"], ids=" ".join)
 def test_commands_parse(command):
     if command[1:3] == ["-m", "sempa"]:
-        arguments.parser().parse_args(command[3:])
+        cli.parser().parse_args(command[3:])
     else:
         PARSERS[command[1]]().parse_args(command[2:])
 
 
 def test_options_named_in_the_text_exist():
-    known = {option for made in (app.parser(), train.parser(), arguments.parser()) for option in _options(made)}
+    known = {option for made in (app.parser(), train.parser(), cli.parser()) for option in _options(made)}
     named = set(re.findall(r"`(--[a-z-]+)", README))
     assert len(named) > 10
     assert named <= known

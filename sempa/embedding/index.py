@@ -80,10 +80,10 @@ class SentenceIndex:
         return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
-        """Return the units that a query's code and a text's share, with each one's part of the score, largest first."""
+        """Return the features that a query's code and a text's share, with each one's part of the score, largest first."""
         held = self._of(recipe)
         if not isinstance(held, Codes):
-            raise TypeError("units are asked of sparse codes")
+            raise TypeError("only sparse codes share features")
         return held.shared(query, number)
 
     def _hold(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:

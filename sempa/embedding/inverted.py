@@ -1,4 +1,4 @@
-"""Sparse codes of one model to be searched by inner product, exactly, unit by unit."""
+"""Sparse codes of one model to be searched by inner product, exactly, feature by feature."""
 
 import io
 import zipfile
@@ -21,9 +21,9 @@ LEVELS = 255
 
 
 class Codes:
-    """Hold N codes over H units, column by column; ids are their places.
+    """Hold N codes over H features, column by column; ids are their places.
 
-    A query visits the columns of its own units and no others. Activations are kept to within a step of LEVELS.
+    A query visits the columns of its own features and no others. Activations are kept to within a step of LEVELS.
     """
 
     suffix = ".npz"
@@ -81,13 +81,13 @@ class Codes:
         return np.asarray(part @ (query.data * self._step).astype(np.float32), dtype=np.float32)
 
     def shared(self, query: sparse.csr_array, number: int) -> dict[int, float]:
-        """Return the units a (1, H) query and one code share, with each one's part of their score, largest first."""
+        """Return the features a (1, H) query and one code share, with each one's part of their score, largest first."""
         found = {}
-        for unit, weight in zip(query.indices.tolist(), query.data.tolist(), strict=True):
-            start, end = self._columns.indptr[unit : unit + 2]
+        for feature, weight in zip(query.indices.tolist(), query.data.tolist(), strict=True):
+            start, end = self._columns.indptr[feature : feature + 2]
             place = start + int(np.searchsorted(self._columns.indices[start:end], number))
             if place < end and self._columns.indices[place] == number:
-                found[unit] = weight * int(self._columns.data[place]) * self._step
+                found[feature] = weight * int(self._columns.data[place]) * self._step
         return _by_size(found)
 
     def pair_cosines(self, first: Ids, second: Ids) -> Rows:

@@ -1,11 +1,11 @@
-"""Search and comparison by sparse codes: what matches, and by how much, in words or learned units."""
+"""Search and comparison by sparse codes: what matches, and by how much, in words or learned features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy import sparse
 
-from sempa.config import CODERS
+from sempa.config import CODE_KINDS
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import Hit, SentenceIndex
 from sempa.embedding.ranking import RankedHit, hits_payload, search_each
@@ -18,7 +18,7 @@ from sempa.sparse.coders import Coder, SparseEncoder, add_codes, own_parts, shar
 
 @dataclass(frozen=True)
 class Part:
-    """Hold a unit's name, the texts that light it most (none of a word), and its part of a score or its activation."""
+    """Hold a feature's name, texts in which it is most active (none for a word), and its part of a score."""
 
     label: str
     texts: tuple[str, ...]
@@ -48,8 +48,8 @@ def code_reader(encoder: Encoder, coders: Mapping[str, Coder], kind: str) -> Spa
 
     Raises: InputError for an unknown kind, or where there are none.
     """
-    if kind not in CODERS:
-        raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODERS)}.")
+    if kind not in CODE_KINDS:
+        raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODE_KINDS)}.")
     if kind not in coders:
         named = f"The adapter {encoder.pair.adapter.name!r}" if encoder.pair.adapter else "The base alone"
         raise InputError(f"{named} has no sparse codes: fit them with `python -m sempa sparse fit`.")
@@ -57,7 +57,7 @@ def code_reader(encoder: Encoder, coders: Mapping[str, Coder], kind: str) -> Spa
 
 
 class Coded:
-    """Answer by one kind of sparse codes for a studio: "words" of the vocabulary or learned "units"."""
+    """Answer by one kind of sparse codes for a studio: "words" of the vocabulary or learned "features"."""
 
     def __init__(self, studio: Studio, kind: str) -> None:
         """Take the codes kept beside the studio's adapter.
@@ -110,7 +110,9 @@ class Coded:
 
     def _parts(self, variant: str, sizes: Mapping[int, float]) -> list[Part]:
         coder = self._reader.coder
-        return [Part(coder.label(variant, unit), coder.texts(variant, unit), size) for unit, size in sizes.items()]
+        return [
+            Part(coder.label(variant, feature), coder.texts(variant, feature), size) for feature, size in sizes.items()
+        ]
 
 
 def found_payload(
@@ -130,5 +132,5 @@ def _coded_payload(found: Mapping[str, Sequence[CodedHit]]) -> dict[str, list[di
     payload = hits_payload({variant: [coded.ranked for coded in hits] for variant, hits in found.items()})
     for variant, hits in found.items():
         for told, coded in zip(payload[variant], hits, strict=True):
-            told["matched"] = [{"unit": part.label, "part": part.size} for part in coded.parts]
+            told["matched"] = [{"feature": part.label, "part": part.size} for part in coded.parts]
     return payload

@@ -1,4 +1,4 @@
-"""A TopK autoencoder of embeddings: each vector as a few non-negative units."""
+"""A TopK autoencoder of embeddings: each vector as a few non-negative features."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,24 +14,24 @@ CODER_FILE = "coder.safetensors"
 class SparseCoder(nn.Module):
     """Code (N, D) unit rows as (N, H) non-negative activations, of which the k largest are kept, and restore them.
 
-    k is an argument, not part of the weights: one fit is read at any k. `decoder` holds a direction a unit, (H, D).
+    k is an argument, not part of the weights: one fit is read at any k. `decoder` holds a direction a feature, (H, D).
     Source: Wen et al. 2025 (CSR), after Gao et al. 2024 (TopK sparse autoencoders).
     """
 
-    def __init__(self, width: int, units: int, seed: int = 0) -> None:
-        """Begin with random directions, each unit read by the direction it writes."""
+    def __init__(self, width: int, features: int, seed: int = 0) -> None:
+        """Begin with random directions, each feature read by the direction it writes."""
         super().__init__()
-        drawn = torch.randn(units, width, generator=torch.Generator().manual_seed(seed))
+        drawn = torch.randn(features, width, generator=torch.Generator().manual_seed(seed))
         directions = nn.functional.normalize(drawn, dim=-1)
         self.centre = nn.Parameter(torch.zeros(width))
         self.encoder = nn.Parameter(directions.clone())
-        self.bias = nn.Parameter(torch.zeros(units))
+        self.bias = nn.Parameter(torch.zeros(features))
         self.decoder = nn.Parameter(directions)
         self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("idle", torch.zeros(units, dtype=torch.int64), persistent=False)
+        self.register_buffer("idle", torch.zeros(features, dtype=torch.int64), persistent=False)
         self.scale: Tensor
         self.idle: Tensor
-        """Steps of training since each unit was last lit."""
+        """Steps of training since each feature was last active."""
 
     @torch.no_grad()
     def begin_at(self, rows: Tensor) -> None:
@@ -40,10 +40,10 @@ class SparseCoder(nn.Module):
         self.scale.copy_((rows - self.centre).norm(dim=-1).mean())
 
     def activations(self, rows: Tensor) -> Tensor:
-        """Return every unit's activation before any is dropped, (N, H)."""
+        """Return every feature's activation before any is dropped, (N, H)."""
         return ((rows - self.centre) / self.scale) @ self.encoder.T + self.bias
 
-    def restore(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor) -> Tensor:
         """Return the rows that (N, H) codes stand for, (N, D)."""
         return (codes @ self.decoder) * self.scale + self.centre
 
@@ -54,8 +54,8 @@ class SparseCoder(nn.Module):
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
         """Return the coder that `tensors` made, in float32."""
-        units, width = tensors["decoder"].shape
-        made = cls(width, units)
+        features, width = tensors["decoder"].shape
+        made = cls(width, features)
         made.load_state_dict({name: value.float() for name, value in tensors.items()})
         return made.requires_grad_(False)
 

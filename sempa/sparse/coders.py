@@ -1,4 +1,4 @@
-"""Embeddings as sparse codes that can be read: by words of the vocabulary, or by units learned from embeddings."""
+"""Embeddings as sparse codes that can be read: by words of the vocabulary, or by features learned from embeddings."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from scipy import sparse
 from torch import Tensor
 
-from sempa.config import CODES_FOLDER, UNITS, WORDS, CodingConfig, EncoderConfig
+from sempa.config import CODES_FOLDER, FEATURES, WORDS, CodingConfig, EncoderConfig
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
@@ -32,36 +32,36 @@ TAKEN_AT_ONCE = 65_536
 OWN_AND_ALIGNED = 16
 """Words a query names besides its own. Source: Nie et al. 2025."""
 QUERY_WIDER = 4
-"""A query keeps so many times the units of a text: it is not stored, and finds more by them."""
+"""A query keeps so many times the features of a text: it is not stored, and finds more by them."""
 
 
 class Coder(Protocol):
-    """Turn unit rows of one variant into codes of unit length, and name their units."""
+    """Turn unit rows of one variant into codes of unit length, and name their features."""
 
     name: str
 
     def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of (N, D) unit rows with at most k units each."""
+        """Return (N, H) codes of (N, D) unit rows with at most k features each."""
         ...
 
     def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
         """Return (N, H) codes of queries with these unit rows."""
         ...
 
-    def label(self, variant: str, unit: int) -> str:
-        """Return a unit's name."""
+    def label(self, variant: str, feature: int) -> str:
+        """Return a feature's name."""
         ...
 
-    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
-        """Return texts that light a unit, none where its name says all."""
+    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
+        """Return texts in which a feature is most active; none for a word."""
         ...
 
 
 class WordCoder:
     """Code a row by the k words of the vocabulary it points at most, without what all rows point at.
 
-    A unit is a token id, its activation the token's unembedding score where it is positive. A query names its own words
-    and OWN_AND_ALIGNED more, all with the same weight, so that a text's score is the sum over the words they share.
+    A feature is a token id; its activation is the token's unembedding score if positive. A query names its own words
+    and OWN_AND_ALIGNED more, all with the same weight, so a text's score is the sum over the words they share.
     Source: Nie et al. 2025.
     """
 
@@ -94,11 +94,11 @@ class WordCoder:
         texts = (sentence, f" {sentence}")
         return [i for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids]
 
-    def label(self, variant: str, unit: int) -> str:
+    def label(self, variant: str, feature: int) -> str:
         """Return the token as text."""
-        return str(self._pair.tokenizer.decode([unit])).strip() or "␣"
+        return str(self._pair.tokenizer.decode([feature])).strip() or "␣"
 
-    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
+    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
         """Return none: a word says itself."""
         return ()
 
@@ -108,50 +108,52 @@ class WordCoder:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Name a learned unit by the words that tell the texts it is lit by, and by the texts that light it most."""
+class Feature:
+    """Describe a learned feature by its typical words and the texts in which it is most active."""
 
     words: tuple[str, ...]
     texts: tuple[str, ...] = ()
 
 
-class UnitCoder:
-    """Code a row by the k units of a fitted autoencoder that it lights most."""
+class FeatureCoder:
+    """Code a row by the k most active features of a fitted autoencoder."""
 
-    def __init__(self, coders: Mapping[str, SparseCoder], units: Mapping[str, Sequence[Unit]], sha256: str) -> None:
-        self._coders, self._units = coders, units
-        self.name = f"{UNITS}-{sha256[:12]}"
+    def __init__(
+        self, coders: Mapping[str, SparseCoder], features: Mapping[str, Sequence[Feature]], sha256: str
+    ) -> None:
+        self._coders, self._features = coders, features
+        self.name = f"{FEATURES}-{sha256[:12]}"
 
     def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of (N, D) unit rows with at most k units each."""
+        """Return (N, H) codes of (N, D) unit rows with at most k features each."""
         coder = _of_variant(self._coders, variant)
         found = [_kept(coder, part, k) for part in torch.from_numpy(rows).split(CODED_AT_ONCE)]
         values, places = (np.concatenate(column) for column in zip(*found, strict=True))
         return _unit_codes(values, places, len(coder.bias))
 
     def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of queries: those of texts with QUERY_WIDER times the units."""
+        """Return (N, H) codes of queries: those of texts with QUERY_WIDER times the features."""
         return self.codes(rows, variant, QUERY_WIDER * k)
 
-    def label(self, variant: str, unit: int) -> str:
-        """Return the words that tell the texts a unit is lit by."""
-        return " · ".join(self._units[variant][unit].words)
+    def label(self, variant: str, feature: int) -> str:
+        """Return the words typical of the texts in which a feature is active."""
+        return " · ".join(self._features[variant][feature].words)
 
-    def texts(self, variant: str, unit: int) -> tuple[str, ...]:
-        """Return the texts that light a unit most."""
-        return self._units[variant][unit].texts
+    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
+        """Return the texts in which a feature is most active."""
+        return self._features[variant][feature].texts
 
 
 class SparseEncoder:
     """Read sentences as sparse codes, by an encoder's rows and a coder."""
 
     def __init__(self, encoder: Encoder, coder: Coder, k: int = CodingConfig().k) -> None:
-        """Keep at most k units of a code.
+        """Keep at most k features of a code.
 
         Raises: InputError for k below 1.
         """
         if k < 1:
-            raise InputError(f"k is {k}: a code needs at least 1 unit.")
+            raise InputError(f"k is {k}: a code needs at least 1 feature.")
         self.encoder, self.coder, self.k = encoder, coder, k
 
     def recipe(self, variant: str) -> EncoderConfig:
@@ -174,13 +176,13 @@ class SparseEncoder:
 
 
 def shared_parts(first: sparse.csr_array, second: sparse.csr_array) -> dict[int, float]:
-    """Return the units two (1, H) codes share, with each one's part of their cosine, largest first."""
+    """Return the features two (1, H) codes share, with each one's part of their cosine, largest first."""
     product = first.multiply(second).tocsr()
     return _by_size(product.indices, product.data)
 
 
 def own_parts(code: sparse.csr_array, other: sparse.csr_array) -> dict[int, float]:
-    """Return the units of a (1, H) code that another does not have, with their activations, largest first."""
+    """Return the features of a (1, H) code that another does not have, with their activations, largest first."""
     alone = ~np.isin(code.indices, other.indices)
     return _by_size(code.indices[alone], code.data[alone])
 
@@ -195,7 +197,7 @@ def save_coders(
     folder: Path,
     directions: Mapping[str, Rows],
     coders: Mapping[str, SparseCoder],
-    units: Mapping[str, Sequence[Unit]],
+    features: Mapping[str, Sequence[Feature]],
     about: Mapping[str, Any],
 ) -> None:
     """Write both kinds of codes of an adapter into a new folder; `about` says how they were fitted.
@@ -204,10 +206,10 @@ def save_coders(
     """
     tensors = {f"{v}.direction": torch.from_numpy(direction) for v, direction in directions.items()}
     tensors |= {f"{v}.{name}": value for v, coder in coders.items() for name, value in coder.tensors().items()}
-    named = {variant: [asdict(unit) for unit in every] for variant, every in units.items()}
+    named = {variant: [asdict(feature) for feature in every] for variant, every in features.items()}
     with new_folder(folder, "The codes") as aside:
         (aside / CODER_FILE).write_bytes(save(tensors))
-        (aside / ABOUT_FILE).write_text(json.dumps({**about, "units": named}, indent=1) + "\n", encoding="utf-8")
+        (aside / ABOUT_FILE).write_text(json.dumps({**about, "features": named}, indent=1) + "\n", encoding="utf-8")
 
 
 def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
@@ -230,9 +232,11 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
         by_variant.setdefault(variant, {})[part] = tensor
     directions = {variant: parts.pop("direction").numpy() for variant, parts in by_variant.items()}
     coders = {variant: SparseCoder.of(parts) for variant, parts in by_variant.items() if parts}
-    units = {v: [Unit(tuple(u["words"]), tuple(u["texts"])) for u in every] for v, every in about["units"].items()}
+    features = {
+        v: [Feature(tuple(u["words"]), tuple(u["texts"])) for u in every] for v, every in about["features"].items()
+    }
     sha256 = sha256_of(folder / CODER_FILE)
-    return {WORDS: WordCoder(pair, directions), UNITS: UnitCoder(coders, units, sha256)}
+    return {WORDS: WordCoder(pair, directions), FEATURES: FeatureCoder(coders, features, sha256)}
 
 
 def load_coders(pair: ModelPair) -> dict[str, Coder]:
@@ -259,9 +263,9 @@ def _kept(coder: SparseCoder, rows: Tensor, k: int) -> tuple[Rows, NDArray[np.in
 def _unit_codes(values: Rows, places: NDArray[np.int64], width: int) -> sparse.csr_array:
     """Return (N, width) codes of unit length from (N, k) activations and their places; zeros are left out."""
     count, k = values.shape
-    units = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     codes = sparse.csr_array(
-        (units.ravel().astype(np.float32), places.ravel().astype(np.int32), np.arange(0, count * k + 1, k)),
+        (unit.ravel().astype(np.float32), places.ravel().astype(np.int32), np.arange(0, count * k + 1, k)),
         shape=(count, width),
     )
     codes.eliminate_zeros()
@@ -269,9 +273,9 @@ def _unit_codes(values: Rows, places: NDArray[np.int64], width: int) -> sparse.c
     return codes
 
 
-def _by_size(units: NDArray[Any], sizes: NDArray[Any]) -> dict[int, float]:
+def _by_size(features: NDArray[Any], sizes: NDArray[Any]) -> dict[int, float]:
     order = np.argsort(-sizes, kind="stable")
-    return {int(units[i]): float(sizes[i]) for i in order}
+    return {int(features[i]): float(sizes[i]) for i in order}
 
 
 def _of_variant(by_variant: Mapping[str, Any], variant: str) -> Any:

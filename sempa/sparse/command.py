@@ -10,8 +10,8 @@ from sempa.config import CodingConfig
 from sempa.embedding.command import add_command, add_encoder_options, open_encoder, report
 
 _SETTINGS = {
-    "units_per_number": "units per vector dimension; more reconstruct better and find less",
-    "k": "units kept while fitting",
+    "expansion_factor": "features per vector dimension; more reconstruct better and find less",
+    "k": "features kept while fitting",
     "epochs": "passes over the triplets",
     "lr": "learning rate",
     "tau": "temperature of the codes' similarities",
@@ -25,11 +25,13 @@ def add_sparse(commands: Any) -> None:
     actions = commands.add_parser("sparse", help="fit sparse codes of an adapter's embeddings").add_subparsers(
         required=True, metavar="ACTION"
     )
-    made = add_command(actions, "fit", _fit, "fit sparse codes to triplets, for search by words and by learned units")
+    made = add_command(
+        actions, "fit", _fit, "fit sparse codes to triplets, for search by words and by learned features"
+    )
     made.add_argument("--data", type=Path, required=True, help="triplets: CSV (sent0,sent1,hard_neg) or JSONL file")
     made.add_argument("--limit", type=int, help="use about this many triplets, evenly spaced")
     made.add_argument("--output", type=Path, help="new folder (default: codes, in the adapter's folder)")
-    made.add_argument("--examples", type=Path, help="texts that illustrate the units (default: the triplets)")
+    made.add_argument("--examples", type=Path, help="texts that illustrate the features (default: the triplets)")
     for field in fields(CodingConfig):
         if text := _SETTINGS.get(field.name):
             flag = f"--{field.name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its units named."""
+"""Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its features named."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,28 +19,28 @@ from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.evaluation.metrics import nearer_share
 from sempa.evaluation.result_cache import read_rows
-from sempa.losses import restored_loss
+from sempa.losses import reconstruction_loss
 from sempa.machine import circumstances
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
-from sempa.sparse.coders import Unit, fit_direction, save_coders
+from sempa.sparse.coders import Feature, fit_direction, save_coders
 from sempa.sparse.loss import fit_coder
 
 Rows = NDArray[np.float32]
-WORDS_A_UNIT, TEXTS_A_UNIT = 3, 3
+WORDS_A_FEATURE, TEXTS_A_FEATURE = 3, 3
 RAREST = 1 / 500
-"""A word counts as no rarer among the texts than this: else units were named by words that one text has."""
+"""A word counts as no rarer among the texts than this: else features were named by words that one text has."""
 HELD_OUT = 20
 """One triplet in so many is not fitted on, but measured."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Hold one variant's coder, its units' names, the direction its words leave out, and what was measured of it."""
+    """Hold one variant's coder, its features' names, the direction its words leave out, and what was measured of it."""
 
     coder: SparseCoder
-    units: list[Unit]
+    features: list[Feature]
     direction: Rows
     measured: dict[str, float]
 
@@ -57,8 +57,8 @@ def fit_codes(
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
     `output` is by default the folder beside the adapter's weights that the app looks into. `examples` is a file of
-    texts that units are shown by (default: the triplets' own). A coder learned together with the adapter is where its
-    fit begins; with no epoch it is taken as it is. What was read is kept in the cache folder, so that fitting again
+    texts that features are shown by (default: the triplets' own). A coder learned together with the adapter is where
+    its fit begins; with no epoch it is taken as it is. What was read is kept in the cache folder, so that fitting again
     with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
@@ -82,7 +82,7 @@ def fit_codes(
         output,
         {variant: one.direction for variant, one in fitted.items()},
         {variant: one.coder for variant, one in fitted.items()},
-        {variant: one.units for variant, one in fitted.items()},
+        {variant: one.features for variant, one in fitted.items()},
         about,
     )
     return about["measured"]
@@ -109,27 +109,29 @@ def _fitted(
     codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
     measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
     direction = fit_direction(rows.flatten(0, 1).numpy())
-    lit = largest(coder.activations(torch.from_numpy(read_rows(encoder, variant, examples, report))), config.k)
-    units = named_units(sparse.csr_array(codes.numpy()), texts, sparse.csr_array(lit.numpy()), examples)
-    return Fitted(coder, units, direction, measured)
+    active = largest(coder.activations(torch.from_numpy(read_rows(encoder, variant, examples, report))), config.k)
+    features = name_features(sparse.csr_array(codes.numpy()), texts, sparse.csr_array(active.numpy()), examples)
+    return Fitted(coder, features, direction, measured)
 
 
 def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
     """Return the coder that a run with --objective spod has left beside its weights, else a new one."""
     if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
         return trained.requires_grad_(True)
-    coder = SparseCoder(pair.width, config.units_per_number * pair.width, config.seed)
+    coder = SparseCoder(pair.width, config.expansion_factor * pair.width, config.seed)
     coder.begin_at(rows.flatten(0, 1))
     return coder
 
 
 def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held: torch.Tensor) -> dict[str, float]:
-    """Return, of triplets not fitted on, what is restored and whose entailment is nearer; of all, the dead units."""
-    restored = coder.restore(codes[held])
-    figures = {"variance_restored": 1 - float(restored_loss(rows[held].flatten(0, 1), restored.flatten(0, 1)))}
+    """Measure reconstruction and ranking on the held-out triplets, and count the dead features of all."""
+    reconstructed = coder.decode(codes[held])
+    figures = {
+        "explained_variance": 1 - float(reconstruction_loss(rows[held].flatten(0, 1), reconstructed.flatten(0, 1)))
+    }
     for name, values in (("codes", codes[held]), ("dense", rows[held])):
         figures[f"entailment_nearer_{name}"] = nearer_share(*(part.numpy() for part in _units(values).unbind(1)))
-    figures["dead_units"] = float((codes.flatten(0, 1) == 0).all(dim=0).sum())
+    figures["dead_features"] = float((codes.flatten(0, 1) == 0).all(dim=0).sum())
     return {name: round(value, 4) for name, value in figures.items()}
 
 
@@ -137,29 +139,31 @@ def _units(values: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(values, dim=-1)
 
 
-def named_units(
-    codes: sparse.csr_array, texts: Sequence[str], lit: sparse.csr_array, examples: Sequence[str]
-) -> list[Unit]:
-    """Name each unit by the words that tell the texts it is lit by from the others, and by the examples it is lit by.
+def name_features(
+    codes: sparse.csr_array, texts: Sequence[str], active: sparse.csr_array, examples: Sequence[str]
+) -> list[Feature]:
+    """Describe each feature by the words typical of its texts and by the examples in which it is most active.
 
-    `codes` (N, H) are those of the texts, `lit` (M, H) those of the examples. A word tells by its standard score: how
-    much more often it is in a unit's texts than by chance.
+    `codes` (N, H) are those of the texts, `active` (M, H) those of the examples. A word tells by its standard score:
+    how much more often it is in a feature's texts than by chance.
     """
     words, held = _words_of(texts)
     usual = np.maximum(np.asarray(held.mean(axis=0)).ravel(), RAREST)
     spread = np.sqrt(usual * (1 - np.minimum(usual, 1 - RAREST)))
     mass = (codes.T @ held).tocsr()
     totals = np.maximum(np.asarray(codes.sum(axis=0)).ravel(), 1e-12)
-    columns = lit.tocsc()
-    units = []
-    for unit in range(codes.shape[1]):
-        row = mass[[unit]]
-        telling = (row.data / totals[unit] - usual[row.indices]) / spread[row.indices]
-        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_UNIT] if telling[i] > 0]
-        start, end = columns.indptr[unit : unit + 2]
+    columns = active.tocsc()
+    features = []
+    for feature in range(codes.shape[1]):
+        row = mass[[feature]]
+        telling = (row.data / totals[feature] - usual[row.indices]) / spread[row.indices]
+        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_FEATURE] if telling[i] > 0]
+        start, end = columns.indptr[feature : feature + 2]
         places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
-        units.append(Unit(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_UNIT)))
-    return units
+        features.append(
+            Feature(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_FEATURE))
+        )
+    return features
 
 
 def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_array]:

@@ -9,20 +9,20 @@ from torch import Tensor
 
 from sempa.config import CodingConfig
 from sempa.errors import InputError, SempaError
-from sempa.losses import contrastive_scores, plackett_luce_nll, restored_loss, same_anchors
+from sempa.losses import contrastive_scores, plackett_luce_nll, reconstruction_loss, same_anchors
 from sempa.sparse.autoencoder import SparseCoder, largest
 
 WIDER = 4
-"""The second reconstruction keeps so many times k units, so that one fit serves other k as well."""
+"""The second reconstruction keeps so many times k features, so that one fit serves other k as well."""
 WIDER_SHARE, REVIVAL_SHARE = 1 / 8, 1 / 32
-"""Weights of the wider reconstruction and of the revival of dead units. Source: Wen et al. 2025."""
+"""Weights of the wider reconstruction and of the revival of dead features. Source: Wen et al. 2025."""
 DEAD_AFTER = 30
-"""Steps without lighting after which a unit counts as dead."""
+"""Inactive steps after which a feature counts as dead."""
 
 
 @dataclass(frozen=True)
 class CodingStep:
-    """Say what one optimiser step saw; `metrics` has `coding/*` and `units/dead`."""
+    """Say what one optimiser step saw; `metrics` has `coding/*` and `features/dead`."""
 
     step: int
     steps: int
@@ -40,15 +40,16 @@ class CodeLoss:
 
         L(k) + L(4k) / 8 + L_revival / 32 + `preference_weight` times the Plackett-Luce likelihood, scored by the dot
         product of unit-length codes over `tau`, that the entailment's is the first of the batch. Rows are brought
-        to unit length. `anchors` are B texts or ids, equal where anchors are. Dead units restore what the living left.
+        to unit length. `anchors` are B texts or ids, equal where anchors are.
+        Dead features reconstruct what the living left.
         Source: Wen et al. 2025 (CSR), eq. 1-5; Chen et al. 2026, section 4.4 (likelihood).
         """
         flat = torch.nn.functional.normalize(rows.flatten(0, 1), dim=-1)
         activations = self._coder.activations(flat)
         codes = largest(activations, self._config.k)
-        restored = self._coder.restore(codes)
-        narrow = restored_loss(flat, restored)
-        wide = restored_loss(flat, self._coder.restore(largest(activations, WIDER * self._config.k)))
+        reconstructed = self._coder.decode(codes)
+        narrow = reconstruction_loss(flat, reconstructed)
+        wide = reconstruction_loss(flat, self._coder.decode(largest(activations, WIDER * self._config.k)))
         firsts, positives, negatives = codes.view(*rows.shape[:2], -1).unbind(1)
         same = same_anchors(anchors).to(rows.device)
         scores = contrastive_scores(firsts, positives, negatives, self._config.tau, same)
@@ -56,18 +57,18 @@ class CodeLoss:
         loss = narrow + WIDER_SHARE * wide + self._config.preference_weight * preference
         dead = self._coder.idle >= DEAD_AFTER
         if count := int(dead.sum()):
-            left = (flat - restored).detach()
+            left = (flat - reconstructed).detach()
             kept = largest(activations.masked_fill(~dead, -torch.inf), min(count, rows.shape[2]))
-            loss = loss + REVIVAL_SHARE * restored_loss(left, kept @ self._coder.decoder * self._coder.scale)
-        lit = (codes.detach() > 0).any(dim=0)
-        self._coder.idle.copy_(torch.where(lit, 0, self._coder.idle + 1))
+            loss = loss + REVIVAL_SHARE * reconstruction_loss(left, kept @ self._coder.decoder * self._coder.scale)
+        active = (codes.detach() > 0).any(dim=0)
+        self._coder.idle.copy_(torch.where(active, 0, self._coder.idle + 1))
         return loss, {
             "coding/loss": float(loss.detach()),
-            "coding/restored": 1 - float(narrow.detach()),
-            "coding/restored_wider": 1 - float(wide.detach()),
+            "coding/explained_variance": 1 - float(narrow.detach()),
+            "coding/explained_variance_wider": 1 - float(wide.detach()),
             "coding/preference": float(preference.detach()),
             "coding/accuracies": float((scores.argmax(dim=1) == 0).float().mean()),
-            "units/dead": float(count),
+            "features/dead": float(count),
         }
 
 

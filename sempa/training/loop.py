@@ -31,7 +31,7 @@ CHECKPOINT_EVERY = 10
 
 BEGUN_WITH = 340
 """Triplets whose sentences' states a coder of sparse codes begins at."""
-ALONG = CodingConfig(units_per_number=4, preference_weight=0.1)
+ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
 """How codes are learned along with an adapter, in far fewer steps than a fit of their own takes."""
 
 EXPLODED = 10.0
@@ -160,7 +160,7 @@ def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainC
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)
     states = torch.cat([states for (states,) in reader.over(REFERENCE, batches, lambda _, x: (x.float(),))])
-    coder = SparseCoder(model.pair.width, ALONG.units_per_number * model.pair.width, config.seed)
+    coder = SparseCoder(model.pair.width, ALONG.expansion_factor * model.pair.width, config.seed)
     coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
     return coder
 

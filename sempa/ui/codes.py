@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.config import UNITS, WORDS
+from sempa.config import FEATURES, WORDS
 from sempa.evaluation.tables import result_table
 from sempa.service.adapters import Adapters
 from sempa.service.sparse_search import Coded, CodedHit, CodedPair, Part
@@ -18,7 +18,7 @@ from sempa.ui.present import grid, told_cards
 
 SHOWN = 6
 """Parts that are told one by one; the rest is told as one sum."""
-KINDS = [("Words of the vocabulary", WORDS), ("Learned units", UNITS)]
+KINDS = [("Words of the vocabulary", WORDS), ("Learned features", FEATURES)]
 
 
 def coded_cards(found: Mapping[str, Sequence[CodedHit]], adapter: str) -> str:
@@ -43,13 +43,13 @@ def _pair_body(pair: CodedPair) -> str:
 
 
 def _parts(parts: Sequence[Part], told: str, *, adds_up: bool = True) -> str:
-    """Return parts as chips, the largest first, each with its size; a unit's texts are its tooltip.
+    """Return parts as chips, the largest first, each with its size; a feature's texts are its tooltip.
 
     Parts of a score add up; activations that two codes do not share do not.
     """
     chips = []
     for part in parts[:SHOWN]:
-        texts = f' title="{escape("lit by: " + " | ".join(part.texts))}"' if part.texts else ""
+        texts = f' title="{escape("most active in: " + " | ".join(part.texts))}"' if part.texts else ""
         chips.append(f'<span class="sp-part"{texts}>{escape(part.label)} <b>{part.size:.3f}</b></span>')
     if rest := parts[SHOWN:]:
         total = f" <b>{sum(part.size for part in rest):.3f}</b>" if adds_up else ""
@@ -69,7 +69,7 @@ def frontier(result: Mapping[str, Any], sha256: str) -> str:
         lines, level = {}, {}
         for name, model in models.items():
             level[name] = model["dense"][measure]
-            for kind in (WORDS, UNITS):
+            for kind in (WORDS, FEATURES):
                 points = [(code["bytes_a_text"], code[measure]) for code in model["codes"] if code["coder"] == kind]
                 lines[f"{name}, {kind}"] = points
         words = f"{told} by bytes a text; dense: {', '.join(f'{name} {value:.1f}' for name, value in level.items())}"
@@ -93,9 +93,9 @@ def build_shared_parts(adapters: Adapters, adapter: gr.Dropdown, first: gr.Textb
     with gr.Accordion("What the two share: as sparse codes", open=False, visible=adapters.coded, elem_id="parts"):
         gr.Markdown(
             "Each sentence as a few parts that can be read: the words of the vocabulary its vector points at most, or "
-            "the strongest of many units learned from vectors, each named by words of the texts that light it."
+            "the strongest of many features learned from vectors, each named by typical words of its texts."
         )
-        kind = gr.Radio(KINDS, value=UNITS, label="Parts", elem_id="parts-kind")
+        kind = gr.Radio(KINDS, value=FEATURES, label="Parts", elem_id="parts-kind")
         run = gr.Button("Show what they share", elem_id="parts-run")
         out = gr.HTML(elem_id="parts-out", label="Shared parts")
         gr.on([run.click, kind.input], answer, [first, second, kind, adapter], out, **LANE, **PRIVATE)

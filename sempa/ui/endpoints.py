@@ -60,7 +60,7 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
             index: name of the index
             k: number of hits, 1 to 100
             adapter: name of the adapter (default: the first of the app)
-            codes: "words" or "units" to search by sparse codes and learn what matched (default: dense vectors)
+            codes: "words" or "features" to search by sparse codes and learn what matched (default: dense vectors)
         """
         studio = adapters.choose(adapter)
         studio.shelf.require_public(index)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from sempa.config import UNITS, WORDS
+from sempa.config import FEATURES, WORDS
 from sempa.embedding.ranking import RankedHit
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
@@ -30,11 +30,11 @@ EXAMPLES = [
 
 
 DENSE = "dense"
-BY = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned units (sparse)", UNITS)]
+BY = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned features (sparse)", FEATURES)]
 _ABOUT = {
     WORDS: "Each text is held as the words of the vocabulary its vector points at most; a score is the sum of the "
     "parts shown. The closeness slider is for dense vectors.",
-    UNITS: "Each text is held as its strongest learned units, each named by words of the texts that light it; a score "
+    FEATURES: "Each text is held as its strongest learned features, each named by typical words of its texts; a score "
     "is the sum of the parts shown. The closeness slider is for dense vectors.",
 }
 

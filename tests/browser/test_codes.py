@@ -16,7 +16,7 @@ def _expect(locator: Any) -> Any:
     return expect(locator)
 
 
-@pytest.mark.parametrize(("named", "kind"), [("Learned units (sparse)", "units"), ("Words (sparse)", "words")])
+@pytest.mark.parametrize(("named", "kind"), [("Learned features (sparse)", "features"), ("Words (sparse)", "words")])
 def test_search_by_codes_shows_what_the_endpoint_says(
     open_page: OpenPage, client: Any, width: int, named: str, kind: str
 ) -> None:
@@ -31,7 +31,7 @@ def test_search_by_codes_shows_what_the_endpoint_says(
         _expect(items).to_contain_text([hit["text"] for hit in hits])
         largest = [hit["matched"][0] for hit in hits]
         _expect(items.locator(".sp-part:nth-child(2)")).to_contain_text([f"{part['part']:.3f}" for part in largest])
-        _expect(items.locator(".sp-part:nth-child(2)")).to_contain_text([part["unit"] for part in largest])
+        _expect(items.locator(".sp-part:nth-child(2)")).to_contain_text([part["feature"] for part in largest])
     page.locator("#search-by input").click()
     page.get_by_role("option", name="Dense vectors", exact=True).click()
     dense = client.predict(query, api_name="/search")
@@ -49,7 +49,7 @@ def test_similarity_shows_shared_and_unshared_parts(open_page: OpenPage, width: 
         _expect(card.locator(".sp-part").first).to_be_visible()
         for told in ("shared", "A alone", "B alone"):
             _expect(card).to_contain_text(told)
-    units = page.locator("#parts-out").inner_text()
+    features = page.locator("#parts-out").inner_text()
     page.get_by_label("Words of the vocabulary").click()
-    _expect(page.locator("#parts-out")).not_to_have_text(units, use_inner_text=True)
+    _expect(page.locator("#parts-out")).not_to_have_text(features, use_inner_text=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width + 1

@@ -19,12 +19,12 @@ N, H, K = 300, 40, 4
 
 
 def _dense(count: int, seed: int) -> NDArray[np.float32]:
-    """Draw codes of unit length with at most K units, some of them with fewer."""
+    """Draw codes of unit length with at most K features, some of them with fewer."""
     drawn = np.random.default_rng(seed)
     made = np.zeros((count, H), np.float32)
     for row in made:
-        units = drawn.choice(H, drawn.integers(1, K + 1), replace=False)
-        row[units] = drawn.random(len(units)) + 0.05
+        features = drawn.choice(H, drawn.integers(1, K + 1), replace=False)
+        row[features] = drawn.random(len(features)) + 0.05
     return made / np.linalg.norm(made, axis=1, keepdims=True)
 
 
@@ -47,7 +47,7 @@ def test_every_text_has_a_score_also_without_a_shared_unit() -> None:
     assert codes.nearest(texts[[2]], 9)[0].tolist() == [[1, 0, 0, 0]]
 
 
-def test_a_score_is_the_sum_of_its_shared_units() -> None:
+def test_a_score_is_the_sum_of_its_shared_features() -> None:
     """(0.6, 0.8, 0) and (0, 0.8, 0.6) share the second unit alone: 0.64."""
     texts = sparse.csr_array(np.array([[0.6, 0.8, 0.0], [0.0, 0.8, 0.6]], np.float32))
     codes = Codes.of(texts)

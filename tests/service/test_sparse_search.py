@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sempa.config import UNITS, WORDS
+from sempa.config import FEATURES, WORDS
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
@@ -16,7 +16,7 @@ from sempa.service.index_store import Shelf
 from sempa.service.sparse_search import Coded, found_payload
 from sempa.service.studio import Studio
 from sempa.sparse.autoencoder import SparseCoder
-from sempa.sparse.coders import Unit, UnitCoder, WordCoder, fit_direction
+from sempa.sparse.coders import Feature, FeatureCoder, WordCoder, fit_direction
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
 QUERY = "A fast cat."
@@ -31,15 +31,15 @@ def studio(tuned_pair: ModelPair, tmp_path: Path) -> Studio:
     coders = {variant: SparseCoder(32, 128, seed).requires_grad_(False) for seed, variant in enumerate(rows)}
     for variant, coder in coders.items():
         coder.begin_at(torch.from_numpy(rows[variant]))
-    units = {variant: [Unit((f"unit {i}",), (f"text {i}",)) for i in range(128)] for variant in rows}
+    features = {variant: [Feature((f"feature {i}",), (f"text {i}",)) for i in range(128)] for variant in rows}
     made.coders = {
         WORDS: WordCoder(tuned_pair, {variant: fit_direction(values) for variant, values in rows.items()}),
-        UNITS: UnitCoder(coders, units, "cd" * 32),
+        FEATURES: FeatureCoder(coders, features, "cd" * 32),
     }
     return made
 
 
-@pytest.mark.parametrize("kind", [WORDS, UNITS])
+@pytest.mark.parametrize("kind", [WORDS, FEATURES])
 def test_hits_are_those_of_brute_force_and_their_parts_are_the_score(studio: Studio, kind: str) -> None:
     found = Coded(studio, kind).search(QUERY, k=9)
     coder = studio.coders[kind]
@@ -61,25 +61,25 @@ def test_hits_are_those_of_brute_force_and_their_parts_are_the_score(studio: Stu
 
 
 def test_an_index_is_coded_once_from_the_vectors_it_holds(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Coded(studio, UNITS).search(QUERY)
+    first = Coded(studio, FEATURES).search(QUERY)
     assert [recipe.code is not None for recipe in studio.index("demo").recipes].count(True) == 2
     monkeypatch.setattr(SentenceIndex, "add", lambda *_: pytest.fail("coded again"))
-    assert Coded(studio, UNITS).search(QUERY) == first
+    assert Coded(studio, FEATURES).search(QUERY) == first
 
 
 def test_two_sentences_share_parts_and_keep_others(studio: Studio) -> None:
     first, second = TEXTS[:2]
-    found = Coded(studio, UNITS).compare(first, second)
+    found = Coded(studio, FEATURES).compare(first, second)
     for variant, pair in found.items():
-        codes = studio.coders[UNITS].codes(studio.embed([first, second], variant), variant, 32).toarray()
+        codes = studio.coders[FEATURES].codes(studio.embed([first, second], variant), variant, 32).toarray()
         assert pair.cosine == pytest.approx(float(codes[0] @ codes[1]), abs=1e-5)
         both, one, other = (
             np.count_nonzero(kept)
             for kept in (codes[0] * codes[1], codes[0] * (codes[1] == 0), codes[1] * (codes[0] == 0))
         )
         assert (len(pair.shared), len(pair.first), len(pair.second)) == (both, one, other)
-        assert pair.shared[0].label.startswith("unit ")
-        assert pair.shared[0].texts == (pair.shared[0].label.replace("unit", "text"),)
+        assert pair.shared[0].label.startswith("feature ")
+        assert pair.shared[0].texts == (pair.shared[0].label.replace("feature", "text"),)
     same = Coded(studio, WORDS).compare(first, first)["sempa"]
     assert same.cosine == pytest.approx(1)
     assert same.first == same.second == []
@@ -87,19 +87,19 @@ def test_two_sentences_share_parts_and_keep_others(studio: Studio) -> None:
 
 def test_a_payload_tells_what_matched(studio: Studio) -> None:
     dense = found_payload(studio, QUERY, "demo", 3, None)
-    coded = found_payload(studio, QUERY, "demo", 3, UNITS)
+    coded = found_payload(studio, QUERY, "demo", 3, FEATURES)
     assert "matched" not in dense["base"][0]
     hit = coded["base"][0]
     assert sum(part["part"] for part in hit["matched"]) == pytest.approx(hit["cosine"], abs=5e-3)
 
 
 def test_what_is_not_there_says_how_to_get_it(studio: Studio) -> None:
-    with pytest.raises(InputError, match="choose words or units"):
+    with pytest.raises(InputError, match="choose words or features"):
         Coded(studio, "bits")
     with pytest.raises(InputError, match="k is 0"):
-        Coded(studio, UNITS).search(QUERY, k=0)
+        Coded(studio, FEATURES).search(QUERY, k=0)
     with pytest.raises(InputError, match="The query is empty"):
-        Coded(studio, UNITS).search(" ")
+        Coded(studio, FEATURES).search(" ")
     studio.coders = {}
     with pytest.raises(InputError, match="no sparse codes: fit them with"):
-        Coded(studio, UNITS)
+        Coded(studio, FEATURES)

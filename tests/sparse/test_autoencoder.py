@@ -27,8 +27,8 @@ def test_a_row_is_coded_and_restored_by_hand() -> None:
     )
     activations = coder.activations(torch.tensor([[3.0, 1.0]]))
     assert activations.tolist() == [[1.5, 0.25, -1.0]]
-    assert coder.restore(largest(activations, 1)).tolist() == [[4.0, 1.0]]
-    assert coder.restore(largest(activations, 2)).tolist() == [[4.0, 1.5]]
+    assert coder.decode(largest(activations, 1)).tolist() == [[4.0, 1.0]]
+    assert coder.decode(largest(activations, 2)).tolist() == [[4.0, 1.5]]
 
 
 def test_it_begins_at_the_rows_centre_and_size() -> None:

@@ -1,4 +1,4 @@
-"""Codes against hand-made models: which words, which units, and what two codes share."""
+"""Codes against hand-made models: which words, which features, and what two codes share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +9,16 @@ import pytest
 import torch
 from scipy import sparse
 
-from sempa.config import UNITS, WORDS
+from sempa.config import FEATURES, WORDS
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
 from sempa.sparse.autoencoder import SparseCoder
 from sempa.sparse.coders import (
     OWN_AND_ALIGNED,
+    Feature,
+    FeatureCoder,
     SparseEncoder,
-    Unit,
-    UnitCoder,
     WordCoder,
     fit_direction,
     open_coders,
@@ -66,12 +66,12 @@ def test_a_query_names_its_own_words_and_those_it_points_at(make_pair: MakePair)
         assert np.allclose(codes[[row]].data, len(words) ** -0.5)
 
 
-def test_units_are_the_coders_largest(make_pair: MakePair) -> None:
+def test_features_are_the_coders_largest(make_pair: MakePair) -> None:
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
     coder = SparseCoder(pair.width, 64, seed=2).requires_grad_(False)
-    units = {"base": [Unit((f"word{i}", "other"), (f"text {i}",)) for i in range(64)]}
-    found = UnitCoder({"base": coder}, units, "ab" * 32)
+    features = {"base": [Feature((f"word{i}", "other"), (f"text {i}",)) for i in range(64)]}
+    found = FeatureCoder({"base": coder}, features, "ab" * 32)
     codes = found.codes(rows, "base", 5)
     activations = coder.activations(torch.from_numpy(rows)).numpy()
     for row in range(3):
@@ -103,8 +103,8 @@ def test_an_encoder_of_codes_says_which_in_its_recipe(make_pair: MakePair) -> No
         SparseEncoder(encoder, coder, 0)
 
 
-def test_two_codes_share_some_units_and_keep_others() -> None:
-    """(0.6, 0.8, 0) and (0, 0.8, 0.6): 0.64 of the cosine is the second unit's."""
+def test_two_codes_share_some_features_and_keep_others() -> None:
+    """(0.6, 0.8, 0) and (0, 0.8, 0.6): 0.64 of the cosine is the second feature's."""
     first, second = (sparse.csr_array(np.array([row], np.float32)) for row in ([0.6, 0.8, 0], [0, 0.8, 0.6]))
     assert shared_parts(first, second) == {1: pytest.approx(0.64)}
     assert own_parts(first, second) == {0: pytest.approx(0.6)}
@@ -115,17 +115,19 @@ def test_codes_are_kept_beside_an_adapter(make_pair: MakePair, tmp_path: Path) -
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
     coder = SparseCoder(pair.width, 64, seed=2)
-    units = {"base": [Unit((f"word{i}",)) for i in range(64)]}
+    features = {"base": [Feature((f"word{i}",)) for i in range(64)]}
     directions = {"base": fit_direction(rows)}
-    save_coders(tmp_path / "codes", directions, {"base": coder}, units, _about())
+    save_coders(tmp_path / "codes", directions, {"base": coder}, features, _about())
     found = open_coders(pair, tmp_path / "codes")
-    assert list(found) == [WORDS, UNITS]
+    assert list(found) == [WORDS, FEATURES]
     assert found[WORDS].name == WordCoder(pair, directions).name
-    difference = found[UNITS].codes(rows, "base", 4) - UnitCoder({"base": coder}, units, "").codes(rows, "base", 4)
+    difference = found[FEATURES].codes(rows, "base", 4) - FeatureCoder({"base": coder}, features, "").codes(
+        rows, "base", 4
+    )
     assert np.abs(difference.toarray()).max() < 0.01  # kept in float16
-    assert found[UNITS].label("base", 3) == "word3"
+    assert found[FEATURES].label("base", 3) == "word3"
     with pytest.raises(InputError, match="exists already"):
-        save_coders(tmp_path / "codes", directions, {"base": coder}, units, _about())
+        save_coders(tmp_path / "codes", directions, {"base": coder}, features, _about())
 
 
 def test_codes_of_another_adapter_or_damaged_ones_are_refused(make_pair: MakePair, tmp_path: Path) -> None:

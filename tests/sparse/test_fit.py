@@ -10,13 +10,13 @@ import torch
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
-from sempa.config import UNITS, CodingConfig
+from sempa.config import FEATURES, CodingConfig
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.sparse.autoencoder import SparseCoder, save_coder
-from sempa.sparse.coders import UnitCoder, load_coders, open_coders
-from sempa.sparse.fit import fit_codes, named_units
+from sempa.sparse.coders import FeatureCoder, load_coders, open_coders
+from sempa.sparse.fit import fit_codes, name_features
 
 CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
 
@@ -35,17 +35,17 @@ def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data:
     measured = fit_codes(Encoder(tuned_pair), data, CONFIG, 40, tmp_path / "codes", report=said.append)
     assert list(measured) == ["base", "sempa"]
     found = open_coders(tuned_pair, tmp_path / "codes")
-    units = found[UNITS]
-    assert isinstance(units, UnitCoder)
+    features = found[FEATURES]
+    assert isinstance(features, FeatureCoder)
     encoder = Encoder(tuned_pair)
     for variant, figures in measured.items():
-        assert figures["variance_restored"] < 1
+        assert figures["explained_variance"] < 1
         assert 0 <= figures["entailment_nearer_codes"] <= 1
         texts = [f"The cat number {i} sat." for i in range(0, 60, 2)]
-        codes = units.codes(encoder.encode(texts, variant), variant, 4)
-        lit = int(codes[[0]].indices[0])
-        assert units.texts(variant, lit), "a unit that lights has texts that light it"
-        assert units.label(variant, lit)
+        codes = features.codes(encoder.encode(texts, variant), variant, 4)
+        active = int(codes[[0]].indices[0])
+        assert features.texts(variant, active), "an active feature has texts"
+        assert features.label(variant, active)
     assert any("step 6 of 6" not in line and "sentences read" in line for line in said)
     with pytest.raises(InputError, match="exists already"):
         fit_codes(encoder, data, CONFIG, 40, tmp_path / "codes")
@@ -73,7 +73,7 @@ def test_a_fit_begins_with_the_coder_learned_with_the_adapter(
     rows = Encoder(pair).encode(["The cat sat."], "sempa")
     best = int((torch.from_numpy(rows) @ coder.encoder.T).argmax())
     fit_codes(Encoder(pair), data, replace(CONFIG, epochs=0))
-    assert load_coders(pair)[UNITS].codes(rows, "sempa", 1).indices.tolist() == [best]
+    assert load_coders(pair)[FEATURES].codes(rows, "sempa", 1).indices.tolist() == [best]
     before = load_file(folder / "codes" / "coder.safetensors")
     np.testing.assert_array_equal(before["sempa.encoder"], load_file(folder / "coder.safetensors")["encoder"])
     assert not np.array_equal(before["base.encoder"], before["sempa.encoder"])
@@ -104,12 +104,12 @@ def test_too_few_triplets_say_so(tuned_pair: ModelPair, data: Path, tmp_path: Pa
     assert not (tmp_path / "codes").exists()
 
 
-def test_a_unit_is_named_by_the_words_of_what_lights_it() -> None:
-    """Unit 0 is lit by cats, unit 1 by dogs, unit 2 by nothing; "the" is in every text and tells nothing."""
+def test_a_feature_is_named_by_words_typical_of_its_texts() -> None:
+    """Feature 0 is active on cats, feature 1 on dogs, feature 2 on nothing; "the" is in every text."""
     texts = ["The cat sat.", "The cat ran.", "The dog sat.", "The dog ran."]
     codes = csr_array(np.array([[1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 3, 0]], np.float32))
-    lit = csr_array(np.array([[0.5, 0, 0], [2, 0, 0], [2, 1, 0]], np.float32))
-    cat, dog, dead = named_units(codes, texts, lit, ["One cat.", "Two cats.", "two cats."])
+    active = csr_array(np.array([[0.5, 0, 0], [2, 0, 0], [2, 1, 0]], np.float32))
+    cat, dog, dead = name_features(codes, texts, active, ["One cat.", "Two cats.", "two cats."])
     assert cat.words == ("cat", "ran")  # of what lights it, twice as much runs as sits
     assert cat.texts == ("Two cats.", "One cat.")  # the strongest first, doubles once
     assert dog.words == ("dog", "ran")

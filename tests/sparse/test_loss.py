@@ -22,7 +22,7 @@ def _rows(count: int, width: int, seed: int = 0) -> Tensor:
 def _code(coder: SparseCoder, row: Tensor, k: int) -> list[float]:
     """Code one row with plain numbers: the k largest activations, if they are above 0."""
     seen = (row - coder.centre) / coder.scale
-    found = [float(seen @ unit + bias) for unit, bias in zip(coder.encoder, coder.bias, strict=True)]
+    found = [float(seen @ feature + bias) for feature, bias in zip(coder.encoder, coder.bias, strict=True)]
     least = sorted(found, reverse=True)[k - 1]
     return [value if value >= least and value > 0 else 0.0 for value in found]
 
@@ -32,10 +32,10 @@ def _lost(coder: SparseCoder, rows: list[Tensor], k: int) -> float:
     mean = torch.stack(rows).mean(dim=0)
     wrong = spread = 0.0
     for row in rows:
-        restored = coder.centre.clone()
+        reconstructed = coder.centre.clone()
         for value, direction in zip(_code(coder, row, k), coder.decoder, strict=True):
-            restored = restored + coder.scale * value * direction
-        wrong += float(((row - restored) ** 2).sum())
+            reconstructed = reconstructed + coder.scale * value * direction
+        wrong += float(((row - reconstructed) ** 2).sum())
         spread += float(((row - mean) ** 2).sum())
     return wrong / spread
 
@@ -62,10 +62,10 @@ def test_the_loss_is_that_of_a_naive_reference() -> None:
         expected = _lost(coder, every, 2) + _lost(coder, every, 8) / 8 + 0.3 * preference
     assert loss.item() == metrics["coding/loss"] == pytest.approx(expected, rel=1e-5)
     assert metrics["coding/preference"] == pytest.approx(preference, rel=1e-5)
-    assert metrics["units/dead"] == 0
+    assert metrics["features/dead"] == 0
 
 
-def test_dead_units_learn_to_restore_what_is_left() -> None:
+def test_dead_features_learn_to_reconstruct_what_is_left() -> None:
     rows = _rows(8, 6)
     coder = SparseCoder(6, 24, seed=1)
     coder.begin_at(rows.flatten(0, 1))
@@ -74,15 +74,15 @@ def test_dead_units_learn_to_restore_what_is_left() -> None:
     loss_of = CodeLoss(coder, CONFIG)
     for _ in range(DEAD_AFTER):
         _, metrics = loss_of(rows, range(8))
-    assert metrics["units/dead"] == 0
+    assert metrics["features/dead"] == 0
     assert coder.idle[5] == DEAD_AFTER
     alive = largest(coder.activations(rows.flatten(0, 1)), 2)[:, coder.idle == 0].sum(dim=0)
     assert (alive > 0).all()
     before = loss_of.__call__
     with torch.no_grad():
-        coder.bias[5] = 0.0  # a unit that lights, yet is not among the two largest
+        coder.bias[5] = 0.0  # an active feature that yet is not among the two largest
     loss, metrics = before(rows, range(8))
-    assert metrics["units/dead"] >= 1
+    assert metrics["features/dead"] >= 1
     loss.backward()
     dead = torch.arange(24)[coder.idle >= DEAD_AFTER]
     assert coder.decoder.grad is not None
@@ -90,7 +90,7 @@ def test_dead_units_learn_to_restore_what_is_left() -> None:
 
 
 def test_a_known_dictionary_is_found() -> None:
-    """Rows are sums of two of ten orthogonal directions: two units restore them, and no fit would not."""
+    """Rows are sums of two of ten orthogonal directions: two features restore them, and no fit would not."""
     atoms = torch.eye(10)
     generator = torch.Generator().manual_seed(0)
     picks = torch.stack([torch.randperm(10, generator=generator)[:2] for _ in range(600)])
@@ -100,8 +100,8 @@ def test_a_known_dictionary_is_found() -> None:
     coder.begin_at(rows.flatten(0, 1))
     steps = list(fit_coder(rows, [str(i) for i in range(200)], config, coder))
     assert [step.step for step in steps] == list(range(600))
-    assert steps[0].metrics["coding/restored"] < 0.6
-    assert steps[-1].metrics["coding/restored"] > 0.95
+    assert steps[0].metrics["coding/explained_variance"] < 0.6
+    assert steps[-1].metrics["coding/explained_variance"] > 0.95
 
 
 def test_preference_brings_the_entailments_code_nearer() -> None:

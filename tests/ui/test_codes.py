@@ -5,17 +5,17 @@ from sempa.embedding.ranking import RankedHit
 from sempa.service.sparse_search import CodedHit, CodedPair, Part
 from sempa.ui.codes import SHOWN, coded_cards, frontier, shared_cards
 
-PARTS = [Part(f"unit {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]
+PARTS = [Part(f"feature {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]
 
 
 def test_a_hit_tells_the_largest_parts_and_the_rest_as_a_sum() -> None:
     hit = CodedHit(RankedHit(Hit(3, "The cat is fast.", 0.52, 1, {}), 2), PARTS)
     view = coded_cards({"base": [hit], "sempa": [hit]}, "mine")
     assert view.count('<span class="sp-part"') == 2 * (SHOWN + 1)
-    assert "unit 0 <b>0.100</b>" in view
-    assert f"unit {SHOWN}" not in view
+    assert "feature 0 <b>0.100</b>" in view
+    assert f"feature {SHOWN}" not in view
     assert f"2 more <b>{sum(part.size for part in PARTS[SHOWN:]):.3f}</b>" in view
-    assert "lit by: text 0" in view
+    assert "most active in: text 0" in view
 
 
 def test_a_pair_tells_what_is_shared_and_what_is_not() -> None:
@@ -26,7 +26,7 @@ def test_a_pair_tells_what_is_shared_and_what_is_not() -> None:
     assert view.index("B alone") < view.index("<em>nothing</em>")
 
 
-def test_names_and_texts_of_units_are_escaped() -> None:
+def test_names_and_texts_of_features_are_escaped() -> None:
     part = Part("<b>&", ('"><script>',), 0.2)
     view = shared_cards({"base": CodedPair(0.2, [part], [], [])}, "")
     assert "<script>" not in view
@@ -36,7 +36,7 @@ def test_names_and_texts_of_units_are_escaped() -> None:
 def test_the_frontier_has_a_line_a_model_and_kind() -> None:
     codes = [
         {"coder": kind, "k": k, "spearman": 50 + k, "ndcg": 20 + k, "ndcg_queries_as_texts": 19, "bytes_a_text": 5 * k}
-        for kind in ("words", "units")
+        for kind in ("words", "features")
         for k in (8, 16)
     ]
     model = {
@@ -49,6 +49,6 @@ def test_the_frontier_has_a_line_a_model_and_kind() -> None:
     assert view.count("<svg") == 2
     assert view.count("<polyline") == 8
     assert view.count("<circle") == 16
-    assert "mine, units" in view
+    assert "mine, features" in view
     assert "other" not in view, "neither drawn nor in the table"
     assert "dense: base 80.0, mine 80.0" in view
