@@ -80,7 +80,7 @@ class SentenceIndex:
         return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
-        """Return the features that a query's code and a text's share, with each one's part of the score, largest first."""
+        """Return the features shared by a query's code and a text's, each with its part of the score, largest first."""
         held = self._of(recipe)
         if not isinstance(held, Codes):
             raise TypeError("only sparse codes share features")
