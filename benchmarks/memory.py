@@ -34,7 +34,7 @@ GPU, GPU_RATE, SHARE = "A100", 312e12, 0.3
 FOUR_BITS = 0.5 + 0.127 / 8
 """Bytes a weight in NF4 with double quantisation (Dettmers et al. 2023: 0.127 bits a weight for the constants)."""
 PROMPT, ANSWER = 30, 11
-"""Tokens of a prompt behind the shared head and of an answer, on average over the NLI triplets."""
+"""Tokens of a prompt behind the shared prefix and of an answer, on average over the NLI triplets."""
 TOKEN_CAP = 512
 """Tokens of one forward that the table is made for."""
 

@@ -1,7 +1,7 @@
 """Embed sentences with a generative language model, before and after SemPA alignment.
 
 Letters used for shapes everywhere: B batch rows, T tokens of a row, V vocabulary, D hidden width, K candidate
-responses, N sentences, Q queries, H tokens of a shared prompt head, P completion tokens.
+responses, N sentences, Q queries, H tokens of a shared prefix, P completion tokens.
 """
 
 from typing import TYPE_CHECKING

@@ -103,7 +103,7 @@ class TrainConfig:
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
     tokens of one forward (None: as many as suit the device) and never changes the result beyond rounding.
-    `shared_rows` allows the shared prompt head and the one-row-a-pair layout where the model is found to support them.
+    `shared_rows` allows the shared prefix and the one-row-a-pair layout where the model is found to support them.
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """

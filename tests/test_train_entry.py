@@ -145,20 +145,20 @@ def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
 ) -> None:
     assert train.main(small) == 0
     run, weaker, weakest = (tmp_path / name for name in ("run", "weaker", "weakest"))
-    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(run)]) == 0
-    assert "at 0.5 of its strength" in capsys.readouterr().out
+    assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(run)]) == 0
+    assert "at scale 0.5" in capsys.readouterr().out
     assert {path.name for path in weaker.iterdir()} == FILES
     pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
     assert pair.adapter
     assert pair.adapter.recipe
-    assert pair.adapter.strength == 0.5
+    assert pair.adapter.scale == 0.5
     assert pair.adapter.recipe.encoder.adapter == pair.adapter.sha256 != sha256_of(run / "adapter_model.safetensors")
     assert "Then scaled to 0.5;" in (weaker / "README.md").read_text(encoding="utf-8")
     assert "Then scaled" not in (run / "README.md").read_text(encoding="utf-8")
-    assert cli.main(["strength", "0.5", str(weakest), "--adapter", str(weaker)]) == 0
+    assert cli.main(["scale", "0.5", str(weakest), "--adapter", str(weaker)]) == 0
     assert json.loads((weakest / "training.json").read_text(encoding="utf-8"))["scale"] == 0.25
-    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(run)]) == 2
-    assert cli.main(["strength", "9", str(tmp_path / "strong"), "--adapter", str(run)]) == 2
+    assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(run)]) == 2
+    assert cli.main(["scale", "9", str(tmp_path / "strong"), "--adapter", str(run)]) == 2
     assert not (tmp_path / "strong").exists()
 
 
@@ -170,7 +170,7 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     mean, weaker = tmp_path / "mean", tmp_path / "weaker"
     assert cli.main(["average", str(mean), *given, "--rank", "4"]) == 0
     assert "the mean of 2 adapters" in capsys.readouterr().out
-    assert cli.main(["strength", "0.5", str(weaker), "--adapter", str(mean)]) == 0
+    assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(mean)]) == 0
     logs = {"metrics-1.jsonl", "metrics-2.jsonl"}
     assert {path.name for path in weaker.iterdir()} == FILES - {"metrics.jsonl"} | logs
     for number, run in enumerate(runs, 1):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError, StorageError
-from sempa.models.batching import pack, right_padded
+from sempa.models.batching import length_batches, right_padded
 from sempa.models.pair import BASE, SEMPA, Layers, ModelPair
-from sempa.models.prefix_cache import Head, common_head, head_length
+from sempa.models.prefix_cache import PrefixCache, common_prefix, prefix_length
 from sempa.models.prompts import padding_id
 from sempa.templates import SentenceTemplate, tidy_sentence
 
@@ -157,17 +157,17 @@ class Encoder:
         """Return each sentence's state, (D,) of one layer or (L, D) of several."""
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
         out: list[Rows | None] = [None] * len(prompts)
-        head: Head = ()
-        if len(prompts) >= MANY and not alone and self.config.pooling == "last" and self.pair.takes_heads:
-            head = self.pair.head(variant, common_head(prompts))
-            prompts = [ids[head_length(head) :] for ids in prompts]
+        prefix: PrefixCache = ()
+        if len(prompts) >= MANY and not alone and self.config.pooling == "last" and self.pair.supports_prefix:
+            prefix = self.pair.prefix_cache(variant, common_prefix(prompts))
+            prompts = [ids[prefix_length(prefix) :] for ids in prompts]
         done = 0
-        groups = pack([len(ids) for ids in prompts], 0 if alone else self.pair.forward_tokens)
+        groups = length_batches([len(ids) for ids in prompts], 0 if alone else self.pair.forward_tokens)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
         for held in (groups[i : i + together] for i in range(0, len(groups), together)):
             rows = [row for group in held for row in group]
             for row, vector in zip(
-                rows, self._read([[prompts[i] for i in g] for g in held], variant, layer, head), strict=True
+                rows, self._read([[prompts[i] for i in g] for g in held], variant, layer, prefix), strict=True
             ):
                 out[row] = vector
             done += len(rows)
@@ -189,7 +189,7 @@ class Encoder:
         """
         if self.config.layer not in (-1, self.pair.layers) or self.config.pooling != "last":
             raise InputError("Aligned tokens are those of the last token's state after the last layer.")
-        scores, ids = self.pair.likeliest(variant, torch.from_numpy(states), k)
+        scores, ids = self.pair.top_tokens(variant, torch.from_numpy(states), k)
         texts = [self.pair.tokenizer.convert_ids_to_tokens(row) for row in ids.tolist()]
         decode = self.pair.tokenizer.convert_tokens_to_string
         return [
@@ -233,10 +233,12 @@ class Encoder:
         pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
         return np.asarray(pooled.cpu())
 
-    def _read(self, groups: Sequence[Sequence[Sequence[int]]], variant: str, layer: Layers, head: Head) -> list[Rows]:
+    def _read(
+        self, groups: Sequence[Sequence[Sequence[int]]], variant: str, layer: Layers, prefix: PrefixCache
+    ) -> list[Rows]:
         batches = [right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
         vectors: list[Rows] = []
-        read = self.pair.each_hidden_states(variant, batches, layer, head)
+        read = self.pair.each_hidden_states(variant, batches, layer, prefix)
         for (_, mask), out in zip(batches, read, strict=True):
             if self.config.pooling == "mean":
                 weights = mask.reshape(*mask.shape, *[1] * (out.dim() - 2))

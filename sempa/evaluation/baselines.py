@@ -13,7 +13,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.evaluation.judge import open_judge
 from sempa.evaluation.result_cache import read_rows
 from sempa.evaluation.token_prepending import prepended_states
-from sempa.models.batching import pack, right_padded
+from sempa.models.batching import length_batches, right_padded
 from sempa.models.pair import BASE, SEMPA
 from sempa.models.prompts import padding_id
 from sempa.templates import SentenceTemplate, tidy_sentence
@@ -75,7 +75,7 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
         again = list(pair.tokenizer(sentence, add_special_tokens=False).input_ids)
         rows.append((first + again, len(first)))
     out = np.empty((len(rows), pair.width), dtype=np.float32)
-    groups = pack([len(ids) for ids, _ in rows], pair.forward_tokens)
+    groups = length_batches([len(ids) for ids, _ in rows], pair.forward_tokens)
     pad = padding_id(pair.tokenizer)
     batches = [right_padded([rows[i][0] for i in group], pad) for group in groups]
     for group, states in zip(groups, pair.each_hidden_states(BASE, batches), strict=True):
@@ -96,7 +96,7 @@ def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
     ]
     until, layer = max(2, math.ceil(pair.layers / 4)), math.ceil(pair.layers * 5 / 6)
     out = np.empty((len(rows), pair.width), dtype=np.float32)
-    for group in pack([len(ids) for ids in rows], pair.forward_tokens):
+    for group in length_batches([len(ids) for ids in rows], pair.forward_tokens):
         held = [rows[i] for i in group]
         out[group] = prepended_states(pair, held, len(before) - 1, until, layer).numpy()
     return _unit(out)

@@ -139,7 +139,7 @@ def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
 
 
 _LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
-"""What is measured of every dose and strength."""
+"""What is measured of every dose and scale."""
 
 
 def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -152,7 +152,7 @@ def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], 
     return ["run", "samples", *(_LEARNED[task] for task in tasks)], rows, about
 
 
-def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _scale_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     named = _LEARNED | {
         "copies": "copies (%)",
         "meaning": "meaning kept (x100)",
@@ -160,12 +160,11 @@ def _strength_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str
         "runs_on": "runs on (%)",
     }
     rows = [
-        [f"{float(strength):.0%}", *(f"{found[name]:.2f}" for name in named)]
-        for strength, found in result["strengths"].items()
+        [f"{float(scale):.0%}", *(f"{found[name]:.2f}" for name in named)] for scale, found in result["scales"].items()
     ]
     asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
     about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
-    return [f"strength of {result['adapter']['name']}", *named.values()], rows, about
+    return [f"scale of {result['adapter']['name']}", *named.values()], rows, about
 
 
 _BEST_ANSWER = {"negates": "best answer negates", "other": "it does not", "all": "all"}
@@ -194,7 +193,7 @@ _TABLES = {
     "readings": _readings_table,
     "seeds": _seeds_table,
     "dose": _dose_table,
-    "strength": _strength_table,
+    "adapter-scale": _scale_table,
     "negation": _negation_table,
     **SPEED_TABLES,
     **CODE_TABLES,

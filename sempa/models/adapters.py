@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.files import REFUSALS, share
-from sempa.models.fast.prepacked import PackedLinear
+from sempa.models.fast.prepacked import PrepackedLinear
 from sempa.models.source import can_be_hub_id, sha256_of
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class AdapterInfo:
     """Name an attached adapter: its source, PEFT's name of it, its weights' hash, and its recipe if it has one."""
 
     source: str
-    slot: str
+    adapter_name: str
     folder: Path
     sha256: str
     recipe: Recipe | None
@@ -70,7 +70,7 @@ class AdapterInfo:
             return []
 
     @property
-    def strength(self) -> float:
+    def scale(self) -> float:
         """Return how many times as strong it was made after its training as that left it; 1 where nothing is said."""
         try:
             return float(self._facts.get("scale", 1))
@@ -94,11 +94,11 @@ def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
 
 
 def attach_adapter(
-    model: PreTrainedModel | PeftModel, adapter: str, base_name: str, slot: str = ADAPTER_NAME
+    model: PreTrainedModel | PeftModel, adapter: str, base_name: str, adapter_name: str = ADAPTER_NAME
 ) -> tuple[PeftModel, AdapterInfo]:
     """Load a PEFT adapter from a folder or hub id onto a base model, checking that every weight found its place.
 
-    A model that has adapters already gets one more under the name `slot`; none of the others is touched.
+    A model that has adapters already gets one more under the name `adapter_name`; none of the others is touched.
 
     A differing base name alone is a warning, since the same weights go by many names.
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
@@ -114,9 +114,11 @@ def attach_adapter(
             warnings.simplefilter("ignore")  # what peft warns of (missing keys) is checked and raised below
             if isinstance(model, PeftModel):
                 tuned = model
-                tuned.load_adapter(str(folder), adapter_name=slot, autocast_adapter_dtype=False)
+                tuned.load_adapter(str(folder), adapter_name=adapter_name, autocast_adapter_dtype=False)
             else:
-                tuned = PeftModel.from_pretrained(model, str(folder), adapter_name=slot, autocast_adapter_dtype=False)
+                tuned = PeftModel.from_pretrained(
+                    model, str(folder), adapter_name=adapter_name, autocast_adapter_dtype=False
+                )
     except (RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AdapterMismatch(
@@ -124,7 +126,9 @@ def attach_adapter(
         ) from error
     expected = {
         name: tuple(weight.shape)
-        for name, weight in get_peft_model_state_dict(tuned, adapter_name=slot, save_embedding_layers=False).items()
+        for name, weight in get_peft_model_state_dict(
+            tuned, adapter_name=adapter_name, save_embedding_layers=False
+        ).items()
     }
     if wrong := sorted(set(stored.items()) ^ set(expected.items())):
         raise AdapterMismatch(
@@ -132,7 +136,7 @@ def attach_adapter(
             f"name or shape, the first is {wrong[0][0]} {wrong[0][1]}. Use the base it was trained on."
         )
     recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
-    return tuned.eval(), AdapterInfo(adapter, slot, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
+    return tuned.eval(), AdapterInfo(adapter, adapter_name, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
 
 
 class AdapterSwitch:
@@ -175,28 +179,28 @@ class AdapterSwitch:
             self._set(before)
 
     @contextmanager
-    def on(self, slot: str) -> Iterator[None]:
+    def on(self, adapter_name: str) -> Iterator[None]:
         """Let one adapter, which is the active one, act on all rows until the block ends."""
         if not self.mixes:
             yield
             return
-        with self._acting(lambda layer: partial(_on_rows, layer, slot, slice(None))):
+        with self._acting(lambda layer: partial(_on_rows, layer, adapter_name, slice(None))):
             yield
 
     @contextmanager
-    def mixed(self, slot: str, tuned: Sequence[bool]) -> Iterator[dict[str, object]]:
+    def mixed(self, adapter_name: str, tuned: Sequence[bool]) -> Iterator[dict[str, object]]:
         """Let one adapter act on those rows of a batch that say so; yields what the forward is to be told.
 
         To be used with the model as PEFT wraps it.
         """
         if not self.mixes:
-            yield {"adapter_names": [slot if on else "__base__" for on in tuned]}
+            yield {"adapter_names": [adapter_name if on else "__base__" for on in tuned]}
             return
         numbers = [number for number, on in enumerate(tuned) if on]
         rows: slice | list[int] = numbers
         if numbers[-1] - numbers[0] + 1 == len(numbers):
             rows = slice(numbers[0], numbers[-1] + 1)
-        with self._acting(lambda layer: partial(_on_some, layer, slot, rows, len(tuned))):
+        with self._acting(lambda layer: partial(_on_some, layer, adapter_name, rows, len(tuned))):
             yield {}
 
     @contextmanager
@@ -225,15 +229,15 @@ def _is_plain(layer: LoraLayer) -> bool:
     return type(layer) is Linear and not layer.lora_variant and not biased and not layer.merged
 
 
-def _on_rows(layer: LoraLayer, slot: str, rows: slice | list[int], x: Tensor) -> Tensor:
+def _on_rows(layer: LoraLayer, adapter_name: str, rows: slice | list[int], x: Tensor) -> Tensor:
     """Return the base layer's output of (B, T, in) with the adapter's term added to some rows."""
     base = layer.base_layer
     result: Tensor = base(x)
-    if slot not in layer.lora_A:
+    if adapter_name not in layer.lora_A:
         return result
-    a, b, scaling = layer.lora_A[slot].weight, layer.lora_B[slot].weight, layer.scaling[slot]
+    a, b, scaling = layer.lora_A[adapter_name].weight, layer.lora_B[adapter_name].weight, layer.scaling[adapter_name]
     every = rows == slice(None)
-    if isinstance(base, PackedLinear) and (term := base.term(slot, a, b, scaling, x)):
+    if isinstance(base, PrepackedLinear) and (term := base.term(adapter_name, a, b, scaling, x)):
         if every:
             return term.added(result, x)
         result[rows] = term.added(result[rows], x[rows])
@@ -246,19 +250,19 @@ def _on_rows(layer: LoraLayer, slot: str, rows: slice | list[int], x: Tensor) ->
     return result
 
 
-def _on_some(layer: LoraLayer, slot: str, rows: slice | list[int], count: int, x: Tensor) -> Tensor:
+def _on_some(layer: LoraLayer, adapter_name: str, rows: slice | list[int], count: int, x: Tensor) -> Tensor:
     """Return what `_on_rows` does for a batch of `count` rows, also where a layer is given their tokens in one row.
 
     OPT does so before its MLP. Raises: AdapterMismatch where tokens come without their rows, as to single experts.
     """
     if len(x) == count:
-        return _on_rows(layer, slot, rows, x)
+        return _on_rows(layer, adapter_name, rows, x)
     if x.dim() != 2 or len(x) % count:
         raise AdapterMismatch(
             "The adapter acts on layers that are given some tokens of all rows at once, such as experts: base and "
             "adapter cannot be computed side by side. Train one on the other layers."
         )
-    return _on_rows(layer, slot, rows, x.view(count, -1, x.shape[-1])).flatten(0, 1)
+    return _on_rows(layer, adapter_name, rows, x.view(count, -1, x.shape[-1])).flatten(0, 1)
 
 
 def adapter_folder(adapter: str) -> Path:

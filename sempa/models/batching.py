@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 
-def pack(lengths: Sequence[int], cap: int) -> list[list[int]]:
+def length_batches(lengths: Sequence[int], cap: int) -> list[list[int]]:
     """Group row numbers so that rows times the longest row stays within `cap` tokens; a longer row stands alone.
 
     Rows are taken by falling length, so that a group holds rows of like length. A cap of 0 leaves every row alone.

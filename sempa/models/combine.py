@@ -54,25 +54,25 @@ class _Lora:
         return float(self.config["lora_alpha"]) / (rank**0.5 if self.config.get("use_rslora") else rank)
 
 
-def write_at_strength(adapter: str, output: Path, strength: float) -> Path:
-    """Write a LoRA adapter whose low-rank terms are `strength` times as large; return the folder it was made from.
+def write_scaled(adapter: str, output: Path, scale: float) -> Path:
+    """Write a LoRA adapter whose low-rank terms are `scale` times as large; return the folder it was made from.
 
     At 0 it would be the base, at 1 it is the adapter. In between every weight lies on the straight line from one to the
     other, on which fine-tuned models often keep most of what they learned and lose less of what they could.
     `output` gets PEFT's two files and, where the adapter has one, the recipe with the new weights' hash.
-    Raises: InputError for a strength that is not above 0 and at most LARGEST, or an adapter that is more than plain
+    Raises: InputError for a scale that is not above 0 and at most LARGEST, or an adapter that is more than plain
     LoRA; what loading an adapter raises.
     Source: Wortsman et al. 2022 (WiSE-FT).
     """
-    if not 0 < strength <= LARGEST:
-        raise InputError(f"The strength is {strength}: it must be above 0 and at most {LARGEST:g}; 1 changes nothing.")
+    if not 0 < scale <= LARGEST:
+        raise InputError(f"The scale is {scale}: it must be above 0 and at most {LARGEST:g}; 1 changes nothing.")
     found = _Lora.read(adapter)
-    scaled = {name: weight * strength if _B in name else weight for name, weight in found.weights.items()}
+    scaled = {name: weight * scale if _B in name else weight for name, weight in found.weights.items()}
     _write(scaled, found.config, found.folder, output)
     return found.folder
 
 
-def write_mean(adapters: Sequence[str], output: Path, rank: int | None = None) -> tuple[list[Path], int, float]:
+def write_average(adapters: Sequence[str], output: Path, rank: int | None = None) -> tuple[list[Path], int, float]:
     """Write the LoRA adapter that moves every weight by the mean of what the adapters move it by.
 
     Without `rank` it has all their ranks together and is that mean exactly; with it, each layer's nearest matrix of

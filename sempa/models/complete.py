@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sempa.models.batching import pack
+from sempa.models.batching import length_batches
 from sempa.models.fast.attention import fused_attention
 from sempa.models.pair import ModelPair
-from sempa.models.prefix_cache import Head, behind, common_head, head_length
+from sempa.models.prefix_cache import PrefixCache, common_prefix, expand_prefix, prefix_length
 from sempa.models.prompts import padding_id, request_ids
 
 CPU_ROWS, GPU_ROWS = 16, 64
 """Requests answered together: a step for so many costs little more than a step for one."""
-HEAD = 128
+LONG_PREFIX = 128
 """Tokens that all prompts begin with, worked examples as a rule, from which on they are computed once."""
 LONG = 512
 """Tokens of a prompt from which on fused attention is the faster on a CPU too."""
@@ -47,18 +47,20 @@ def complete_ids(
     until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
     options = {"max_new_tokens": max_new_tokens, "do_sample": False, "eos_token_id": sorted(pair.stop_ids), **until}
     done: list[Completion | None] = [None] * len(prompts)
-    order = [i for group in pack([len(ids) for ids in prompts], 0) for i in group]  # rows of like length together
+    order = [
+        i for group in length_batches([len(ids) for ids in prompts], 0) for i in group
+    ]  # rows of like length together
     together = CPU_ROWS if pair.device.type == "cpu" else GPU_ROWS
     pad = padding_id(pair.tokenizer)
-    head = _head(pair, variant, prompts, max_new_tokens)
+    prefix = _prefix(pair, variant, prompts, max_new_tokens)
     for rows in (order[i : i + together] for i in range(0, len(order), together)):
-        ids, mask = _laid_out([prompts[row] for row in rows], head_length(head), pad)
+        ids, mask = _laid_out([prompts[row] for row in rows], prefix_length(prefix), pad)
         fused = ids.shape[1] >= LONG
         with pair.using(variant) as model, fused_attention(model) if fused else nullcontext(), torch.inference_mode():
             written = model.generate(
                 input_ids=ids.to(pair.device),
                 attention_mask=mask.to(pair.device),
-                cache=behind(head, len(rows)) if head else None,
+                cache=expand_prefix(prefix, len(rows)) if prefix else None,
                 pad_token_id=pad,
                 **options,
             )[:, ids.shape[1] :]
@@ -67,26 +69,26 @@ def complete_ids(
     return [completion for completion in done if completion is not None]
 
 
-def _head(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> Head:
+def _prefix(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> PrefixCache:
     """Return what a variant makes of the prompts' common beginning; nothing where that would not serve."""
-    ids = common_head([list(prompt) for prompt in prompts]) if len(prompts) > 1 else ()
-    if len(ids) < HEAD or not pair.takes_heads:
+    ids = common_prefix([list(prompt) for prompt in prompts]) if len(prompts) > 1 else ()
+    if len(ids) < LONG_PREFIX or not pair.supports_prefix:
         return ()
-    # Padding stands behind the head, where a window that slides over the last so many places would count it.
+    # Padding stands behind the prefix, where a window that slides over the last so many places would count it.
     if 0 < (pair.sliding_window or 0) < max(map(len, prompts)) + most:
         return ()
-    return pair.head(variant, ids)
+    return pair.prefix_cache(variant, ids)
 
 
-def _laid_out(prompts: Sequence[Sequence[int]], head: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prompts as rows with their mask, padded on the left of what follows a head of so many tokens.
+def _laid_out(prompts: Sequence[Sequence[int]], prefix: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prompts as rows with their mask, padded on the left of what follows a prefix of so many tokens.
 
     Generation needs the padding before what is last, and counts positions from the mask.
     """
     longest = max(map(len, prompts))
     gaps = [longest - len(prompt) for prompt in prompts]
-    ids = [[*prompt[:head], *[pad] * gap, *prompt[head:]] for prompt, gap in zip(prompts, gaps, strict=True)]
-    mask = [[*[1] * head, *[0] * gap, *[1] * (longest - gap - head)] for gap in gaps]
+    ids = [[*prompt[:prefix], *[pad] * gap, *prompt[prefix:]] for prompt, gap in zip(prompts, gaps, strict=True)]
+    mask = [[*[1] * prefix, *[0] * gap, *[1] * (longest - gap - prefix)] for gap in gaps]
     return torch.tensor(ids), torch.tensor(mask)
 
 

@@ -18,9 +18,9 @@ from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
 from sempa.models.fast.allocator import keep_freed_memory
 from sempa.models.fast.attention import plain_attention
-from sempa.models.fast.prepacked import pack
+from sempa.models.fast.prepacked import prepack
 from sempa.models.load import Precision, choose_precision, read_weights
-from sempa.models.prefix_cache import REFUSALS, Head, agreement, behind, head_length, read_head
+from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, expand_prefix, prefix_length, read_prefix
 from sempa.models.prompts import stop_ids
 from sempa.models.sharding import held_here
 from sempa.models.source import Report, locate, log
@@ -29,11 +29,11 @@ from sempa.models.workers import Workers
 BASE, SEMPA = VARIANTS
 Layers = int | tuple[int, ...]
 """One layer, or several that one pass is to give."""
-PROBE = "A head, and a row behind it."
-"""Read once to learn whether a model reads rows behind a head as it reads them whole."""
+PROBE = "A prefix, and a row behind it."
+"""Read once to learn whether a model reads rows behind a prefix as it reads them whole."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens of one forward: what a CPU's caches hold, and what fills a GPU with a large model."""
-LAUNCHED = 4e12
+LAUNCH_BOUND = 4e12
 """Tokens times parameters, estimated, that a GPU computes about as fast as a pass's kernels are launched."""
 BYTES_A_STATE, BYTES_A_SCORE = 34, 16
 """Kept for the gradient for each number of a state, layer and token, in bfloat16 (source: Korthikanti et al. 2022), and
@@ -73,7 +73,7 @@ class ModelPair:
         self._model = model
         if isinstance(model, PeftModel):
             self._switch = AdapterSwitch(model)
-        self._slot = adapter.slot if adapter else ADAPTER_NAME
+        self._adapter_name = adapter.adapter_name if adapter else ADAPTER_NAME
         self.workers = Workers(self.device, in_turn=info.sharded)
         self._lock = threading.RLock()
 
@@ -114,7 +114,7 @@ class ModelPair:
 
         On the CPU the linear layers' weights are held twice from then on, in float32 those of small models alone.
         """
-        pack(self._model)
+        prepack(self._model)
         if self.device.type == "cpu":
             keep_freed_memory()
         return self
@@ -128,17 +128,17 @@ class ModelPair:
         self._require(SEMPA)
         with self._lock:
             # PEFT tells adapters apart by looking for a name within a name: none may be part of another.
-            slot = f"further-{len(self._model.peft_config):03}"
+            adapter_name = f"further-{len(self._model.peft_config):03}"
             try:
-                _, info = attach_adapter(self._model, adapter, self.info.name, slot)
+                _, info = attach_adapter(self._model, adapter, self.info.name, adapter_name)
             except SempaError:
-                if slot in self._model.peft_config:
-                    self._model.delete_adapter(slot)
+                if adapter_name in self._model.peft_config:
+                    self._model.delete_adapter(adapter_name)
                 raise
             finally:
                 self._switch.look()
         other = copy.copy(self)
-        other.adapter, other._slot = info, slot
+        other.adapter, other._adapter_name = info, adapter_name
         return other
 
     @property
@@ -184,11 +184,11 @@ class ModelPair:
         if self.info.sharded:  # every process makes as many forwards: what is free differs between cards
             free = total // 2
         kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
-        return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCHED / self.info.parameters)), free // 2 // kept))
+        return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
 
-    def is_launched(self, tokens: int) -> bool:
+    def is_launch_bound(self, tokens: int) -> bool:
         """Return whether a GPU computes a pass over so many tokens as fast as its kernels are launched."""
-        return self.device.type == "cuda" and tokens * self.info.parameters <= LAUNCHED
+        return self.device.type == "cuda" and tokens * self.info.parameters <= LAUNCH_BOUND
 
     @property
     def layers(self) -> int:
@@ -208,7 +208,7 @@ class ModelPair:
     @property
     def adapter_parameters(self) -> int:
         """Return how many parameters the adapter adds, 0 without one."""
-        mine = f".{self._slot}."
+        mine = f".{self._adapter_name}."
         return sum(p.numel() for name, p in self._model.named_parameters() if "lora_" in name and mine in name)
 
     @property
@@ -241,9 +241,9 @@ class ModelPair:
                 with self._switch.off():
                     yield self._model.get_base_model()
             else:
-                if self._model.active_adapter != self._slot:
-                    self._model.set_adapter(self._slot, inference_mode=True)
-                with self._switch.on(self._slot):
+                if self._model.active_adapter != self._adapter_name:
+                    self._model.set_adapter(self._adapter_name, inference_mode=True)
+                with self._switch.on(self._adapter_name):
                     yield self._model.get_base_model()
 
     def hidden_states(self, variant: str, input_ids: Tensor, attention_mask: Tensor, layer: int = -1) -> Tensor:
@@ -251,35 +251,35 @@ class ModelPair:
         return next(self.each_hidden_states(variant, [(input_ids, attention_mask)], layer))
 
     def each_hidden_states(
-        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: Layers = -1, head: Head = ()
+        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: Layers = -1, prefix: PrefixCache = ()
     ) -> Iterator[Tensor]:
         """Yield one layer's states (B, T, D) of each batch: (B, T) ids of right-padded rows and their mask.
 
-        Of L layers, given as a tuple, one pass yields (B, T, L, D). Rows that leave out a `head` (see `head`, of the
-        same variant) are read as if it stood before each. The LM head is not run. Layer -1 is the last, after the final
-        norm. The model is held until the last batch.
+        Of L layers, given as a tuple, one pass yields (B, T, L, D). Rows that lack `prefix` (from `prefix_cache`, of
+        the same variant) are read as if it stood before each. The LM head is not run. Layer -1 is the last, after
+        the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
         self._require_layer(layer)
         with self.using(variant) as model:
-            yield from self.workers.map(lambda batch: self._states(model, *batch, layer, head), batches)
+            yield from self.workers.map(lambda batch: self._states(model, *batch, layer, prefix), batches)
 
-    def head(self, variant: str, ids: Sequence[int]) -> Head:
+    def prefix_cache(self, variant: str, ids: Sequence[int]) -> PrefixCache:
         """Return what one variant makes of the token ids that many rows begin with."""
         with self.using(variant) as model, torch.no_grad():
-            return read_head(model, ids)
+            return read_prefix(model, ids)
 
     @cached_property
-    def takes_heads(self) -> bool:
-        """Whether rows behind a head are read as they are read whole; measured once, on a few tokens."""
+    def supports_prefix(self) -> bool:
+        """Whether rows behind a prefix are read as they are read whole; measured once, on a few tokens."""
         if self.info.sharded:
             return False
         ids = torch.tensor([self.tokenizer(PROBE).input_ids])
         whole = self.hidden_states(BASE, ids, torch.ones_like(ids))[:, 1:]
         rest = ids[:, 1:]
         try:
-            head = self.head(BASE, ids[0, :1].tolist())
-            found = next(self.each_hidden_states(BASE, [(rest, torch.ones_like(rest))], head=head))
+            prefix = self.prefix_cache(BASE, ids[0, :1].tolist())
+            found = next(self.each_hidden_states(BASE, [(rest, torch.ones_like(rest))], prefix=prefix))
         except REFUSALS:
             return False
         return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
@@ -301,20 +301,20 @@ class ModelPair:
             ids = row.repeat(len(VARIANTS), 1)
             return self._states(model, ids, torch.ones_like(ids), layer)
 
-        with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in VARIANTS]):
+        with self._lock, self._switch.mixed(self._adapter_name, [variant == SEMPA for variant in VARIANTS]):
             model = self._model.get_base_model()
             yield from self.workers.map(read, rows)
 
     @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
     def _states(
-        self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: Layers, head: Head = ()
+        self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: Layers, prefix: PrefixCache = ()
     ) -> Tensor:
         options: dict[str, object] = {"use_cache": False, "output_hidden_states": layer != -1}
-        if head:
+        if prefix:
             rows, length = input_ids.shape
-            before = head_length(head)
+            before = prefix_length(prefix)
             places = torch.arange(before, before + length, device=self.device).expand(rows, -1)
-            options |= {"use_cache": True, "cache": behind(head, rows), "position_ids": places}
+            options |= {"use_cache": True, "cache": expand_prefix(prefix, rows), "position_ids": places}
             mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)
         out = model.base_model(input_ids=input_ids.to(self.device), attention_mask=mask.to(self.device), **options)
         if isinstance(layer, tuple):
@@ -324,11 +324,11 @@ class ModelPair:
         return states
 
     @torch.inference_mode()
-    def likeliest(self, variant: str, states: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def top_tokens(self, variant: str, states: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return the k largest unembedding scores of (N, D) last-layer states and their token ids, (N, k) both."""
         with self.using(variant) as model:
-            head = model.get_output_embeddings()
-            scores = [head(part.to(self.device, self.dtype)).float().topk(k) for part in states.split(UNEMBEDDED)]
+            unembed = model.get_output_embeddings()
+            scores = [unembed(part.to(self.device, self.dtype)).float().topk(k) for part in states.split(UNEMBEDDED)]
         return torch.cat([s.values.cpu() for s in scores]), torch.cat([s.indices.cpu() for s in scores])
 
     def new_cache(self) -> DynamicCache:
@@ -348,7 +348,7 @@ class ModelPair:
         if len(set(variants)) == 1:
             with self.using(variants[0]) as model:
                 return model(input_ids=ids, **options).logits[:, -1].float()
-        with self._lock, self._switch.mixed(self._slot, [variant == SEMPA for variant in variants]) as mixing:
+        with self._lock, self._switch.mixed(self._adapter_name, [variant == SEMPA for variant in variants]) as mixing:
             return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
 
     def _require_layer(self, layer: Layers) -> None:

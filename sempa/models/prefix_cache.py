@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-Head = Sequence[tuple[Tensor, Tensor]]
-"""Keys and values (1, heads, H, width) of a head of H tokens, layer by layer; empty where there is none."""
+PrefixCache = Sequence[tuple[Tensor, Tensor]]
+"""Keys and values (1, heads, H, width) of a prefix of H tokens, layer by layer; empty where there is none."""
 
 REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError)
 """What a model raises whose forward takes no such cache, mask or positions."""
 
 
-def common_head(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Sequence[int]:
+def common_prefix(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Sequence[int]:
     """Return the token ids every prompt starts with, leaving at least one token of each prompt."""
     first, last = min(prompts), max(prompts)
     length = 0
@@ -23,8 +23,8 @@ def common_head(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Seq
     return first[:length]
 
 
-def read_head(model: PreTrainedModel, ids: Sequence[int]) -> Head:
-    """Return the keys and values of a head's token ids, gradients allowed."""
+def read_prefix(model: PreTrainedModel, ids: Sequence[int]) -> PrefixCache:
+    """Return the keys and values of a prefix's token ids, gradients allowed."""
     if not ids:
         return ()
     cache = DynamicCache()
@@ -32,17 +32,17 @@ def read_head(model: PreTrainedModel, ids: Sequence[int]) -> Head:
     return [(layer.keys, layer.values) for layer in cache.layers]
 
 
-def behind(head: Head, rows: int) -> DynamicCache:
-    """Return a cache in which a head stands before each of so many rows."""
+def expand_prefix(prefix: PrefixCache, rows: int) -> DynamicCache:
+    """Return a cache in which a prefix stands before each of so many rows."""
     cache = DynamicCache()
-    for index, (keys, values) in enumerate(head):
+    for index, (keys, values) in enumerate(prefix):
         cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
     return cache
 
 
-def head_length(head: Head) -> int:
-    """Return H, the tokens of a head."""
-    return head[0][0].shape[2] if head else 0
+def prefix_length(prefix: PrefixCache) -> int:
+    """Return H, the tokens of a prefix."""
+    return prefix[0][0].shape[2] if prefix else 0
 
 
 def agreement(dtype: torch.dtype) -> float:

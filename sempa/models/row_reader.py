@@ -1,4 +1,4 @@
-"""Token rows through a model: logits or states at chosen places, behind a prompt head computed once."""
+"""Token rows through a model: logits or states at chosen places, behind a prompt prefix computed once."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from sempa.models.batching import pack
-from sempa.models.fast.cuda_graphs import PLACE_STEP, ROW_STEP, Replays
+from sempa.models.batching import length_batches
+from sempa.models.fast.cuda_graphs import PLACE_STEP, ROW_STEP, CudaGraphs
 from sempa.models.pair import BASE, ModelPair
-from sempa.models.prefix_cache import REFUSALS, Head, agreement, behind, common_head, read_head
+from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, common_prefix, expand_prefix, read_prefix
 from sempa.models.prompts import padding_id
 from sempa.models.rows import PairIds, RowBatch, plain_rows, shared_rows
 
 
 class RowReader:
-    """Read prompts and their continuations: behind a shared head where the model is found to allow it, or plainly."""
+    """Read prompts and their continuations: behind a shared prefix where the model is found to allow it, or plainly."""
 
     def __init__(
         self,
@@ -27,34 +27,33 @@ class RowReader:
         token_cap: int | None,
         shared: bool = True,
         rows: int | None = None,
-        recorded: bool = False,
+        cuda_graphs: bool = False,
     ) -> None:
         """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states.
 
         `token_cap` bounds the tokens of one forward; None: as many as suit the device. `rows` is how many of them one
-        head serves; None: many. `recorded` allows CUDA graphs where launching kernels is what takes the time.
+        prefix serves; None: many. `cuda_graphs` allows CUDA graphs where launching kernels is what takes the time.
         """
         self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
         self._pad = padding_id(pair.tokenizer)
-        self._head = common_head([row.prompt for row in prompts])
-        if rows is not None and pair.is_launched(rows * len(self._head)):
-            self._head = ()  # it would spare less than passes of its own take
-        self._base_head: Head | None = None
-        self._replays: Replays | None = None
+        self._prefix = common_prefix([row.prompt for row in prompts])
+        if rows is not None and pair.is_launch_bound(rows * len(self._prefix)):
+            self._prefix = ()  # it would spare less than passes of its own take
+        self._base_prefix: PrefixCache | None = None
+        self._cuda_graphs: CudaGraphs | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
-        recorded = recorded and self.shared and not self._head and pair.is_launched(self.token_cap)
-        if recorded:
-            self._replays = Replays()
+        if cuda_graphs and self.shared and not self._prefix and pair.is_launch_bound(self.token_cap):
+            self._cuda_graphs = CudaGraphs()
 
     @property
-    def head_tokens(self) -> int:
-        """Return the tokens of the head that shared rows stand behind."""
-        return len(self._head)
+    def prefix_tokens(self) -> int:
+        """Return the tokens of the prefix that shared rows stand behind."""
+        return len(self._prefix)
 
     @property
-    def recorded(self) -> bool:
+    def uses_cuda_graphs(self) -> bool:
         """Return whether `call` records and replays."""
-        return self._replays is not None
+        return self._cuda_graphs is not None
 
     def call(
         self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], batch: RowBatch, *more: Tensor
@@ -63,30 +62,30 @@ class RowReader:
 
         The function may read the weights and the batch's tensors and numbers, but not its `order`.
         """
-        if self._replays is None:
+        if self._cuda_graphs is None:
             return function(batch, *more)
         count = len(batch.tensors)
 
         def of_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
             return function(batch.holding(tensors[:count]), *tensors[count:])
 
-        return self._replays.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)
+        return self._cuda_graphs.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)
 
     @property
     def layout(self) -> str:
         """Name the row layout in use, for logs and tests."""
         if self.shared:
             unit = "pair" if self._logits else "sentence"
-            return f"one row a {unit} behind a shared head of {self.head_tokens} tokens"
+            return f"one row a {unit} after a shared prefix of {self.prefix_tokens} tokens"
         return f"plain rows, one a {'response' if self._logits else 'sentence'}"
 
     def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
         """Return the prompts as batches within the token cap, rows of like length together."""
         if self.shared:
-            lengths = [pair.row_length(len(self._head)) for pair in prompts]
+            lengths = [pair.row_length(len(self._prefix)) for pair in prompts]
         else:
             lengths = [(len(pair.prompt) + max(map(len, pair.responses))) * len(pair.responses) for pair in prompts]
-        groups = pack(lengths, self.token_cap)
+        groups = length_batches(lengths, self.token_cap)
         return [self._batch([prompts[i] for i in group], group, self.shared) for group in groups]
 
     def over(
@@ -98,38 +97,38 @@ class RowReader:
         """
         with self.pair.using(variant) as model:
             with torch.no_grad():
-                # The base never changes, so its head is computed once.
-                head = self._base_head if variant == BASE else None
-                head = self.head(model) if head is None else head
+                # The base never changes, so its prefix is computed once.
+                prefix = self._base_prefix if variant == BASE else None
+                prefix = self.prefix(model) if prefix is None else prefix
             if variant == BASE:
-                self._base_head = head
+                self._base_prefix = prefix
 
             def read(batch: RowBatch) -> tuple[Tensor, ...]:
                 with torch.no_grad():
-                    return reduce(batch, self.read(model, batch, head))
+                    return reduce(batch, self.read(model, batch, prefix))
 
             yield from self.pair.workers.map(lambda batch: self.call((variant, reduce), read, batch), batches)
 
-    def head(self, model: PreTrainedModel) -> Head:
-        """Return the shared head's keys and values; empty without a head or for plain rows."""
-        return self._head_states(model) if self.shared else ()
+    def prefix(self, model: PreTrainedModel) -> PrefixCache:
+        """Return the shared prefix's keys and values; empty without a prefix or for plain rows."""
+        return self._prefix_states(model) if self.shared else ()
 
-    def read(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
+    def read(self, model: PreTrainedModel, batch: RowBatch, prefix: PrefixCache) -> Tensor:
         """Return (P, V) logits or (P, D) states at the batch's places, gradients allowed."""
-        return self._shared(model, batch, head) if self.shared else self._plain(model, batch)
+        return self._shared(model, batch, prefix) if self.shared else self._plain(model, batch)
 
-    def _head_states(self, model: PreTrainedModel) -> Head:
+    def _prefix_states(self, model: PreTrainedModel) -> PrefixCache:
         with self._autocast():
-            return read_head(model, self._head)
+            return read_prefix(model, self._prefix)
 
-    def _shared(self, model: PreTrainedModel, batch: RowBatch, head: Head) -> Tensor:
+    def _shared(self, model: PreTrainedModel, batch: RowBatch, prefix: PrefixCache) -> Tensor:
         with self._autocast():
             states = model.base_model(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 position_ids=batch.position_ids,
-                cache=behind(head, batch.input_ids.shape[0]) if head else None,
-                use_cache=bool(head),
+                cache=expand_prefix(prefix, batch.input_ids.shape[0]) if prefix else None,
+                use_cache=bool(prefix),
             ).last_hidden_state.flatten(0, 1)[batch.at]
             return model.get_output_embeddings()(states) if self._logits else states
 
@@ -141,19 +140,19 @@ class RowReader:
 
     def _batch(self, prompts: Sequence[PairIds], order: Sequence[int], shared: bool) -> RowBatch:
         if shared:
-            steps = (ROW_STEP, PLACE_STEP if self._logits else 1) if self.recorded else (1, 1)
-            batch = shared_rows(prompts, order, len(self._head), self._pad, self.pair.dtype, steps)
+            steps = (ROW_STEP, PLACE_STEP if self._logits else 1) if self.uses_cuda_graphs else (1, 1)
+            batch = shared_rows(prompts, order, len(self._prefix), self._pad, self.pair.dtype, steps)
         else:
             batch = plain_rows(prompts, order, self._pad)
         return batch.to(self.pair.device)
 
     def _shared_rows_agree(self, prompt: PairIds) -> bool:
-        """Measure on one prompt whether this model reads the block mask and the cached head as it reads plain rows."""
+        """Measure on one prompt whether the block mask and the cached prefix give what plain rows give."""
         plain, shared = (self._batch([prompt], [0], layout) for layout in (False, True))
         with torch.no_grad(), self.pair.using(BASE) as base:
             try:
                 expected = self._plain(base, plain)
-                found = self._shared(base, shared, self._head_states(base))
+                found = self._shared(base, shared, self._prefix_states(base))
             except REFUSALS:
                 return False
         share = agreement(self.pair.dtype)

@@ -17,9 +17,9 @@ class PairIds:
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
 
-    def row_length(self, head: int) -> int:
-        """Return the tokens of the shared row after a head of `head` tokens; no response's last token is fed."""
-        return len(self.prompt) - head + sum(len(response) - 1 for response in self.responses)
+    def row_length(self, prefix: int) -> int:
+        """Return the tokens of the shared row after a prefix of `prefix` tokens; no response's last token is fed."""
+        return len(self.prompt) - prefix + sum(len(response) - 1 for response in self.responses)
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,18 @@ class RowBatch:
 def shared_rows(
     pairs: Sequence[PairIds],
     order: Sequence[int],
-    head: int,
+    prefix: int,
     pad: int,
     dtype: torch.dtype,
     steps: tuple[int, int] = (1, 1),
 ) -> RowBatch:
-    """Lay each pair out as one row [prompt after the head, response 1, ..., response K].
+    """Lay each pair out as one row [prompt after the prefix, response 1, ..., response K].
 
     No response sees another and all start at the same position, so that every log-probability is what separate rows
-    give. The head's `head` tokens are expected in the key-value cache and are visible to all. T and P are filled up to
+    give. The `prefix` tokens are expected in the key-value cache and are visible to all. T and P are filled up to
     multiples of `steps`.
     """
-    longest = max(pair.row_length(head) for pair in pairs)
+    longest = max(pair.row_length(prefix) for pair in pairs)
     longest += -longest % steps[0]
     input_ids = torch.full((len(pairs), longest), pad, dtype=torch.int64)
     positions = torch.zeros_like(input_ids)
@@ -86,9 +86,9 @@ def shared_rows(
     segments: list[int] = []
     responses = 0
     for row, pair in enumerate(pairs):
-        prompt = len(pair.prompt) - head
-        input_ids[row, :prompt] = torch.tensor(pair.prompt[head:])
-        positions[row, :prompt] = torch.arange(head, len(pair.prompt))
+        prompt = len(pair.prompt) - prefix
+        input_ids[row, :prompt] = torch.tensor(pair.prompt[prefix:])
+        positions[row, :prompt] = torch.arange(prefix, len(pair.prompt))
         blocks[row, :prompt] = 0
         start = prompt
         for k, response in enumerate(pair.responses):
@@ -103,16 +103,16 @@ def shared_rows(
         responses += len(pair.responses)
     missing = -len(at) % steps[1]
     at, targets, segments = at + [0] * missing, targets + [0] * missing, segments + [responses] * missing
-    return _row_batch(pairs, order, (input_ids, _block_mask(blocks, head, dtype), positions), (at, targets, segments))
+    return _row_batch(pairs, order, (input_ids, _block_mask(blocks, prefix, dtype), positions), (at, targets, segments))
 
 
-def _block_mask(blocks: Tensor, head: int, dtype: torch.dtype) -> Tensor:
+def _block_mask(blocks: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
     rows, length = blocks.shape
     query, key = blocks.unsqueeze(2), blocks.unsqueeze(1)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     own = torch.eye(length, dtype=torch.bool)  # a padding query needs something to look at, or softmax gives NaN
     seen = (causal & (key >= 0) & ((key == 0) | (key == query))) | own
-    seen = torch.cat([torch.ones(rows, length, head, dtype=torch.bool), seen], dim=2)
+    seen = torch.cat([torch.ones(rows, length, prefix, dtype=torch.bool), seen], dim=2)
     mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
     return mask.unsqueeze(1)
 

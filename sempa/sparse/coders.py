@@ -75,7 +75,7 @@ class WordCoder:
         """Return (N, V) codes of (N, D) unit rows with at most k words each."""
         direction = _of_variant(self._directions, variant)
         left = torch.from_numpy(rows - np.outer(rows @ direction, direction))
-        scores, ids = self._pair.likeliest(variant, left, k)
+        scores, ids = self._pair.top_tokens(variant, left, k)
         return _unit_codes(scores.relu().numpy(), ids.numpy(), self._width)
 
     def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:

@@ -1,4 +1,4 @@
-"""Adapters made of trained ones, with all that was kept of their training: what `strength` and `average` write."""
+"""Adapters made of trained ones, with all that was kept of their training: what `scale` and `average` write."""
 
 import json
 import shutil
@@ -9,35 +9,35 @@ from typing import Any
 from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
 from sempa.files import new_folder
 from sempa.models.adapters import WEIGHTS_FILE
-from sempa.models.combine import write_at_strength, write_mean
+from sempa.models.combine import write_average, write_scaled
 from sempa.models.source import sha256_of
 from sempa.training.card import write_card
 from sempa.training.plot import plot_runs
 
 
-def scaled(adapter: str, output: Path, strength: float) -> None:
+def scaled(adapter: str, output: Path, scale: float) -> None:
     """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
 
-    Raises: InputError if the folder exists; what `write_at_strength` raises; StorageError if the disk refuses.
+    Raises: InputError if the folder exists; what `write_scaled` raises; StorageError if the disk refuses.
     """
     with new_folder(output, "The adapter") as aside:
-        source = write_at_strength(adapter, aside, strength)
+        source = write_scaled(adapter, aside, scale)
         for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
             if path.is_file():
                 shutil.copy(path, aside / path.name)
         if known := _training(source):
             facts, config = known
-            _tell(aside, {**facts, "scale": strength * facts.get("scale", 1.0)}, config)
+            _tell(aside, {**facts, "scale": scale * facts.get("scale", 1.0)}, config)
 
 
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
     """Write the mean of adapters into a new folder, with the facts of each one's training.
 
     Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
-    Raises: InputError if the folder exists; what `write_mean` raises; StorageError if the disk refuses.
+    Raises: InputError if the folder exists; what `write_average` raises; StorageError if the disk refuses.
     """
     with new_folder(output, "The adapter") as aside:
-        sources, size, kept = write_mean(adapters, aside, rank)
+        sources, size, kept = write_average(adapters, aside, rank)
         for number, source in enumerate(sources, 1):
             if (source / METRICS).is_file():
                 shutil.copy(source / METRICS, aside / METRICS.replace(".", f"-{number}."))

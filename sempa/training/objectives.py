@@ -17,7 +17,7 @@ from sempa.losses import (
     plackett_luce_nll,
     same_anchors,
 )
-from sempa.models.prefix_cache import Head
+from sempa.models.prefix_cache import PrefixCache
 from sempa.models.processes import Processes
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
@@ -38,10 +38,10 @@ def held_tokens(config: TrainConfig, reader: RowReader) -> int:
 
 @dataclass(frozen=True)
 class Policy:
-    """Hold the model as policy, its prompt's head, and every leaf that gradients flow into."""
+    """Hold the model as policy, its prompt's prefix, and every leaf that gradients flow into."""
 
     model: Any
-    head: Head
+    prefix: PrefixCache
     leaves: list[Tensor]
 
     def gradients(self, output: Tensor, into: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -56,18 +56,18 @@ class Policy:
 
 @contextmanager
 def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
-    """Hold the model as policy, adapter dropout on, with this step's head; at the end send its gradient back.
+    """Hold the model as policy, adapter dropout on, with this step's prefix; at the end send its gradient back.
 
-    The head is a leaf for the micro-batches: their gradients into it are summed and sent back once.
+    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once.
     """
     model.train(True)
     try:
         with model.pair.using(POLICY) as policy:
-            head = reader.head(policy)
-            leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in head]
+            prefix = reader.prefix(policy)
+            leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in prefix]
             yield Policy(policy, leaves, [*model.trainable.values(), *(state for layer in leaves for state in layer)])
-            if head and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
-                states = [state for layer in head for state in layer]
+            if prefix and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
+                states = [state for layer in prefix for state in layer]
                 torch.autograd.backward(states, [state.grad for layer in leaves for state in layer])
     finally:
         model.train(False)
@@ -85,7 +85,7 @@ def row_reader(
         shared=config.shared_rows and not model.sharded,
         rows=rows,
         # A recorded pass could not draw the same dropout again when sentences are read twice.
-        recorded=rows is not None and not config.lora_dropout,
+        cuda_graphs=rows is not None and not config.lora_dropout,
     )
 
 
@@ -136,7 +136,7 @@ class PreferencePass:
         with as_policy(self._model, self.reader) as policy:
 
             def learn(batch: RowBatch, reference: Tensor) -> tuple[Tensor, ...]:
-                (logps,) = _logps(batch, self.reader.read(policy.model, batch, policy.head))
+                (logps,) = _logps(batch, self.reader.read(policy.model, batch, policy.prefix))
                 rewards = implicit_rewards(logps, reference, self._config.beta).view(batch.pairs, batch.candidates)
                 losses = plackett_luce_nll(rewards, depth=batch.candidates - 1)
                 chosen = mean_nll(logps, batch.segments).view_as(rewards)[:, 0]
@@ -194,13 +194,13 @@ class SentencePass:
         own = self.reader.batches(prompts)
         batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
         tokens = sum(batch.input_ids.numel() for batch in own)
-        may_hold = not self._model.sharded and not self.reader.recorded
+        may_hold = not self._model.sharded and not self.reader.uses_cuda_graphs
         held = may_hold and tokens <= self._held
         with as_policy(self._model, self.reader) as policy:
 
             def states_of(batch: RowBatch) -> tuple[Tensor, ...]:
                 with torch.set_grad_enabled(held):
-                    return (self.reader.read(policy.model, batch, policy.head),)
+                    return (self.reader.read(policy.model, batch, policy.prefix),)
 
             def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
                 random_state = self._model.random_state
@@ -220,7 +220,7 @@ class SentencePass:
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
             def read_again(batch: RowBatch, into: Tensor) -> tuple[Tensor, ...]:
-                return policy.gradients(self.reader.read(policy.model, batch, policy.head), into)
+                return policy.gradients(self.reader.read(policy.model, batch, policy.prefix), into)
 
             def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
                 batch, (random_state, states) = item

@@ -56,7 +56,7 @@ class KLPass:
         with as_policy(self._model, self.reader) as policy:
 
             def learn(batch: RowBatch, reference: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-                logits = self.reader.read(policy.model, batch, policy.head)
+                logits = self.reader.read(policy.model, batch, policy.prefix)
                 found = kl_loss(logits, reference, batch.targets, self._config.kl_text_share)
                 divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
                 return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)

@@ -46,8 +46,8 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     if pair.adapter and SEMPA in studio.variants:
         share = pair.adapter_parameters / pair.info.parameters
         size = f"{pair.adapter_parameters:,} parameters ({share:.1%} of the base)"
-        strength = pair.adapter.strength
-        scaled = "" if strength == 1 else f", at {strength:.0%} of the strength trained"
+        scale = pair.adapter.scale
+        scaled = "" if scale == 1 else f", scaled to {scale:.0%} after training"
         rows.append(("Adapter", f"{studio.adapter}, {size}{scaled}"))
         if (recipe := pair.adapter.recipe) and (t := recipe.training):
             seeds = pair.adapter.seeds

@@ -60,8 +60,8 @@ def test_a_batch_equals_one_naive_forward_a_sentence(
 def test_many_sentences_are_read_behind_the_prompts_head(
     tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch, takes: bool, count: int, fed: int
 ) -> None:
-    """The head is 17 bytes long, `This sentence : "`; what is fed of "x." is the sentence with the template's end."""
-    tiny_pair.takes_heads = takes
+    """The prefix is 17 bytes long, `This sentence : "`; what is fed of "x." is the sentence with the template's end."""
+    tiny_pair.supports_prefix = takes
     shortest: list[int] = []
     each_hidden_states = ModelPair.each_hidden_states
 
@@ -153,7 +153,7 @@ def test_one_pass_gives_every_layer_asked_for(
         for layer in (-1, -3, 1)
         for row, text in enumerate(SENTENCES)
     }
-    assert pair.takes_heads
+    assert pair.supports_prefix
     fed: list[int] = []
     each_hidden_states = ModelPair.each_hidden_states
 

@@ -12,7 +12,7 @@ from sempa.config import EncoderConfig
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.models.prefix_cache import Head
+from sempa.models.prefix_cache import PrefixCache
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 MakePair = Callable[..., ModelPair]
@@ -29,11 +29,11 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     each_hidden_states = ModelPair.each_hidden_states
 
     def record(
-        self: ModelPair, variant: str, batches: list[Batch], layer: int = -1, head: Head = ()
+        self: ModelPair, variant: str, batches: list[Batch], layer: int = -1, prefix: PrefixCache = ()
     ) -> Iterator[torch.Tensor]:
         for ids, mask in batches:
             rows.extend(row[: int(length)].tolist() for row, length in zip(ids, mask.sum(1), strict=True))
-        return each_hidden_states(self, variant, batches, layer, head)
+        return each_hidden_states(self, variant, batches, layer, prefix)
 
     monkeypatch.setattr(ModelPair, "each_hidden_states", record)
     return rows

@@ -83,9 +83,9 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         ),
         (
             {
-                "kind": "strength",
+                "kind": "adapter-scale",
                 "adapter": {"name": "mine", "sha256": "ab"},
-                "strengths": {
+                "scales": {
                     "0": WEAK | {"sts": 71.909, "runs_on": 30},
                     "0.65": WEAK | {"sts": 79.95, "runs_on": 2.5},
                 },
@@ -95,7 +95,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "dev": ["dev"],
             },
             [
-                "strength of mine",
+                "scale of mine",
                 "STS dev, Spearman x100",
                 "LAMBADA (%)",
                 "word perplexity",

@@ -1,4 +1,4 @@
-"""An adapter at part of its strength, and the mean of several, against weights moved by hand."""
+"""A scaled adapter, and the average of several, against weights moved by hand."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import InputError, StorageError
-from sempa.models.combine import write_at_strength, write_mean
+from sempa.models.combine import write_average, write_scaled
 from sempa.models.pair import ModelPair
 from sempa.models.source import sha256_of
 from sempa.training.derived import scaled
@@ -62,13 +62,13 @@ def _another(adapter: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("strength", [0.25, 1.0, 1.5])
+@pytest.mark.parametrize("scale", [0.25, 1.0, 1.5])
 def test_every_weight_lies_on_the_line_from_base_to_adapter(
-    model_folder: Path, adapter_folder: Path, tmp_path: Path, strength: float
+    model_folder: Path, adapter_folder: Path, tmp_path: Path, scale: float
 ) -> None:
-    assert write_at_strength(str(adapter_folder), tmp_path / "weaker", strength) == adapter_folder
+    assert write_scaled(str(adapter_folder), tmp_path / "weaker", scale) == adapter_folder
     pair = ModelPair.open(str(model_folder), str(tmp_path / "weaker"), precision="float32", device="cpu")
-    expected = _by_hand(model_folder, {adapter_folder: strength})
+    expected = _by_hand(model_folder, {adapter_folder: scale})
     torch.testing.assert_close(pair.hidden_states("sempa", IDS, MASK), expected, rtol=1e-4, atol=1e-5)
     assert (expected - _by_hand(model_folder, {adapter_folder: 0.5})).abs().max() > 1e-2
 
@@ -79,7 +79,7 @@ def test_the_recipe_is_the_old_one_with_the_new_weights(adapter_folder: Path, tm
         base_model="tiny", postprocess="ab", adapter=sha256_of(tmp_path / "whole" / "adapter_model.safetensors")
     )
     Recipe(before).save(tmp_path / "whole")
-    write_at_strength(str(tmp_path / "whole"), tmp_path / "weaker", 0.5)
+    write_scaled(str(tmp_path / "whole"), tmp_path / "weaker", 0.5)
     after = Recipe.load(tmp_path / "weaker").encoder
     assert after.adapter == sha256_of(tmp_path / "weaker" / "adapter_model.safetensors")
     assert after.differences(before).keys() == {"adapter", "postprocess"}
@@ -99,22 +99,22 @@ def test_a_full_disk_is_a_storage_error(
 
 
 def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> None:
-    for strength in (0.0, -1.0, 2.5, float("nan")):
+    for scale in (0.0, -1.0, 2.5, float("nan")):
         with pytest.raises(InputError, match="must be above 0 and at most 2"):
-            write_at_strength(str(adapter_folder), tmp_path / "weaker", strength)
+            write_scaled(str(adapter_folder), tmp_path / "weaker", scale)
     with pytest.raises(StorageError, match="does not exist"):
-        write_at_strength("./nowhere", tmp_path / "weaker", 0.5)
+        write_scaled("./nowhere", tmp_path / "weaker", 0.5)
     shutil.copytree(adapter_folder, tmp_path / "dora")
     config = json.loads((tmp_path / "dora" / "adapter_config.json").read_text(encoding="utf-8"))
     (tmp_path / "dora" / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}), encoding="utf-8")
     with pytest.raises(InputError, match="not LoRA alone"):
-        write_at_strength(str(tmp_path / "dora"), tmp_path / "weaker", 0.5)
+        write_scaled(str(tmp_path / "dora"), tmp_path / "weaker", 0.5)
     assert not (tmp_path / "weaker").exists()
 
 
 def test_the_mean_moves_every_weight_by_the_mean(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
     other = _another(adapter_folder, tmp_path / "other")
-    sources, rank, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean")
+    sources, rank, kept = write_average([str(adapter_folder), str(other)], tmp_path / "mean")
     assert (sources, kept) == ([adapter_folder, other], 1.0)
     assert rank == sum(json.loads((a / "adapter_config.json").read_text())["r"] for a in sources)
     pair = ModelPair.open(str(model_folder), str(tmp_path / "mean"), precision="float32", device="cpu")
@@ -128,7 +128,7 @@ def test_a_lower_rank_is_the_nearest_there_is(adapter_folder: Path, tmp_path: Pa
     other = _another(adapter_folder, tmp_path / "other")
     together = sum(json.loads((a / "adapter_config.json").read_text())["r"] for a in (adapter_folder, other))
     rank = together - 2
-    _, _, kept = write_mean([str(adapter_folder), str(other)], tmp_path / "mean", rank)
+    _, _, kept = write_average([str(adapter_folder), str(other)], tmp_path / "mean", rank)
     found, one, two = (_deltas(folder) for folder in (tmp_path / "mean", adapter_folder, other))
     held = whole = 0.0
     for name, delta in found.items():
@@ -143,10 +143,10 @@ def test_a_lower_rank_is_the_nearest_there_is(adapter_folder: Path, tmp_path: Pa
 def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
     whole, other = str(adapter_folder), _another(adapter_folder, tmp_path / "other")
     with pytest.raises(InputError, match="at least two"):
-        write_mean([whole], tmp_path / "mean")
+        write_average([whole], tmp_path / "mean")
     for rank in (0, 10_000):
         with pytest.raises(InputError, match="must be at least 1 and at most"):
-            write_mean([whole, str(other)], tmp_path / "mean", rank)
+            write_average([whole, str(other)], tmp_path / "mean", rank)
     config = json.loads((other / "adapter_config.json").read_text(encoding="utf-8"))
     for change, told in (
         ({"rank_pattern": {"q_proj": 3}}, "cannot be averaged"),
@@ -154,5 +154,5 @@ def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
     ):
         (other / "adapter_config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
         with pytest.raises(InputError, match=told):
-            write_mean([whole, str(other)], tmp_path / "mean")
+            write_average([whole, str(other)], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()

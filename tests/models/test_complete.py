@@ -8,10 +8,10 @@ import torch
 
 from sempa.errors import InputError
 from sempa.models import complete as completing
-from sempa.models.complete import CPU_ROWS, HEAD, complete
+from sempa.models.complete import CPU_ROWS, LONG_PREFIX, complete
 from sempa.models.fast.attention import FUSED, PLAIN
 from sempa.models.pair import ModelPair
-from sempa.models.prefix_cache import common_head
+from sempa.models.prefix_cache import common_prefix
 from sempa.models.prompts import request_ids
 from sempa.training.policy import PolicyModel
 
@@ -72,20 +72,20 @@ def test_worked_examples_before_every_request_are_read_once(
     make_tuning: Callable[..., PolicyModel],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(completing, "LONG", HEAD)
+    monkeypatch.setattr(completing, "LONG", LONG_PREFIX)
     folder = save_model(tmp_path / "base", architecture)
     pair = make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).pair
-    assert pair.takes_heads
+    assert pair.supports_prefix
     requests = ["Worked examples. " * 10 + request for request in REQUESTS]
     prompts = [request_ids(pair.tokenizer, request) for request in requests]
-    head = len(common_head(prompts))
-    assert head >= HEAD
+    prefix = len(common_prefix(prompts))
+    assert prefix >= LONG_PREFIX
     expected = _expected(pair, variant, requests, 4)
     noted = _noted(pair)
     answers = complete(pair, variant, requests, 4)
     assert [(answer.text, answer.ended) for answer in answers] == expected
-    longest = max(map(len, prompts)) - head
-    assert sum(tokens for tokens, _ in noted) <= head + len(prompts) * (longest + 3)
+    longest = max(map(len, prompts)) - prefix
+    assert sum(tokens for tokens, _ in noted) <= prefix + len(prompts) * (longest + 3)
     assert {way for _, way in noted[1:]} == {FUSED}
     with pair.using(variant) as model:
         assert model.config._attn_implementation == PLAIN
@@ -95,7 +95,7 @@ def test_worked_examples_before_every_request_are_read_once(
 def test_a_window_that_would_count_padding_is_given_whole_rows(
     window: int, alone: bool, tmp_path: Path, save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completing, "LONG", HEAD)
+    monkeypatch.setattr(completing, "LONG", LONG_PREFIX)
     folder = save_model(
         tmp_path / "base", "mistral", sliding_window=window, intermediate_size=48, num_key_value_heads=2
     )

@@ -130,7 +130,7 @@ def test_layers_given_tokens_without_their_rows_are_refused(tuned_pair: ModelPai
     switch = tuned_pair._switch
     switch.look()
     layer = switch._layers[0]
-    with switch.mixed(tuned_pair._slot, [False, True]), pytest.raises(AdapterMismatch, match="such as experts"):
+    with switch.mixed(tuned_pair._adapter_name, [False, True]), pytest.raises(AdapterMismatch, match="such as experts"):
         layer(torch.zeros(3, layer.in_features))
 
 
@@ -296,15 +296,15 @@ def test_a_gpu_takes_as_many_tokens_at_once_as_half_its_free_memory_holds(
 def test_a_gpu_reads_a_head_apart_only_where_that_spares_much(
     tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not tiny_pair.is_launched(1)
+    assert not tiny_pair.is_launch_bound(1)
     prompts = [PairIds((1, 2, 3, last), ((257,),)) for last in (4, 5)]
-    monkeypatch.setattr(ModelPair, "is_launched", lambda _, tokens: tokens < 30)
+    monkeypatch.setattr(ModelPair, "is_launch_bound", lambda _, tokens: tokens < 30)
     found = [RowReader(tiny_pair, prompts, logits=False, token_cap=64, rows=rows).layout for rows in (9, 10, None)]
     assert [layout.rpartition("of ")[2] for layout in found] == ["0 tokens", "3 tokens", "3 tokens"]
     monkeypatch.undo()
     monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
     least = int(4e12 / tiny_pair.info.parameters)
-    assert [tiny_pair.is_launched(tokens) for tokens in (least - 1, least + 1)] == [True, False]
+    assert [tiny_pair.is_launch_bound(tokens) for tokens in (least - 1, least + 1)] == [True, False]
 
 
 def test_a_base_alone_takes_no_further_adapter(tiny_pair: ModelPair, other_adapter: Path) -> None:

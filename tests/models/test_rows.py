@@ -7,14 +7,14 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from sempa.errors import InputError
-from sempa.models.batching import pack
+from sempa.models.batching import length_batches
 from sempa.models.rows import PairIds, plain_rows, shared_rows
 from sempa.training.loop import tokenize
 from sempa.training.preferences import Preference
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIRS = [PairIds((1, 2, 3, 4), ((10, 11, 9), (12, 9))), PairIds((1, 2, 5), ((13, 9), (9,)))]
-"""Common head (1, 2); 9 closes every response."""
+"""Common prefix (1, 2); 9 closes every response."""
 
 
 def test_pairs_as_ids_by_hand(make_tokenizer: MakeTokenizer) -> None:
@@ -53,7 +53,7 @@ def test_a_tokenizer_without_an_end_is_an_input_error(make_tokenizer: MakeTokeni
 
 def test_shared_rows_by_hand() -> None:
     """Rows [3 4 | 10 11 | 12] and [5 | 13 | (nothing)]: no response's last token is fed."""
-    batch = shared_rows(PAIRS, [7, 5], head=2, pad=0, dtype=torch.float32)
+    batch = shared_rows(PAIRS, [7, 5], prefix=2, pad=0, dtype=torch.float32)
     assert batch.input_ids.tolist() == [[3, 4, 10, 11, 12], [5, 13, 0, 0, 0]]
     assert batch.position_ids.tolist() == [[2, 3, 4, 5, 4], [2, 3, 0, 0, 0]]
     assert batch.at.tolist() == [1, 2, 3, 1, 4, 5, 6, 5]
@@ -64,8 +64,8 @@ def test_shared_rows_by_hand() -> None:
 
 
 def test_block_mask_by_hand() -> None:
-    """Columns: two of the head, then the row's own tokens; the second response does not see the first."""
-    mask = shared_rows(PAIRS, [0, 1], head=2, pad=0, dtype=torch.float32).attention_mask
+    """Columns: two of the prefix, then the row's own tokens; the second response does not see the first."""
+    mask = shared_rows(PAIRS, [0, 1], prefix=2, pad=0, dtype=torch.float32).attention_mask
     assert mask.shape == (2, 1, 5, 7)
     seen = (mask[:, 0] == 0).int().tolist()
     assert seen[0] == [
@@ -95,14 +95,14 @@ def test_plain_rows_by_hand() -> None:
 
 
 def test_packing_by_hand() -> None:
-    assert pack([3, 9, 4, 4, 20], cap=12) == [[4], [1], [2, 3, 0]]
-    assert pack([5, 5, 5], cap=0) == [[0], [1], [2]]
-    assert pack([], cap=10) == []
+    assert length_batches([3, 9, 4, 4, 20], cap=12) == [[4], [1], [2, 3, 0]]
+    assert length_batches([5, 5, 5], cap=0) == [[0], [1], [2]]
+    assert length_batches([], cap=10) == []
 
 
 def test_packing_keeps_every_row_once_and_the_cap() -> None:
     lengths = torch.randint(1, 60, (200,), generator=torch.Generator().manual_seed(2)).tolist()
-    groups = pack(lengths, cap=100)
+    groups = length_batches(lengths, cap=100)
     assert sorted(row for group in groups for row in group) == list(range(200))
     for group in groups:
         assert len(group) == 1 or len(group) * max(lengths[row] for row in group) <= 100

@@ -99,7 +99,7 @@ def test_every_architecture(
     tokenizer = make_tokenizer(bos=not chat, chat=chat)
     preference = _compare(*_setting(make_tuning, make_pair, architecture, tokenizer))
     assert preference.reader.shared
-    assert "shared head" in preference.reader.layout
+    assert "shared prefix" in preference.reader.layout
 
 
 def test_plain_rows(
@@ -153,7 +153,7 @@ def test_prompts_without_a_common_head(
     pairs = [PairIds((i, 40, 41), ((50, 51, 257), (60 + i, 257))) for i in (1, 2, 3)]
     preference = _compare(tuning, config, pairs)
     assert preference.reader.shared
-    assert preference.reader.layout.endswith("a shared head of 0 tokens")
+    assert preference.reader.layout.endswith("a shared prefix of 0 tokens")
 
 
 def test_a_single_pair_and_answers_of_one_token(
@@ -166,7 +166,7 @@ def test_a_single_pair_and_answers_of_one_token(
 def test_the_reference_head_is_not_stale_after_an_update(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer
 ) -> None:
-    """The reference never changes, so its head may be kept; the policy's must be computed anew each step."""
+    """The reference never changes, so its prefix may be kept; the policy's must be computed anew each step."""
     tuning, config, pairs = _setting(make_tuning, make_pair, "llama", make_tokenizer())
     preference = PreferencePass(tuning, pairs, config)
     preference.backward(pairs)

@@ -76,12 +76,12 @@ def _naive_contrastive(
     return torch.stack(losses).mean()
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["shared head", "plain rows"])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared prefix", "plain rows"])
 def test_contrastive_is_exact(make_tuning: MakeTuning, make_pair: MakePair, architecture: str, shared: bool) -> None:
     config = replace(CONFIG, shared_rows=shared)
     tuning, examples = _setting(make_tuning, make_pair, config, architecture)
     objective = Objective(tuning, examples, config)
-    assert ("shared head" in objective.layouts[0]) is shared
+    assert ("shared prefix" in objective.layouts[0]) is shared
     metrics = objective.backward(examples)
     found = _gradients(tuning)
     loss = _naive_contrastive(tuning, examples, CONFIG.tau)

@@ -19,9 +19,9 @@ def test_an_adapter_that_was_weakened_says_so(model_folder: Path, adapter_folder
     shutil.copytree(adapter_folder, weaker)
     pair = ModelPair.open(str(model_folder), str(weaker), precision="float32", device="cpu")
     studio = Studio(Encoder(pair), Shelf(tmp_path / "index"))
-    assert "strength" not in dict(facts(studio))["Adapter"]
+    assert "scale" not in dict(facts(studio))["Adapter"]
     (weaker / "training.json").write_text(json.dumps({"scale": 0.6}), encoding="utf-8")
-    assert dict(facts(studio))["Adapter"].endswith("of the base), at 60% of the strength trained")
+    assert dict(facts(studio))["Adapter"].endswith("of the base), scaled to 60% after training")
 
 
 def test_a_mean_names_the_seeds_of_its_runs(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:

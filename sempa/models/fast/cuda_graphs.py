@@ -40,7 +40,7 @@ class Recording:
         return tuple(x.clone() for x in self._outputs)
 
 
-class Replays:
+class CudaGraphs:
     """Call functions of tensors; what comes again in the same shapes is recorded, and replayed from then on."""
 
     def __init__(self) -> None:

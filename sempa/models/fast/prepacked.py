@@ -15,7 +15,7 @@ FLOAT32_UP_TO = 2**31
 """Bytes of weights up to which float32 is packed: those of half a billion numbers."""
 
 
-class _Packed:
+class _PrepackedWeight:
     """Hold a packed copy of a weight and which state of the weight it is of; a copy of the module has none."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -39,7 +39,7 @@ def _state(weight: Tensor) -> tuple[int, int]:
     return weight.data_ptr(), weight._version
 
 
-class PackedTerm:
+class PrepackedTerm:
     """An adapter's low-rank term of one layer, `scaling * (x A^T) B^T`, with both factors packed."""
 
     def __init__(self, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> None:
@@ -61,11 +61,11 @@ class PackedTerm:
         return None
 
 
-class PackedLinear(nn.Linear):
-    """A linear layer that multiplies by its packed weight wherever no gradient is asked for; see `pack`."""
+class PrepackedLinear(nn.Linear):
+    """A linear layer that multiplies by its packed weight wherever no gradient is asked for; see `prepack`."""
 
-    packed: _Packed | None
-    terms: dict[str, PackedTerm | None]
+    packed: _PrepackedWeight | None
+    terms: dict[str, PrepackedTerm | None]
     """Adapters' terms of this layer, by name, from when they are first asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,13 +76,13 @@ class PackedLinear(nn.Linear):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed.values, self.bias, "none", [], "")
         return out
 
-    def term(self, name: str, a: Tensor, b: Tensor, scaling: float, x: Tensor) -> PackedTerm | None:
+    def term(self, name: str, a: Tensor, b: Tensor, scaling: float, x: Tensor) -> PrepackedTerm | None:
         """Return an adapter's term to be added for `x`, None where gradients or other number formats are asked for."""
         if self.packed is None or x.dtype != self.weight.dtype or torch.is_grad_enabled():
             return None
         kept = self.terms.get(name)
         if kept is None or not kept.is_of(a, b, scaling):
-            kept = self.terms[name] = PackedTerm(a, b, scaling, x.dtype)
+            kept = self.terms[name] = PrepackedTerm(a, b, scaling, x.dtype)
         return kept
 
 
@@ -90,7 +90,7 @@ def _learns(x: Tensor) -> bool:
     return x.requires_grad and torch.is_grad_enabled()
 
 
-def pack(model: nn.Module) -> int:
+def prepack(model: nn.Module) -> int:
     """Pack every plain linear layer on the CPU, bfloat16 or float32, and return how many; not for training.
 
     The packed copies, adapters' terms of these layers included, take the weights' memory once more, so in float32 they
@@ -105,8 +105,8 @@ def pack(model: nn.Module) -> int:
     if sum(module.weight.nbytes for module in fitting if module.weight.dtype == torch.float32) > FLOAT32_UP_TO:
         fitting = [module for module in fitting if module.weight.dtype != torch.float32]
     for module in fitting:
-        packed = _Packed(module.weight)
-        module.__class__ = PackedLinear
+        packed = _PrepackedWeight(module.weight)
+        module.__class__ = PrepackedLinear
         vars(module).update(packed=packed, terms={})
     return len(fitting)
 

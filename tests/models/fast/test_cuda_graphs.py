@@ -11,7 +11,7 @@ from torch import Tensor
 from sempa.config import TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.models.fast import cuda_graphs as replay
-from sempa.models.fast.cuda_graphs import Replays
+from sempa.models.fast.cuda_graphs import CudaGraphs
 from sempa.models.pair import ModelPair
 from sempa.training.loop import Objective, tokenize
 from sempa.training.policy import PolicyModel
@@ -76,19 +76,19 @@ def test_replayed_steps_are_the_steps(
             model.to(device)
         return ModelPair(model, made.tokenizer, made.info)
 
-    monkeypatch.setattr(ModelPair, "is_launched", lambda *_: False)
+    monkeypatch.setattr(ModelPair, "is_launch_bound", lambda *_: False)
     plain, *expected = _steps(make_tuning, pair(), config)
-    assert not any(reader.recorded for reader in plain.readers)
-    monkeypatch.setattr(ModelPair, "is_launched", lambda *_: True)
+    assert not any(reader.uses_cuda_graphs for reader in plain.readers)
+    monkeypatch.setattr(ModelPair, "is_launch_bound", lambda *_: True)
     if device == "cpu":
         monkeypatch.setattr(replay, "Recording", OnCpu)
         monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
     objective_, *found = _steps(make_tuning, pair(), config)
     for reader in objective_.readers:
-        assert reader.recorded
-        assert reader._replays is not None
-        assert any(reader._replays._recorded.values())
-        assert reader._replays._possible
+        assert reader.uses_cuda_graphs
+        assert reader._cuda_graphs is not None
+        assert any(reader._cuda_graphs._recorded.values())
+        assert reader._cuda_graphs._possible
     for expected_metrics, metrics in zip(expected[0], found[0], strict=True):
         assert metrics == pytest.approx(expected_metrics, rel=1e-4, abs=1e-5)
     for expected_gradients, gradients in zip(expected[1], found[1], strict=True):
@@ -108,7 +108,7 @@ def test_shapes_are_recorded_the_second_time_and_only_so_many(monkeypatch: pytes
 
     monkeypatch.setattr(replay, "Recording", Counted)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    replays = Replays()
+    replays = CudaGraphs()
     for length in [1, 1, 1, *range(2, 30), 29, 29]:
         x = torch.arange(float(length))
         (found,) = replays.call("double", lambda x: (2 * x,), x)
@@ -126,7 +126,7 @@ def test_what_cannot_be_recorded_is_computed(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(replay, "Recording", refused)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    replays = Replays()
+    replays = CudaGraphs()
     for _ in range(4):
         (found,) = replays.call("double", lambda x: (2 * x,), torch.ones(3))
         assert found.tolist() == [2, 2, 2]
@@ -136,7 +136,7 @@ def test_what_cannot_be_recorded_is_computed(monkeypatch: pytest.MonkeyPatch) ->
 def test_recordings_make_way_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "Recording", OnCpu)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    replays = Replays()
+    replays = CudaGraphs()
 
     def large(x: Tensor) -> tuple[Tensor]:
         if replays._recorded:
@@ -156,4 +156,4 @@ def test_an_error_of_the_pass_itself_is_raised() -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        Replays().call("wrong", wrong, torch.ones(3))
+        CudaGraphs().call("wrong", wrong, torch.ones(3))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sempa.models.fast.prepacked import PackedLinear, pack
+from sempa.models.fast.prepacked import PrepackedLinear, prepack
 from sempa.models.pair import ModelPair
 
 pytestmark = pytest.mark.skipif(
@@ -30,8 +30,8 @@ def _layer(bias: bool = False, dtype: torch.dtype = torch.bfloat16) -> nn.Linear
 def test_it_multiplies_as_a_plain_layer(shape: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     plain = _layer(bias, dtype)
     model = nn.Sequential(copy.deepcopy(plain))
-    assert pack(model) == 1
-    assert isinstance(model[0], PackedLinear)
+    assert prepack(model) == 1
+    assert isinstance(model[0], PrepackedLinear)
     x = torch.randn(shape, dtype=dtype)
     with torch.no_grad():
         found, exact = (
@@ -44,7 +44,7 @@ def test_it_multiplies_as_a_plain_layer(shape: tuple[int, ...], bias: bool, dtyp
 
 def test_a_changed_weight_is_multiplied_as_it_is_now() -> None:
     model = nn.Sequential(_layer())
-    pack(model)
+    prepack(model)
     x = torch.randn(3, 96, dtype=torch.bfloat16)
     with torch.no_grad():
         model[0].weight.mul_(2)
@@ -56,7 +56,7 @@ def test_a_changed_weight_is_multiplied_as_it_is_now() -> None:
 def test_a_gradient_flows() -> None:
     plain = _layer()
     model = nn.Sequential(copy.deepcopy(plain))
-    pack(model)
+    prepack(model)
     gradients = []
     for one in (model, plain):
         x = torch.ones(3, 96, dtype=torch.bfloat16, requires_grad=True)
@@ -68,7 +68,7 @@ def test_a_gradient_flows() -> None:
 
 def test_a_copy_is_a_plain_layer_that_can_be_saved() -> None:
     model = nn.Sequential(_layer())
-    pack(model)
+    prepack(model)
     copied = copy.deepcopy(model)
     assert copied[0].packed is None
     assert set(copied.state_dict()) == {"0.weight"}
@@ -81,7 +81,7 @@ def test_a_copy_is_a_plain_layer_that_can_be_saved() -> None:
 def test_an_adapter_s_term_is_added_as_it_is_now(rank: int, dtype: torch.dtype) -> None:
     """Against the product in float64, for rows of any number; a changed factor is not the one that was packed."""
     layer = _layer(dtype=dtype)
-    pack(model := nn.Sequential(layer))
+    prepack(model := nn.Sequential(layer))
     a, b = torch.randn(rank, 96) / 96**0.5, torch.randn(64, rank)
     x, result = torch.randn(2, 5, 96).to(dtype), torch.randn(2, 5, 64).to(dtype)
     for factor in (1, 3):
@@ -96,7 +96,7 @@ def test_an_adapter_s_term_is_added_as_it_is_now(rank: int, dtype: torch.dtype) 
 
 
 def test_a_term_steps_aside_for_gradients_other_formats_and_copies() -> None:
-    pack(model := nn.Sequential(_layer()))
+    prepack(model := nn.Sequential(_layer()))
     a, b, x = torch.randn(4, 96), torch.randn(64, 4), torch.randn(3, 96, dtype=torch.bfloat16)
     assert model[0].term("mine", a, b, 1.0, x) is None
     with torch.no_grad():
@@ -127,25 +127,25 @@ def test_a_packed_pair_writes_and_reads_whichever_comes_first(
     for call in calls:
         exact = call(plain)
         torch.testing.assert_close(call(packed), exact, rtol=near, atol=near * float(exact.abs().max()))
-    layers = [m for m in packed.peft.modules() if isinstance(m, PackedLinear)]
+    layers = [m for m in packed.peft.modules() if isinstance(m, PrepackedLinear)]
     assert layers
     assert any(layer.terms for layer in layers)
 
 
 def test_a_processor_without_bfloat16_packs_float32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert pack(nn.Sequential(_layer())) == 0
-    assert pack(nn.Sequential(_layer(dtype=torch.float32))) == 1
+    assert prepack(nn.Sequential(_layer())) == 0
+    assert prepack(nn.Sequential(_layer(dtype=torch.float32))) == 1
 
 
 def test_a_large_model_is_not_held_twice_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sempa.models.fast.prepacked.FLOAT32_UP_TO", 2 * 96 * 64 * 4 - 1)
     layers = [_layer(dtype=dtype) for dtype in (torch.float32, torch.bfloat16, torch.float32)]
-    assert pack(nn.Sequential(*layers)) == 1
-    assert [type(layer) is PackedLinear for layer in layers] == [False, True, False]
+    assert prepack(nn.Sequential(*layers)) == 1
+    assert [type(layer) is PrepackedLinear for layer in layers] == [False, True, False]
 
 
 def test_other_number_formats_and_layers_stay_as_they_are() -> None:
     model = nn.Sequential(_layer(dtype=torch.float16), nn.LayerNorm(64))
-    assert pack(model) == 0
+    assert prepack(model) == 0
     assert type(model[0]) is nn.Linear

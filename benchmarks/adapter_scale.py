@@ -1,8 +1,8 @@
-"""What an adapter does at part of its strength: similarity, text prediction and paraphrases between base and adapter.
+"""What an adapter does at part of its scale: similarity, text prediction and paraphrases between base and adapter.
 
-`python benchmarks/strength.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
-results/strength.json` measures copies at each of `--strengths` (see `python -m sempa scale`) as `dose.py` measures
-doses, and on samples of sentences how the greedy paraphrases are. The base model is the strength of 0. A strength that
+`python benchmarks/adapter_scale.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
+results/adapter-scale.json` measures copies at each of `--scales` (see `python -m sempa scale`) as `dose.py` measures
+doses, and on samples of sentences how the greedy paraphrases are. The base model is the scale of 0. A scale that
 is in the JSON already is not measured again.
 """
 
@@ -25,7 +25,7 @@ from sempa.evaluation.judge import open_judge
 from sempa.evaluation.paraphrase import MEASURES, Judge, paraphrase_figures, read_sentences
 from sempa.evaluation.result_cache import remembered
 from sempa.models.adapters import WEIGHTS_FILE
-from sempa.models.combine import write_at_strength
+from sempa.models.combine import write_scaled
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.source import sha256_of
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("adapter", type=Path)
     made.add_argument("--base", default=DEFAULT_BASE)
-    made.add_argument("--strengths", type=float, nargs="+", default=[0.5, 0.65, 1.0])
+    made.add_argument("--scales", type=float, nargs="+", default=[0.5, 0.65, 1.0])
     made.add_argument("--dev", type=Path, nargs="+", required=True, help="scored pairs; the mean over the files counts")
     made.add_argument("--generation", type=Path, required=True, help="folder of the generation tasks' files")
     made.add_argument("--paraphrase", type=Path, required=True, help="folder of TSV files with sentence1")
@@ -63,28 +63,28 @@ def main() -> int:
     args = parser().parse_args()
     about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
     given = {"adapter": about, "sentences": args.sentences, **asked(args)}
-    known = taken_up(args.json, **given).get("strengths", {})
-    missing = [strength for strength in args.strengths if f"{strength:g}" not in known]
+    known = taken_up(args.json, **given).get("scales", {})
+    missing = [scale for scale in args.scales if f"{scale:g}" not in known]
     if not missing:
         return 0
     sentences = [s for path in sorted(args.paraphrase.glob("*.tsv")) for s in read_sentences(path, args.sentences)]
     judge = open_judge()
     pair: ModelPair | None = None
-    for strength in missing:
+    for scale in missing:
         with tempfile.TemporaryDirectory() as scratch:
             folder = str(Path(scratch) / "adapter")
-            write_at_strength(str(args.adapter), Path(folder), strength)
+            write_scaled(str(args.adapter), Path(folder), scale)
             pair = pair.with_adapter(folder) if pair else ModelPair.open(args.base, folder)
         variants = [SEMPA] if "0" in known else [BASE, SEMPA]
         found = figures(pair, variants, sentences, judge, args)
         if BASE in found:
             known["0"] = found[BASE]
-        known[f"{strength:g}"] = found[SEMPA]
-        print(strength, json.dumps(found), flush=True)
+        known[f"{scale:g}"] = found[SEMPA]
+        print(scale, json.dumps(found), flush=True)
         result = {
-            "kind": "strength",
+            "kind": "adapter-scale",
             **given,
-            "strengths": dict(sorted(known.items(), key=lambda item: float(item[0]))),
+            "scales": dict(sorted(known.items(), key=lambda item: float(item[0]))),
             "precision": str(pair.info.precision),
         }
         keep(result, args.json)
