@@ -26,6 +26,7 @@ import torch
 from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
+from sempa.data.corpora import read_corpus
 from sempa.data.rows import subsample
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
@@ -121,7 +122,7 @@ WAYS: dict[str, Callable[[str], Encode]] = {
 
 
 def _sentences(path: Path, limit: int) -> list[str]:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = read_corpus(path).texts
     return list(subsample(lines, limit))
 
 

@@ -22,6 +22,7 @@ from shared import keep
 from torch.profiler import ProfilerActivity, profile
 
 from sempa.config import DEFAULT_BASE, RECIPES
+from sempa.data.corpora import read_corpus
 from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
@@ -77,7 +78,7 @@ def profiled(run: Callable[[], object], threads: int) -> dict[str, Any]:
 def main() -> int:
     """Profile, print and write."""
     args = parser().parse_args()
-    lines = [line.strip() for line in args.data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = read_corpus(args.data).texts
     sentences = list(subsample(lines, SENTENCES))
     pair = ModelPair.open(args.base, shipped_adapters(args.base)[0]).for_inference()
     encoder, threads = Encoder(pair), pair.workers.count

@@ -280,9 +280,9 @@ def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--data", "{tmp}/nowhere.csv"], "The triplet file {tmp}/nowhere.csv does not exist"),
+        (["--data", "{tmp}/nowhere.csv"], "The file {tmp}/nowhere.csv does not exist"),
         (["--data", "{tmp}/dev.tsv"], "has the columns"),
-        (["--dev", "{tmp}/nowhere.tsv"], "The file of scored pairs {tmp}/nowhere.tsv does not exist"),
+        (["--dev", "{tmp}/nowhere.tsv"], "The file {tmp}/nowhere.tsv does not exist"),
         (["--dev", "{tmp}/triplets.csv"], "lacks the columns score, sentence1, sentence2"),
         (["--base", "{tmp}/nowhere"], "The folder {tmp}/nowhere does not exist"),
         (["--data", "no such thing"], "no such thing is neither a file here nor a hub data set"),

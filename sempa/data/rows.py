@@ -1,27 +1,123 @@
-"""Rows of data files."""
+"""The reader of tables: CSV, TSV, JSON Lines and plain text, each row as a mapping from column to cell."""
 
-from collections.abc import Sequence
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from sempa.errors import InputError
 
 _Item = TypeVar("_Item")
+Row = Mapping[str, object]
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+TABLES = (".csv", ".tsv", *JSON_LINES)
+MAX_COLUMNS = 100
+"""Most columns of a table: short rows under a long head hold far more cells than the file has bytes."""
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return a UTF-8 file's lines with their ends.
+def read_rows(path: Path, name: str = "") -> Iterator[Row]:
+    """Yield a file's rows: CSV (RFC 4180), TSV (unquoted), JSON Lines, else one text per line as {"text": line}.
 
-    Lines end where a file's do, not at every sign that Unicode counts among the line ends: sentences hold such signs.
-    Raises: InputError if it cannot be read or is not UTF-8.
+    "None", "NA" and "null" are sentences. A cell that its row lacks is None. A line of JSON may be a text alone.
+    `name` replaces the path in errors.
+    Raises: InputError, naming the file and, where one is at fault, the row (from 1, without head and empty lines).
     """
+    name, kind, number = name or str(path), path.suffix.lower(), 0
+    with _open(path, name) as stream:
+        try:
+            for row in _json_rows(stream) if kind in JSON_LINES else _rows(stream, kind, name):
+                number += 1
+                yield row
+        except _Fault as fault:
+            raise InputError(f"{name} row {number + 1} {fault}.") from None
+        except csv.Error as error:
+            raise InputError(f"{name} row {number + 1} cannot be read as {kind[1:].upper()} ({error}).") from None
+
+
+class _Unquoted(csv.excel_tab):
+    quoting = csv.QUOTE_NONE
+
+
+class _Fault(Exception):
+    """What is wrong with a row, to follow its number."""
+
+
+def _rows(stream: TextIO, kind: str, name: str) -> Iterator[Row]:
+    if kind not in TABLES:
+        yield from ({"text": text} for line in stream if (text := line.strip()))
+        return
+    table = csv.DictReader(stream, dialect=_Unquoted if kind == ".tsv" else csv.excel)
+    if len(head := table.fieldnames or ()) > MAX_COLUMNS:
+        raise InputError(f"{name} has {len(head):,} columns, the limit is {MAX_COLUMNS}: leave some out.")
+    for row in table:
+        if None in row:
+            raise _Fault("has more cells than the head: put texts with commas in quotes")
+        yield row
+
+
+def _json_rows(stream: TextIO) -> Iterator[Row]:
+    for line in stream:
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _Fault(f"is not JSON ({error})") from None
+        row = {"text": found} if isinstance(found, str) else found
+        if not isinstance(row, dict):
+            raise _Fault("is not an object with named cells")
+        if "\\u" in line:
+            for cell in (*row, *row.values()):
+                _require_complete(cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False))
+        yield row
+
+
+def _require_complete(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # JSON can say "\ud83d" alone
+        raise _Fault(f"holds half a character (position {error.start})") from None
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[TextIO]:
+    """Open a UTF-8 file; its lines end at line feeds and returns, not at every sign Unicode counts as a line end."""
+    if not path.is_file():
+        raise InputError(f"The file {name} does not exist.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(stream)
+            yield stream
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}).") from None
+        raise InputError(f"{name} is not UTF-8 text (byte {error.start}).") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+        raise InputError(f"{name} cannot be read ({error.strerror}).") from None
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 file's text.
+
+    Raises: InputError if it cannot be read or is not UTF-8.
+    """
+    with _open(path, str(path)) as stream:
+        return stream.read()
+
+
+def texts_of(rows: Iterable[Row], columns: Sequence[str], name: str) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of `columns` of each row; `name` names the source in errors.
+
+    Raises: InputError if a column is missing, or a cell is missing or no text.
+    """
+    for number, row in enumerate(rows, start=1):
+        if missing := [column for column in columns if column not in row]:
+            where = name if number == 1 else f"{name} row {number}"
+            raise InputError(f"{where} lacks the columns {', '.join(missing)}.")
+        for column in columns:
+            if not isinstance(row[column], str):  # None in a row that ends early; as text it would be "None"
+                raise InputError(f"{name} row {number} has no {column}.")
+        yield tuple(str(row[column]) for column in columns)
 
 
 def subsample(items: Sequence[_Item], limit: int | None) -> Sequence[_Item]:

@@ -1,11 +1,11 @@
 """Scored pairs: two sentences and how alike people find them. Standard library only."""
 
-import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sempa.data.rows import Row, read_rows, texts_of
 from sempa.errors import InputError
 
 
@@ -20,48 +20,31 @@ class ScoredPairs:
 
 
 def read_scored_pairs(path: Path) -> ScoredPairs:
-    """Read a TSV (unquoted) or CSV (RFC 4180) with the columns score, sentence1, sentence2.
+    """Read a table with the columns score, sentence1, sentence2.
 
-    Raises: InputError if the file is missing, not text, has other columns or a score that is no number.
+    Raises: what `read_rows` and `scored_pairs_from_rows` raise.
     """
-    if not path.is_file():
-        raise InputError(f"The file of scored pairs {path} does not exist.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            unquoted = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            rows = unquoted if path.suffix == ".tsv" else csv.DictReader(stream)
-            return scored_pairs_from_rows(rows, f"{path.parent.name}/{path.stem}")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    except csv.Error as error:
-        raise InputError(f"{path} is not a readable table ({error}).") from error
+    return scored_pairs_from_rows(read_rows(path), f"{path.parent.name}/{path.stem}")
 
 
-def scored_pairs_from_rows(rows: Iterable[Mapping[str, object]], name: str) -> ScoredPairs:
+def scored_pairs_from_rows(rows: Iterable[Row], name: str) -> ScoredPairs:
     """Take the columns score, sentence1, sentence2 of any rows; `name` names the source in errors.
 
     Raises: InputError on other columns, an empty source, a row without its sentences or a score that is no number.
     """
-    first, second, scores = [], [], []
-    for number, row in enumerate(rows, start=1):
-        if missing := {"score", "sentence1", "sentence2"} - set(row):
-            raise InputError(f"{name} lacks the columns {', '.join(sorted(missing))}.")
-        for column in ("sentence1", "sentence2"):
-            if row[column] is None:  # a row that ends early; as text it would be the sentence "None"
-                raise InputError(f"{name} row {number} has no {column}.")
-        scores.append(_score(row["score"], f"{name} row {number}"))
-        first.append(str(row["sentence1"]))
-        second.append(str(row["sentence2"]))
-    if not scores:
+    numbers_as_text = ({**row, "score": str(row["score"])} if "score" in row else row for row in rows)
+    cells = list(texts_of(numbers_as_text, ("score", "sentence1", "sentence2"), name))
+    if not cells:
         raise InputError(f"{name} holds no scored pair.")
-    return ScoredPairs(name, tuple(first), tuple(second), tuple(scores))
+    scores, first, second = zip(*cells, strict=True)
+    return ScoredPairs(name, first, second, tuple(_score(s, f"{name} row {n}") for n, s in enumerate(scores, start=1)))
 
 
-def _score(value: object, where: str) -> float:
+def _score(text: str, where: str) -> float:
     try:
-        score = float(str(value))
+        score = float(text)
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise InputError(f"{where} has the score {value!r}, not a number.")
+        raise InputError(f"{where} has the score {text!r}, not a number.")
     return score

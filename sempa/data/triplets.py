@@ -1,13 +1,12 @@
 """NLI triplets: read, checked, counted. Standard library only."""
 
-import csv
-import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sempa.data.rows import Row, read_rows, texts_of
 from sempa.errors import InputError
 
 COLUMN_SETS = (
@@ -53,39 +52,17 @@ class TripletReport:
 
 
 def read_triplets(path: Path) -> tuple[list[Triplet], TripletReport]:
-    """Read triplets from a CSV (RFC 4180) or JSONL file with the columns of COLUMN_SETS, in file order.
+    """Read triplets from a table with the columns of COLUMN_SETS, in file order.
 
-    Sentences such as "None" or "NA" are sentences. Unusable rows are counted by reason, never fatal.
-    Raises: InputError if the file is missing, not text, has other columns, or holds no usable row.
+    Raises: what `read_rows` and `triplets_from_rows` raise.
     """
-    if not path.is_file():
-        raise InputError(f"The triplet file {path} does not exist: check the path given to --data.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = _jsonl_rows(stream, path) if path.suffix in (".jsonl", ".json") else csv.DictReader(stream)
-            return triplets_from_rows(rows, str(path))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}): --data needs a CSV or JSONL file.") from error
-    except csv.Error as error:
-        raise InputError(f"{path} is not a readable CSV file ({error}): --data needs CSV or JSONL.") from error
+    return triplets_from_rows(read_rows(path), str(path))
 
 
-def _jsonl_rows(lines: Iterable[str], path: Path) -> Iterator[Mapping[str, object]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path} line {number} is not JSON ({error}): each line must be one object.") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path} line {number} is not an object: each line needs three named sentences.")
-        yield row
+def triplets_from_rows(rows: Iterable[Row], where: str) -> tuple[list[Triplet], TripletReport]:
+    """Turn rows into triplets; `where` names the source in errors.
 
-
-def triplets_from_rows(rows: Iterable[Mapping[str, object]], where: str) -> tuple[list[Triplet], TripletReport]:
-    """Turn rows of any mapping into triplets; `where` names the source in errors.
-
+    Rows without three usable sentences are counted by reason, never fatal.
     Raises: InputError on other columns, or when no row is usable.
     """
     triplets: list[Triplet] = []
@@ -104,7 +81,7 @@ def triplets_from_rows(rows: Iterable[Mapping[str, object]], where: str) -> tupl
     return triplets, report
 
 
-def _columns_of(row: Mapping[str, object], where: str) -> tuple[str, str, str]:
+def _columns_of(row: Row, where: str) -> tuple[str, str, str]:
     for names in COLUMN_SETS:
         if all(name in row for name in names):
             return names
@@ -127,21 +104,14 @@ def _reason_to_skip(sentences: list[object]) -> str | None:
 
 
 def read_neutrals(path: Path) -> dict[str, str]:
-    """Read a CSV (RFC 4180) with the columns premise, neutral; return the first neutral sentence of each premise.
+    """Read a table with the columns premise, neutral; return the first neutral sentence of each premise.
 
-    Raises: InputError if the file is missing, not text or has other columns.
+    Raises: InputError on other columns or a row that ends early; what `read_rows` raises.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            neutrals: dict[str, str] = {}
-            for row in csv.DictReader(stream):
-                if row["neutral"] is not None:  # a row cut short
-                    neutrals.setdefault(row["premise"].strip(), row["neutral"].strip())
-            return neutrals
-    except KeyError as error:
-        raise InputError(f"{path} has no column {error}: --neutrals needs premise and neutral.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The file of neutral sentences {path} cannot be read ({error}).") from error
+    neutrals: dict[str, str] = {}
+    for premise, neutral in texts_of(read_rows(path), ("premise", "neutral"), str(path)):
+        neutrals.setdefault(premise.strip(), neutral.strip())
+    return neutrals
 
 
 def with_neutrals(triplets: Iterable[Triplet], neutrals: Mapping[str, str]) -> list[Triplet]:

@@ -1,6 +1,5 @@
 """What a model still knows and how well it predicts text: the harness's own tasks, on local files or from the hub."""
 
-import csv
 import json
 import re
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sempa.config import EncoderConfig
-from sempa.data.rows import read_lines, subsample
+from sempa.data.rows import read_rows, read_text, subsample, texts_of
 from sempa.errors import InputError, ModelUnavailable
 from sempa.evaluation.statistics import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, Remember, paired_figures
 from sempa.models.pair import ModelPair
@@ -135,7 +134,7 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} is not there: --data needs a folder with {usual}.")
     try:
         items = _read(path)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"{path} does not hold what the task asks ({error!r}): see the hub's data set.") from None
     if not items:
         raise InputError(f"{path} is empty.")
@@ -143,22 +142,22 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    lines = read_lines(path)
     if path.suffix == ".jsonl":
-        rows = [json.loads(line) for line in lines if line.strip()]
         # Examples in the prompt show one answer, as the hub's own rows have it beside all that count.
+        rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
         return [row | {"answer": row["answers"][0]} if "answers" in row else row for row in rows]
     if path.suffix == ".csv":
-        return [_truthful_choices(row) for row in csv.DictReader(lines)]
-    return [{"page": page} for page in re.split(r"\n(?= = [^=])", "".join(lines)) if page.strip()]
+        names = ("Question", "Best Answer", "Incorrect Answers")
+        return [_truthful_choices(*cells) for cells in texts_of(read_rows(path), names, str(path))]
+    return [{"page": page} for page in re.split(r"\n(?= = [^=])", read_text(path)) if page.strip()]
 
 
-def _truthful_choices(row: Mapping[str, str]) -> dict[str, Any]:
+def _truthful_choices(question: str, best: str, incorrect: str) -> dict[str, Any]:
     """Return the single-choice form of a TruthfulQA row: the best answer first, then every incorrect one."""
-    choices = [row["Best Answer"], *(answer.strip() for answer in row["Incorrect Answers"].split(";"))]
+    choices = [best, *(answer.strip() for answer in incorrect.split(";"))]
     choices = list(dict.fromkeys(choice for choice in choices if choice))
     labels = [1] + [0] * (len(choices) - 1)
-    return {"question": row["Question"], "mc1_targets": {"choices": choices, "labels": labels}}
+    return {"question": question, "mc1_targets": {"choices": choices, "labels": labels}}
 
 
 def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], folder: Path) -> str:

@@ -1,6 +1,5 @@
 """How well a model paraphrases: how often it copies, keeps the meaning, changes the words, or runs on."""
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
-from sempa.data.rows import read_lines, subsample
+from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
 from sempa.evaluation.statistics import Measure, Outcomes, Remember, mcnemar, paired_figures, paired_t, percent
 from sempa.models.complete import Completion, complete
@@ -106,8 +105,8 @@ def read_sentences(path: Path, limit: int | None) -> list[str]:
 
     Raises: InputError if the file is not there, not UTF-8 or has no column `sentence1`.
     """
-    rows = list(csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or "sentence1" not in rows[0]:
-        raise InputError(f"{path} has no column sentence1: give a TSV with a head line.")
-    sentences = list(dict.fromkeys(row["sentence1"] for row in rows if row["sentence1"]))
+    cells = texts_of(read_rows(path), ("sentence1",), str(path))
+    sentences = list(dict.fromkeys(sentence for (sentence,) in cells if sentence))
+    if not sentences:
+        raise InputError(f"{path} holds no sentence.")
     return list(subsample(sentences, limit))

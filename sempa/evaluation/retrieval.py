@@ -1,7 +1,5 @@
 """Finding relevant texts: BEIR folders and labelled texts, measured by trec_eval's own code."""
 
-import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sempa.data.rows import read_lines, subsample
+from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
 from sempa.evaluation.statistics import Measure, paired_figures, paired_t, percent
 
@@ -66,11 +64,8 @@ def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
     )
 
 
-def _labelled(path: Path) -> list[tuple[str, str]]:
-    try:
-        rows = [(row["text"], row["category"]) for row in csv.DictReader(read_lines(path))]
-    except (KeyError, csv.Error) as error:
-        raise InputError(f"{path} is not a table of text and category ({error}).") from None
+def _labelled(path: Path) -> list[tuple[str, ...]]:
+    rows = list(texts_of(read_rows(path), ("text", "category"), str(path)))
     if not rows:
         raise InputError(f"{path} holds no text.")
     return rows
@@ -82,29 +77,23 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
     Documents without a word, of which FiQA has some, can be no hits and are left out.
     Raises: InputError, naming the file, if one is missing or not of that form.
     """
-    corpus = {row["_id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in _lines(folder / "corpus.jsonl")}
-    texts = {name: text for name, text in corpus.items() if text}
-    queries = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
+    titled = ({**row, "title": row.get("title") or ""} for row in read_rows(folder / "corpus.jsonl"))
+    cells = texts_of(titled, ("_id", "title", "text"), str(folder / "corpus.jsonl"))
+    texts = {name: text for name, *parts in cells if (text := " ".join(parts).strip())}
+    cells = texts_of(read_rows(folder / "queries.jsonl"), ("_id", "text"), str(folder / "queries.jsonl"))
+    queries = {name: text for name, *(text,) in cells}
     relevant: dict[str, dict[str, int]] = {}
     path = folder / "qrels" / f"{split}.tsv"
-    for row in csv.DictReader(read_lines(path), delimiter="\t"):
+    for query, text, score in texts_of(read_rows(path), ("query-id", "corpus-id", "score"), str(path)):
         try:
-            relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is not a table of query-id, corpus-id and score ({error}).") from None
+            relevant.setdefault(query, {})[text] = int(score)
+        except ValueError:
+            raise InputError(f"{path} has the score {score!r}, not a number.") from None
     judged = [query for query in queries if query in relevant]
     if not judged:
         raise InputError(f"{path} judges none of the queries.")
     kept = subsample(judged, limit)
     return RetrievalSet(folder.name, texts, {q: queries[q] for q in kept}, {q: relevant[q] for q in kept})
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
-    try:
-        rows = [json.loads(line) for line in read_lines(path) if line.strip()]
-        return [{"_id": row["_id"], "text": row["text"], "title": row.get("title", "")} for row in rows]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not lines of objects with _id and text ({error}).") from None
 
 
 def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict[str, dict[str, Any]]:

@@ -257,10 +257,10 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
 def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
     import numpy as np
 
-    from sempa.data.rows import read_lines
+    from sempa.data.corpora import read_corpus
     from sempa.evaluation.tokens import TOP, aligned_ratio
 
-    sentences = [line.strip() for line in read_lines(asked.data) if line.strip()][: asked.limit]
+    sentences = list(read_corpus(asked.data, at_most=asked.limit).texts)
     plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # tokens are those of the states as read
     for variant in encoder.variants:
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from sempa.config import TrainConfig
-from sempa.data.hub_rows import hub_rows
+from sempa.data.hub_rows import rows_of
 from sempa.data.negation import with_balance_negation
-from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs, scored_pairs_from_rows
+from sempa.data.rows import TABLES
+from sempa.data.scored_pairs import ScoredPairs, scored_pairs_from_rows
 from sempa.data.triplets import (
     SAMPLE_TRIPLETS,
     Triplet,
     TripletReport,
     read_neutrals,
-    read_triplets,
     split_held_out,
     triplets_from_rows,
     with_neutrals,
@@ -39,13 +39,13 @@ def run_triplets(
 
 
 def development_pairs(dev: str) -> ScoredPairs:
-    """Return the scored pairs of a file or of a data set of the hub, whose validation split they are then.
+    """Return the scored pairs of a file, or of the validation split of a hub data set.
 
     Raises: InputError where they cannot be used or reached.
     """
-    if Path(dev).is_file() or (Path(dev).suffix in (".tsv", ".csv") and ":" not in dev):
-        return read_scored_pairs(Path(dev))
-    return scored_pairs_from_rows(hub_rows(dev, "validation"), dev)
+    path = Path(dev)
+    name = f"{path.parent.name}/{path.stem}" if path.suffix.lower() in TABLES and ":" not in dev else dev
+    return scored_pairs_from_rows(rows_of(dev, "validation"), name)
 
 
 def source_name(data: str | None) -> str:
@@ -88,12 +88,8 @@ def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 
 def _triplets(
     data: str | None, config: TrainConfig, neutrals: Path | None = None
 ) -> tuple[list[Triplet], TripletReport]:
-    if data is None:
-        triplets, read = read_triplets(SAMPLE_TRIPLETS)
-    elif Path(data).is_file() or (Path(data).suffix in (".csv", ".jsonl", ".json") and ":" not in data):
-        triplets, read = read_triplets(Path(data))
-    else:
-        triplets, read = triplets_from_rows(hub_rows(data, "train"), data)
+    source = str(SAMPLE_TRIPLETS) if data is None else data
+    triplets, read = triplets_from_rows(rows_of(source, "train"), source)
     if neutrals:
         count = len(triplets)
         triplets = with_neutrals(triplets, read_neutrals(neutrals))

@@ -1,13 +1,12 @@
 """A visitor's own text as an index: given as a file or pasted, private unless named public, deleted on request."""
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 
 from sempa.data.corpora import Corpus, read_corpus
+from sempa.data.rows import TABLES, read_rows
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import MAX_EACH
@@ -33,18 +32,13 @@ def choices(adapters: Adapters, visitor: str) -> Choices:
 
 
 def columns(path: str | None) -> list[str]:
-    """Return the columns of a CSV or JSONL file, to choose the text's from; none for other files."""
-    if not path or Path(path).suffix.lower() not in (".csv", ".jsonl"):
+    """Return the columns of a table, to choose the text column from; none for other files."""
+    if not path or Path(path).suffix.lower() not in TABLES:
         return []
-    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        line = next(iter(stream), "")
-    if Path(path).suffix.lower() == ".csv":
-        return next(csv.reader([line]), [])
     try:
-        row = json.loads(line)
-    except ValueError:
+        return list(next(iter(read_rows(Path(path))), ()))
+    except InputError:  # which reading the file will name
         return []
-    return list(row) if isinstance(row, dict) else []
 
 
 def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:

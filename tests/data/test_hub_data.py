@@ -118,7 +118,7 @@ def test_a_data_set_that_is_not_there_is_one_sentence(environment: dict[str, str
 def test_a_broken_line_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
     done = _run(environment, "train.py", "--data", "owner/nli:broken.jsonl", "--base", str(model_folder))
     assert done.returncode == 2
-    assert "train.py: broken.jsonl of the hub cannot be read as JSONL (Unterminated string" in done.stderr
+    assert "train.py: owner/nli:broken.jsonl row 2 is not JSON (Unterminated string" in done.stderr
     assert "Traceback" not in done.stderr
 
 

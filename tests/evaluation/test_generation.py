@@ -57,11 +57,11 @@ def folder(tmp_path: Path) -> Path:
     ("task", "content", "says"),
     [
         ("arc_easy", "", "arc_easy_val.jsonl is empty"),
-        ("arc_easy", '{"question": ', "does not hold what the task asks .JSONDecodeError"),
+        ("arc_easy", '{"question": ', "row 1 is not JSON"),
         (
             "truthfulqa_mc1",
             "Question,Answer\nWhat?,That.\n",
-            "task asks .KeyError.'Best Answer'",
+            "lacks the columns Best Answer, Incorrect Answers",
         ),
         ("drop", '{"answers": []}\n', "does not hold what the task asks .IndexError"),
     ],

@@ -93,11 +93,11 @@ def test_a_folder_is_read_whole_and_thinned_evenly(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("corpus.jsonl", None, "corpus.jsonl cannot be read"),
-        ("queries.jsonl", '{"id": 1}\n', "not lines of objects with _id and text"),
-        ("corpus.jsonl", "[1]\n", "not lines of objects with _id and text"),
+        ("corpus.jsonl", None, "corpus.jsonl does not exist"),
+        ("queries.jsonl", '{"id": 1}\n', "queries.jsonl lacks the columns _id, text"),
+        ("corpus.jsonl", "[1]\n", "corpus.jsonl row 1 is not an object"),
         ("corpus.jsonl", b'{"_id": "caf\xe9"}', "corpus.jsonl is not UTF-8 text .byte 12."),
-        ("qrels/test.tsv", "a\tb\n1\t2\n", "not a table of query-id, corpus-id and score"),
+        ("qrels/test.tsv", "a\tb\n1\t2\n", "lacks the columns query-id, corpus-id, score"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nz\tt0\t1\n", "judges none of the queries"),
     ],
 )
@@ -130,7 +130,7 @@ def test_labelled_texts_are_relevant_within_their_category(tmp_path: Path) -> No
     ("train", "test", "says"),
     [
         ("text,category\na,x\n", "text,category\nb,y\n", "no text of the category 'y'"),
-        ("text,label\na,x\n", "text,category\nb,x\n", "train.csv is not a table of text and category"),
+        ("text,label\na,x\n", "text,category\nb,x\n", "train.csv lacks the columns category"),
         ("text,category\n", "text,category\nb,x\n", "train.csv holds no text"),
     ],
 )

@@ -55,7 +55,7 @@ def test_the_name_tells_folder_and_file(tmp_path: Path) -> None:
         ("a.tsv", GOOD, "holds no scored pair"),
         ("a.tsv", "", "holds no scored pair"),
         ("a.tsv", b"\x1f\x8b\x08", "is not UTF-8 text"),
-        ("a.csv", 'score,sentence1,sentence2\n1,"' + "x" * 200_000 + '",b\n', "is not a readable table"),
+        ("a.csv", 'score,sentence1,sentence2\n1,"' + "x" * 200_000 + '",b\n', "row 1 cannot be read as CSV"),
     ],
     ids=range(12),
 )
