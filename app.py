@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     """Start the app and serve until it is stopped; return the exit status."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # misses an optional package, which nobody needs here
     try:
         auth = _auth(args.auth)
         adapters = _open_adapters(args)

@@ -1,4 +1,4 @@
-"""What this is, what runs here, what is kept, and how to cite it."""
+"""The About panel: the method, the model and machine that run here, privacy, and how to cite."""
 
 import gradio as gr
 
@@ -7,17 +7,17 @@ from sempa.models.adapters import AdapterInfo
 from sempa.service.adapters import Adapters
 
 METHOD = """
-**The method.** A language model is asked to paraphrase a sentence; of two answers taken from natural language
-inference data it learns to prefer the one that follows from the sentence to the one that contradicts it, by DPO and a
-small LoRA adapter. A sentence's embedding is the state from which the model would say the sentence "in one word". Its
-architecture stays, and in the paper so does its writing, on average; what it costs here is measured under Compare.
+**Method.** A language model is asked to paraphrase a sentence. From natural language inference data it learns, by DPO
+and a small LoRA adapter, to prefer the answer that follows from the sentence over the one that contradicts it. The
+sentence's embedding is the state from which the model would say the sentence "in one word". The architecture stays
+the same, and in the paper so does the quality of its writing, on average; Compare shows what was measured here.
 SemPA is the work of Chen, Huang, Wang, Wang, Yin and Huang
 ([Findings of ACL 2026](https://arxiv.org/abs/2601.05075)); this is an independent implementation.
 """
 KEPT = """
-**What is kept.** What you type is computed on and forgotten, apart from vectors kept in memory to answer sooner. An
-index of your own text is in memory, for you alone, until an hour after you leave; one you make public is written to
-this app's disk. Files you upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
+**Privacy.** Your input is not stored, apart from embeddings kept in memory to answer faster. An index of your own text
+stays in memory, for you alone, until an hour after you leave; a public one is written to this app's disk. Files you
+upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
 """
 CITE = """@inproceedings{chen2026sempa,
   title = {SemPA: Improving Sentence Embeddings of Large Language Models through Semantic Preference Alignment},
@@ -30,28 +30,28 @@ CITE = """@inproceedings{chen2026sempa,
 
 
 def runs_here(adapters: Adapters) -> str:
-    """Return in words which model, adapters and machine answer."""
+    """Return in words which model, adapters and machine run here."""
     known = {name: adapters.choose(name).pair.adapter for name in adapters.names}
     trained = [f"`{name}` ({_trained(adapter)})" for name, adapter in known.items() if adapter]
-    told = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
+    named = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
     licences = "Code Apache-2.0"
     if any(adapter and (adapter.folder / "README.md").is_file() for adapter in known.values()):
-        licences += "; model and adapters have licences of their own, named on their cards (`README.md` beside each)"
+        licences += "; model and adapters have their own licences, named on their cards (`README.md` beside each)"
     info = adapters.choose().pair.info
     return (
-        f"**What runs here.** {info.name} ({info.parameters:,} parameters) in {info.precision}, "
-        f"{told}, on {hardware()}. {licences}."
+        f"**Model.** {info.name} ({info.parameters:,} parameters) in {info.precision}, "
+        f"{named}, on {hardware()}. {licences}."
     )
 
 
 def _trained(adapter: AdapterInfo) -> str:
     training = adapter.recipe and adapter.recipe.training
-    return f"{training.objective}: {training.summary()}" if training else "its training is not recorded"
+    return f"{training.objective}: {training.summary()}" if training else "training not recorded"
 
 
 def build_about(adapters: Adapters) -> None:
     """Put the panel into the page under construction."""
-    with gr.Accordion("About: method, model, licences, what is kept, how to cite", open=False, elem_id="about"):
+    with gr.Accordion("About: method, model, licences, privacy, how to cite", open=False, elem_id="about"):
         gr.Markdown(METHOD)
         gr.Markdown(runs_here(adapters))
         gr.Markdown(KEPT)

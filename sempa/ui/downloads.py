@@ -1,53 +1,32 @@
-"""Tables a visitor takes along: CSV files in a folder of this process, forgotten after an hour."""
+"""Tables to download: CSV files in Gradio's own cache, which the page empties after an hour (`delete_cache`)."""
 
 import csv
-import functools
-import shutil
-import tempfile
-import threading
-import time
+import io
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from pathlib import Path
 
-KEPT_SECONDS, SWEPT_SECONDS = 3600, 300
-
-_folder = tempfile.TemporaryDirectory(prefix="sempa-", ignore_cleanup_errors=True)
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
 
 def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table and return its path; it is removed after an hour.
+    """Write a table to Gradio's cache and return its path; fractions get four digits.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    _keep_sweeping()
-    path = Path(tempfile.mkdtemp(dir=_folder.name)) / f"{name}.csv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(head)
-        writer.writerows([_safe(cell) for cell in row] for row in rows)
-    return str(path)
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(head)
+    writer.writerows([_cell(cell) for cell in row] for row in rows)
+    return save_bytes_to_cache(stream.getvalue().encode(), f"{name}.csv", get_upload_folder())
 
 
-def sweep() -> None:
-    """Remove the tables that are older than an hour."""
-    with suppress(OSError):  # the folder goes when the process ends
-        for old in Path(_folder.name).iterdir():
-            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+def offered(path: str | None) -> dict[str, object]:
+    """Return the update of a download button: shown once there is a table."""
+    return gr.update(value=path, visible=path is not None)
 
 
-@functools.cache
-def _keep_sweeping() -> None:
-    """Sweep from time to time, once for the process: also while nobody makes a table any more."""
-
-    def forever() -> None:
-        while True:
-            time.sleep(SWEPT_SECONDS)
-            sweep()
-
-    threading.Thread(target=forever, name="sweeper", daemon=True).start()
-
-
-def _safe(cell: object) -> object:
+def _cell(cell: object) -> object:
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -1,4 +1,4 @@
-"""The four named endpoints for programs: typed in, JSON out; also MCP tools."""
+"""The four endpoints for programs: typed arguments, JSON answers; also MCP tools."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from sempa.service.sparse_search import found_payload
 from sempa.ui.events import LANE, for_people
 
 MOST = {"n": 8, "max_new_tokens": 256}
-"""What /paraphrase writes at most, as much as the page: a call goes on when its client has left."""
+"""Limits of /paraphrase, as on the page: a call runs on when its client has left."""
 
 
 def add_endpoints(adapters: Adapters) -> None:
     """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
     for endpoint in _endpoints(adapters):
-        gr.api(for_people(endpoint, told=str), api_name=endpoint.__name__, **LANE)
+        gr.api(for_people(endpoint, shown=str), api_name=endpoint.__name__, **LANE)
 
 
 def _require_short(sampling: Sampling) -> None:
@@ -56,11 +56,11 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
         """Return the k texts of an index nearest in meaning to a query, under each model.
 
         Args:
-            query: what to look for
+            query: the text to search for
             index: name of the index
             k: number of hits, 1 to 100
             adapter: name of the adapter (default: the first of the app)
-            codes: "words" or "features" to search by sparse codes and learn what matched (default: dense vectors)
+            codes: "words" or "features" to search by sparse codes and see what matched (default: dense vectors)
         """
         studio = adapters.choose(adapter)
         studio.shelf.require_public(index)
@@ -78,10 +78,10 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
 
         Args:
             sentence: the sentence to paraphrase
-            n: candidates a model, 1 to 8
-            temperature: 0 for the likeliest words, up to 2 for more variety
-            max_new_tokens: longest answer in tokens, up to 256
-            seed: fixes the draw
+            n: candidates per model, 1 to 8
+            temperature: 0 for the most likely words, up to 2 for more variety
+            max_new_tokens: token limit of an answer, up to 256
+            seed: same seed, same answers
             adapter: name of the adapter (default: the first of the app)
         """
         sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)

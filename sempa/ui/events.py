@@ -1,25 +1,32 @@
-"""What every event of the page shares: errors for people, one lane for the model, stopping, and the GPU if rented."""
+"""Wire components to handlers: errors as messages, a queue for the model, stopping, and a Space's rented GPU."""
 
 import functools
 import html
 import importlib.util
+import inspect
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
 from sempa.errors import SempaError
+from sempa.service.adapters import Adapters
+from sempa.service.studio import Studio
 
-LANE = {"concurrency_id": "model", "concurrency_limit": 4}
-"""All events that compute share four places; the model's own lock keeps them right, the queue keeps them fair."""
-LONG = {"concurrency_id": "long", "concurrency_limit": 2}
-"""What takes minutes has places of its own, so that nobody's question waits until texts of others are read."""
+if TYPE_CHECKING:
+    from sempa.ui.links import Links
+
+LANE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 4}
+"""Events that compute share four places in Gradio's queue; the model's lock keeps them correct."""
+LONG: dict[str, Any] = {"concurrency_id": "long", "concurrency_limit": 2}
+"""Work of minutes has its own places, so that nobody's question waits while somebody's texts are embedded."""
 OPENING = {"concurrency_id": "opening", "concurrency_limit": 1}
-"""The worked examples of a page just opened: one at a time, since all after the first are shown what it got."""
+"""Worked examples run one at a time: every page after the first shows what the first one computed."""
 PRIVATE = {"api_visibility": "private"}
 GPU_SECONDS = 60
 SEND = """
@@ -32,49 +39,42 @@ element.addEventListener('click', event => {
 
 
 def as_text(message: object) -> str:
-    """Return a message that Gradio, which draws messages as HTML, shows as it is: visitors' own words are in it."""
+    """Escape a message that may hold a visitor's words: Gradio draws messages as HTML."""
     return html.escape(str(message), quote=False)
 
 
-def _by_own_names(error: SempaError) -> str:
-    """Return an error's message with uploads by the names their owners know, not by the place they are kept at.
-
-    Gradio keeps each in a folder named by a SHA-256; a data set goes by its folder and name.
-    """
+def _without_paths(error: SempaError) -> str:
+    """Return an error's message with uploads by their own names, without the folders Gradio keeps them in."""
     return re.sub(rf"({re.escape(get_upload_folder())}[/\\])?\b[0-9a-f]{{64}}[/\\]", "", str(error))
 
 
-def for_people(handler: Callable[..., Any], told: Callable[[object], str] = as_text) -> Callable[..., Any]:
-    """Turn a SempaError of a handler into a message on the page; anything else stays a bug and a traceback."""
-    if _is_generator(handler):
+@contextmanager
+def _as_message(shown: Callable[[object], str]) -> Iterator[None]:
+    try:
+        yield
+    except SempaError as error:
+        raise gr.Error(shown(_without_paths(error)), print_exception=False) from error
 
-        @functools.wraps(handler)
-        def streamed(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            try:
+
+def for_people(handler: Callable[..., Any], shown: Callable[[object], str] = as_text) -> Callable[..., Any]:
+    """Turn a handler's SempaError into a message on the page; any other error stays a traceback."""
+    if inspect.isgeneratorfunction(inspect.unwrap(getattr(handler, "__func__", handler))):
+
+        def answered(*args: Any, **kwargs: Any) -> Any:
+            with _as_message(shown):
                 yield from handler(*args, **kwargs)
-            except SempaError as error:
-                raise gr.Error(told(_by_own_names(error)), print_exception=False) from error
 
-        return on_gpu(streamed)
+    else:
 
-    @functools.wraps(handler)
-    def answered(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return handler(*args, **kwargs)
-        except SempaError as error:
-            raise gr.Error(told(_by_own_names(error)), print_exception=False) from error
+        def answered(*args: Any, **kwargs: Any) -> Any:
+            with _as_message(shown):
+                return handler(*args, **kwargs)
 
-    return on_gpu(answered)
-
-
-def _is_generator(handler: Callable[..., Any]) -> bool:
-    import inspect
-
-    return inspect.isgeneratorfunction(inspect.unwrap(getattr(handler, "__func__", handler)))
+    return on_gpu(functools.wraps(handler)(answered))
 
 
 def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a handler on a ZeroGPU Space's rented GPU; elsewhere return it as it is."""
+    """Run a handler on a ZeroGPU Space's rented GPU; elsewhere return it unchanged."""
     if importlib.util.find_spec("spaces") is None:
         return handler
     import spaces
@@ -83,11 +83,56 @@ def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
     return rented
 
 
-def keep_asked(page: gr.Blocks) -> None:
-    """Let what a visitor types, chooses and unfolds stand, however early; for a page with all its parts.
+def ask(
+    on: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, after: Sequence[Any] = (), **options: Any
+) -> Any:
+    """Run a handler on some events, and after others have been handled; mistakes are shown as messages.
 
-    Gradio draws the parts of a tab or an accordion when it is first opened and a frame later gives them their first
-    values again, the worked example's, which would then be asked. It leaves alone what it has been told to show.
+    Returns the event, to be cancelled or followed; it is not part of the API.
+    """
+    answer, wiring = for_people(handler), {**LANE, **PRIVATE, **options}
+    for event in after:
+        event.then(answer, inputs, outputs, **wiring)
+    return gr.on(list(on), answer, inputs, outputs, **wiring) if on else None
+
+
+def examples(rows: Sequence[Any], fields: Sequence[Any], label: str = "Try") -> Any:
+    """Offer rows of values for some fields; return the event of one being chosen."""
+    return gr.Examples(list(rows), list(fields), label=label, **PRIVATE).load_input_event
+
+
+def slider(low: float, high: float, value: float, label: str, *, step: float = 1, **options: Any) -> gr.Slider:
+    """Return a slider whose number field, which takes anything typed, is checked and named by its label."""
+    made = gr.Slider(low, high, value=value, step=step, label=label, **options)
+    _check(
+        made, lambda number: low <= number <= high and (step % 1 > 0 or number % 1 == 0), f"{low:g} to {high:g}", step
+    )
+    return made
+
+
+def whole_number(value: int, label: str, **options: Any) -> gr.Number:
+    """Return a field for a whole number of 0 or more that is checked and named by its label."""
+    made = gr.Number(value, label=label, precision=0, **options)
+    _check(made, lambda number: number >= 0 and number % 1 == 0, "0 up", 1)
+    return made
+
+
+def _check(made: Any, allowed: Callable[[float], bool], bounds: str, step: float) -> None:
+    def checked(given: float | None) -> float | int:
+        if given is None or not allowed(given):
+            raise gr.Error(
+                f"{made.label}: choose a {'' if step % 1 else 'whole '}number from {bounds}.", print_exception=False
+            )
+        return given if step % 1 else int(given)
+
+    made.preprocess = checked
+
+
+def keep_asked(page: gr.Blocks) -> None:
+    """Keep what a visitor types, chooses and unfolds, however early; for a page with all its parts.
+
+    Gradio draws the parts of a tab or an accordion when it is first opened and a frame later resets them to their
+    first values. It leaves alone what it has been told to show.
     """
     kinds = gr.components.FormComponent | gr.Accordion
     parts = [part for part in page.blocks.values() if isinstance(part, kinds) and part.visible]
@@ -116,12 +161,24 @@ class Stops:
                 if visitor and self._flags.get(visitor) is flag:
                     del self._flags[visitor]
 
-    def stop_of(self, request: gr.Request) -> None:
-        """Stop the writing of the visitor who asks."""
-        self.stop(request.session_hash)
-
     def stop(self, visitor: str | None) -> None:
         """Ask the writing of one visitor to stop before its next token."""
         with self._lock:
             if flag := self._flags.get(visitor or ""):
                 flag.set()
+
+
+@dataclass(frozen=True)
+class Context:
+    """Hold what every tab is built with: the adapters, the page, its adapter choice, its tabs and its links."""
+
+    adapters: Adapters
+    page: gr.Blocks
+    adapter: gr.Dropdown
+    tabs: gr.Tabs
+    links: "Links"
+
+    @property
+    def studio(self) -> Studio:
+        """Return the first adapter's studio, which a page opens with."""
+        return self.adapters.choose()

@@ -1,4 +1,4 @@
-"""Serve the page: what Gradio users expect of the usual options, and one sentence when it cannot be."""
+"""Serve the page with Gradio's usual options; what prevents it is one sentence."""
 
 import os
 import socket
@@ -29,12 +29,12 @@ def launch(
 ) -> gr.Blocks:
     """Build and serve the page; return when it is stopped, or at once when `block` is false.
 
-    With jobs, visitors may train.
+    With a jobs, visitors may train.
     Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
     """
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     if server_port is not None and not 1 <= server_port <= 65_535:
-        raise SempaError(f"{server_port} is no port: choose one from 1024 to 65535 with --server-port.")
+        raise SempaError(f"{server_port} is not a port: choose one from 1024 to 65535 with --server-port.")
     page = build_page(adapters, jobs).queue(max_size=MAX_QUEUE)
     try:
         page.launch(
@@ -55,7 +55,7 @@ def launch(
         )
     except OSError as error:
         if "port" in str(error).lower() or "address" in str(error).lower():
-            asked = f"Port {server_port} is" if server_port else "The ports from 7860 on are"
+            asked = f"Port {server_port} is" if server_port else "All ports from 7860 are"
             raise SempaError(f"{asked} in use: choose another with --server-port.") from error
         raise
     except ImportError as error:
@@ -71,13 +71,13 @@ def _require_own_address(name: str | None) -> None:
             probe.bind(address)
     except OSError as error:
         raise SempaError(
-            f"{name} is no address of this machine ({error.strerror or error}): use 127.0.0.1 for this machine alone, "
+            f"{name} is not an address of this machine ({error.strerror or error}): use 127.0.0.1 for this one, "
             f"0.0.0.0 for every network."
         ) from error
 
 
 def _theme() -> gr.themes.Base:
-    """Return the page's look: the reader's own fonts (nothing is fetched), contrast of 4.5 to 1 or better."""
+    """Return the page's theme: system fonts (nothing is fetched), contrast of 4.5 to 1 or better."""
     theme = gr.themes.Base(
         primary_hue="teal",
         neutral_hue="slate",

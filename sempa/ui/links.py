@@ -1,4 +1,4 @@
-"""A link that holds what a tab was asked: opened, it shows the same again."""
+"""A link that holds a tab's inputs: whoever opens it sees the same answer."""
 
 import json
 import math
@@ -32,6 +32,7 @@ _COMPOSE = """
   return [link.href, ...values];
 }
 """
+_HIDE = "() => ({__type__: 'update', visible: false})"
 _RUN = """
 (tab) => {
   const press = (left) => {
@@ -66,15 +67,15 @@ class Field:
             except ValueError:
                 number = math.nan
             if not low <= number <= high:
-                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was left as it is.")
+                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was ignored.")
             return int(number) if number.is_integer() else number
         if isinstance(component, gr.Dropdown) and not component.allow_custom_value:
             known = self.names() if self.names else [value for _, value in component.choices]
             if text not in known:
-                raise InputError(f"The link names {text[:80]!r} as {self.name}, which is not here.")
+                raise InputError(f"The link's {self.name} is {text[:80]!r}, which does not exist here.")
             return gr.update(choices=known, value=text) if self.names else text
         if len(text) > MAX_CHARACTERS:
-            raise InputError(f"The link's {self.name} is longer than {MAX_CHARACTERS:,} characters: it was left out.")
+            raise InputError(f"The link's {self.name} has more than {MAX_CHARACTERS:,} characters: it was ignored.")
         return text
 
 
@@ -94,7 +95,7 @@ class Links:
         with gr.Row(elem_id="link-row"):
             button = gr.Button("Link to this view", size="sm", elem_id="link-make", scale=0, min_width=180)
             link = gr.Textbox(
-                label="Whoever opens this link sees the same question asked again",
+                label="This link asks the same question again",
                 visible=False,
                 buttons=["copy"],
                 elem_id="link",
@@ -103,28 +104,23 @@ class Links:
         components = [field.component for field in self._fields]
         named = json.dumps([[field.tab, field.name] for field in self._fields])
         button.click(for_people(self.shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
+        tabs.change(None, None, link, js=_HIDE, **PRIVATE)
         reading = page.load(self._read, None, [opened, tabs, *components], **PRIVATE)
         reading.then(None, opened, None, js=_RUN, **PRIVATE)
 
     def shown(self, link: str, *values: Any) -> dict[str, Any]:
-        """Return the link's text field with the link, given the values of all fields.
+        """Return the update of the link's text field, given the values of all fields.
 
-        Raises: InputError for a link that is too long, would name what only this visitor can open, or is of a tab that
-        holds no question.
+        Raises: InputError for a link that is too long, names a private index, or is of a tab without links.
         """
         if len(link) > LONGEST:
-            raise InputError("That is too much text for a link: shorten it, or send it another way.")
+            raise InputError("The text is too long for a link: shorten it.")
         asked = parse_qs(urlsplit(link).query)
         if not {field.tab for field in self._fields if field.tab} & {*asked.get(TAB, ())}:
-            raise InputError(
-                "A link opens a question of one of the first four tabs: choose that tab, then press again."
-            )
+            raise InputError("Only the first four tabs have links: choose one of them first.")
         for field, value in zip(self._fields, values, strict=True):
             if field.tab in (*asked.get(TAB, ()), EVERYWHERE) and field.names and value not in field.names():
-                raise InputError(
-                    f"What is chosen as {field.name} is yours alone: no link opens it for others. Make it public, or "
-                    f"choose another."
-                )
+                raise InputError(f"Your {field.name} is private: make it public to share a link, or choose another.")
         return gr.update(value=link, visible=True)
 
     def _read(self, request: gr.Request) -> list[Any]:

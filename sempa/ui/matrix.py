@@ -1,19 +1,19 @@
-"""Many sentences at once: both models' matrices on one scale, their difference, and the pairs they disagree on."""
+"""Many sentences at once: both models' heat maps on one scale, their difference, the pairs they disagree on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
 import gradio as gr
+from gradio.components.plot import PlotData
 
-from sempa.service.adapters import Adapters
-from sempa.service.matrix import PairMatrix
+from sempa.service.matrix import PairMatrix, Square
 from sempa.service.studio import Studio
-from sempa.ui.downloads import csv_file
-from sempa.ui.events import LANE, PRIVATE, SEND, for_people
-from sempa.ui.heat import matrix_view
-from sempa.ui.present import say
-from sempa.ui.streaming import worked
-from sempa.ui.tokens import tokens_of
+from sempa.ui.downloads import csv_file, offered
+from sempa.ui.events import Context, ask
+from sempa.ui.plots import figure
+from sempa.ui.present import MODEL_NAMES, note, pair_table
+from sempa.ui.streaming import tabled
 
 FIRST = """The ferry leaves at dawn.
 The boat departs early in the morning.
@@ -21,51 +21,106 @@ The ferry does not leave at dawn.
 The ferry was painted white last spring.
 Breakfast is served from seven.
 You can eat in the morning after seven o'clock."""
+READABLE = 10
+"""Sentences up to which every cell shows its figure."""
+SHOWN = 20
+"""Pairs listed below the maps."""
+MAPS = (*MODEL_NAMES.values(), "SemPA minus Base")
 
 
-def compared(studio: Studio, text: str) -> Iterator[tuple[str, str | None]]:
-    """Yield progress and then the view of the sentences' matrix, with the path of a table to download."""
+def compared(studio: Studio, text: str) -> Iterator[tuple[Any, ...]]:
+    """Yield progress and then the pairs of some lines as HTML, the path of a table to download, and the heat maps."""
     sentences = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    for line, done in worked(lambda progress: studio.matrix(sentences, progress)):
-        if done is None:
-            yield say(line), None
-        else:
-            yield matrix_view(done, studio.adapter), _table(done, studio.adapter)
+
+    def view(matrix: PairMatrix) -> tuple[Any, ...]:
+        return _words(matrix), offered(_table(matrix, studio.adapter)), *maps(matrix)
+
+    return tabled(lambda progress: studio.matrix(sentences, progress), view, 2 + len(MAPS))
+
+
+def maps(matrix: PairMatrix) -> list[dict[str, Any]]:
+    """Return the updates of the heat maps: each model's on one scale, then their difference."""
+    values: list[Square | None] = [matrix.scaled.get(variant) for variant in MODEL_NAMES]
+    drawn = [None if square is None else _map(square, matrix.sentences, "Viridis", 0) for square in values]
+    drawn.append(None if matrix.difference is None else _map(matrix.difference, matrix.sentences, "PuOr", -100))
+    return [gr.update(value=one, visible=one is not None) for one in drawn]
+
+
+def _map(values: Square, sentences: Sequence[str], colours: str, low: int) -> PlotData:
+    names = [f"{number}. {escape(sentence[:60])}" for number, sentence in enumerate(sentences, start=1)]
+    every = max(1, len(names) // 10)
+    numbers = {"tickvals": names[::every], "ticktext": [str(i + 1) for i in range(0, len(names), every)]}
+    heat = {
+        "type": "heatmap",
+        "z": (100 * values).round(1).tolist(),
+        "x": names,
+        "y": names,
+        "zmin": low,
+        "zmax": 100,
+        "colorscale": colours,
+        "colorbar": {"thickness": 8, "ticksuffix": "%", "outlinewidth": 0},
+        "texttemplate": "%{z:.0f}" if len(names) <= READABLE else "",
+        "hovertemplate": "%{y}<br>%{x}<br>%{z:.0f}%<extra></extra>",
+    }
+    axis = {"type": "category", "showgrid": False, **numbers}
+    return figure([heat], xaxis=axis, yaxis={**axis, "autorange": "reversed"}, height=320)
+
+
+def _words(matrix: PairMatrix) -> str:
+    scale = (
+        "percentile among random pairs, so that both models share one scale"
+        if matrix.shares
+        else "rank among these pairs, as this model has no random pairs to compare with"
+    )
+    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in matrix.sentences)
+    shown = matrix.pairs()[:SHOWN]
+    cells = [
+        [
+            f"{values[i, j]:.3f}<br><small>{matrix.scaled[variant][i, j]:.0%}</small>"
+            for variant, values in matrix.cosines.items()
+        ]
+        for i, j in shown
+    ]
+    pairs = [(matrix.sentences[i], matrix.sentences[j]) for i, j in shown]
+    return (
+        f"<details{' open' if len(matrix.sentences) <= READABLE else ''}><summary>The {len(matrix.sentences)} sentences"
+        f'</summary><ol class="sp-numbered">{listed}</ol></details>{note(f"Cells: {scale}.")}'
+        + pair_table(
+            pairs,
+            cells,
+            [MODEL_NAMES[variant] for variant in matrix.cosines],
+            "Pairs, largest disagreement between the models first: cosine, and below it the cell's value",
+        )
+    )
 
 
 def _table(matrix: PairMatrix, adapter: str) -> str:
-    named = {variant: adapter if variant == "sempa" else variant for variant in matrix.cosines}
-    head = ["sentence1", "sentence2"]
-    for variant in matrix.cosines:
-        head += [f"cosine_{named[variant]}", *([f"share_{named[variant]}"] if matrix.shares else [])]
-    rows = []
-    for i, j in matrix.pairs():
-        row: list[object] = [matrix.sentences[i], matrix.sentences[j]]
-        for variant, values in matrix.cosines.items():
-            row += [float(values[i, j]), *([float(matrix.shares[variant][i, j])] if matrix.shares else [])]
-        rows.append(row)
+    head, values = ["sentence1", "sentence2"], []
+    for variant, cosines in matrix.cosines.items():
+        name = adapter if variant == "sempa" else variant
+        head.append(f"cosine_{name}")
+        values.append(cosines)
+        if matrix.shares:
+            head.append(f"percentile_{name}")
+            values.append(matrix.shares[variant])
+    rows = (
+        [matrix.sentences[i], matrix.sentences[j], *(float(square[i, j]) for square in values)]
+        for i, j in matrix.pairs()
+    )
     return csv_file("matrix", head, rows)
 
 
-def build_matrix(adapters: Adapters, adapter: gr.Dropdown) -> None:
+def build_matrix(context: Context) -> None:
     """Put the part's widgets and events into the page under construction."""
 
-    @for_people
-    def answer(text: str, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
-        for view, table in compared(adapters.choose(adapter), text):
-            yield view, gr.update(value=table, visible=table is not None)
-
-    @for_people
-    def explain(event: gr.SelectData, adapter: str) -> str:
-        return (
-            f'<div class="sp-note">{escape(str(event.value))}</div>{tokens_of(adapters.choose(adapter), event.value)}'
-        )
+    def answer(text: str, adapter: str) -> Iterator[tuple[Any, ...]]:
+        yield from compared(context.adapters.choose(adapter), text)
 
     with gr.Accordion("Many sentences: every pair at once", open=False, elem_id="matrix"):
-        text = gr.Textbox(FIRST, label="Sentences, one a line", lines=6, max_lines=14, elem_id="matrix-text")
+        text = gr.Textbox(FIRST, label="One sentence per line", lines=6, max_lines=14, elem_id="matrix-text")
         run = gr.Button("Compare all pairs", elem_id="matrix-run")
-        tokens = gr.HTML(elem_id="matrix-tokens", label="Key tokens of a sentence")
-        out = gr.HTML(elem_id="matrix-out", label="Matrices", js_on_load=SEND)
-        table = gr.DownloadButton("Download every pair (CSV)", visible=False, elem_id="matrix-table")
-        run.click(answer, [text, adapter], [out, table], **LANE, **PRIVATE)
-        out.select(explain, adapter, tokens, **LANE, **PRIVATE)
+        with gr.Row():
+            heat = [gr.Plot(label=name, visible=False, min_width=300, elem_classes="sp-map") for name in MAPS]
+        out = gr.HTML(elem_id="matrix-out", label="Pairs")
+        pairs = gr.DownloadButton("Download every pair (CSV)", visible=False, elem_id="matrix-table")
+        ask([run.click], answer, [text, context.adapter], [out, pairs, *heat])

@@ -1,4 +1,4 @@
-"""The embeddings endpoint that OpenAI's clients speak to, for every program that lets its base URL be set."""
+"""An embeddings endpoint for OpenAI clients: any program whose base URL can be set can use it."""
 
 import base64
 import binascii
@@ -21,10 +21,10 @@ from sempa.ui.events import on_gpu
 
 MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES
 MAX_WAITING, AT_ONCE = 64, 4
-"""Requests that wait, and of them those that are answered: each takes a thread, and threads the page needs too."""
+"""Most requests that wait, and that are answered at once: each takes a thread, which the page needs too."""
 BASE, _ = VARIANTS
 TOKENS = (
-    "input holds token numbers, which are another model's: send text (in LangChain, "
+    "input holds token ids of another model's tokenizer: send text (in LangChain, "
     "OpenAIEmbeddings(check_embedding_ctx_length=False))."
 )
 
@@ -50,7 +50,7 @@ def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> li
         if refused := _refused(request, auth):
             return refused
         if waiting >= MAX_WAITING:
-            return _error(429, f"{MAX_WAITING} requests are waiting already: try again in a moment.", "rate_limit")
+            return _error(429, f"{MAX_WAITING} requests are waiting already: try again shortly.", "rate_limit")
         waiting += 1
         try:
             asked = await _body(request)
@@ -73,13 +73,13 @@ class _Models:
     """Answer requests by model name."""
 
     def __init__(self, adapters: Adapters) -> None:
-        self._adapters = adapters
+        self._studios = adapters
         self._embed: Callable[..., Any] = on_gpu(self._read)
 
     @property
     def names(self) -> list[str]:
-        """Return the models there are by now: adapters trained on the page join them."""
-        return [BASE, *(name for name in self._adapters.names if name)]
+        """Return the models available now: adapters trained on the page join them."""
+        return [BASE, *(name for name in self._studios.names if name)]
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Return the response's object.
@@ -105,7 +105,7 @@ class _Models:
         }
 
     def _read(self, name: str, texts: list[str]) -> tuple[Any, int]:
-        studio = self._adapters.choose("" if name == BASE else name)
+        studio = self._studios.choose("" if name == BASE else name)
         rows = studio.embed(texts, BASE if name == BASE else "")
         return rows, sum(len(studio.encoder.own_tokens(text)) for text in texts)
 
@@ -128,13 +128,13 @@ async def _body(request: Request) -> dict[str, Any]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise InputError(f"The request has more than {MAX_BODY:,} bytes: send fewer texts at once.")
+            raise InputError(f"The request has more than {MAX_BODY:,} bytes: send fewer texts per request.")
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
-        raise InputError("The request is no JSON object: send model and input.")
+        raise InputError("The request is not a JSON object: send model and input.")
     return asked
 
 

@@ -2,55 +2,99 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.components.plot import PlotData
 
+from sempa.errors import InputError
 from sempa.evaluation.sts import MeasuredPairs
-from sempa.service.adapters import Adapters
 from sempa.service.limits import MAX_PAIRS
 from sempa.service.studio import Studio
-from sempa.ui.downloads import csv_file
-from sempa.ui.events import LONG, PRIVATE, for_people
-from sempa.ui.evidence import pairs_view
-from sempa.ui.present import say
-from sempa.ui.streaming import worked
+from sempa.ui.downloads import csv_file, offered
+from sempa.ui.events import LONG, Context, ask
+from sempa.ui.plots import COLOURS, figure, points
+from sempa.ui.present import MODEL_NAMES, grid, note, pair_table, say
+from sempa.ui.streaming import tabled
+
+SHOWN = 10
+"""Pairs listed below the figures."""
 
 
-def measured_file(studio: Studio, path: str | None) -> Iterator[tuple[str, str | None]]:
-    """Yield progress and then the view of a file of scored pairs, with the path of a table to download."""
+def measured_file(studio: Studio, path: str | None) -> Iterator[tuple[Any, ...]]:
+    """Yield progress and then a file of scored pairs as HTML, the path of a table to download, and a chart.
+
+    Raises: InputError without a file, or what `Studio.measure_pairs` raises.
+    """
     if not path:
-        yield say("Choose a file first: CSV or TSV with the columns score, sentence1, sentence2."), None
-        return
-    for line, done in worked(lambda progress: studio.measure_pairs(Path(path), progress)):
-        if done is None:
-            yield say(line), None
-        else:
-            yield pairs_view(done, studio.adapter), _table(done, studio.adapter)
+        raise InputError("Choose a file first: CSV or TSV with the columns score, sentence1, sentence2.")
+
+    def view(measured: MeasuredPairs) -> tuple[Any, ...]:
+        table = _table(measured, studio.adapter)
+        return (
+            pairs_view(measured, studio.adapter),
+            offered(table),
+            gr.update(value=pairs_chart(measured), visible=True),
+        )
+
+    return tabled(lambda progress: studio.measure_pairs(Path(path), progress), view, 3)
+
+
+def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
+    """Return both models' figures, the change with its interval, and the pairs they disagree on most."""
+    pairs = measured.pairs
+    cards = {
+        variant: f'<div class="sp-figure">{figures["spearman"]:.1f}</div>'
+        + note(f"Spearman x100 of {len(pairs.scores):,} pairs")
+        for variant, figures in measured.figures.items()
+        if variant in MODEL_NAMES
+    }
+    change = measured.figures.get("change")
+    moved = ""
+    if change:
+        interval = f"{change['low']:+.1f} to {change['high']:+.1f}"
+        moved = say(f"Change {change['spearman']:+.1f}, 95% interval {interval} (paired bootstrap).")
+    order = measured.disagreement()[:SHOWN]
+    cells = [[f"{pairs.scores[i]:g}", *(f"{row[i]:.3f}" for row in measured.cosines.values())] for i in order]
+    return f"{grid(cards, adapter)}{moved}" + pair_table(
+        [(pairs.first[i], pairs.second[i]) for i in order],
+        cells,
+        ["Score", *(MODEL_NAMES[variant] for variant in measured.cosines)],
+        "The pairs whose rank differs most between the models",
+    )
+
+
+def pairs_chart(measured: MeasuredPairs) -> PlotData:
+    """Return both models' cosines over the scores given."""
+    traces = [
+        points(list(zip(measured.pairs.scores, row.tolist(), strict=True)), MODEL_NAMES[name], COLOURS[name])
+        for name, row in measured.cosines.items()
+    ]
+    return figure(traces, xaxis={"title": {"text": "your score"}}, yaxis={"title": {"text": "cosine"}}, height=340)
 
 
 def _table(measured: MeasuredPairs, adapter: str) -> str:
     named = [adapter if variant == "sempa" else variant for variant in measured.cosines]
     head = ["score", "sentence1", "sentence2", *(f"cosine_{name}" for name in named)]
     pairs = measured.pairs
-    columns = (pairs.scores, pairs.first, pairs.second, *(values.tolist() for values in measured.cosines.values()))
-    rows = list(zip(*columns, strict=True))
-    return csv_file("pairs", head, (rows[i] for i in measured.disagreement()))
+    cosines = [row.tolist() for row in measured.cosines.values()]
+    rows = list(zip(pairs.scores, pairs.first, pairs.second, *cosines, strict=True))
+    return csv_file("pairs", head, ([f"{rows[i][0]:g}", *rows[i][1:]] for i in measured.disagreement()))
 
 
-def build_own_pairs(adapters: Adapters, adapter: gr.Dropdown) -> None:
+def build_own_pairs(context: Context) -> None:
     """Put the part's widgets and events into the page under construction."""
 
-    @for_people
-    def answer(path: str | None, adapter: str) -> Iterator[tuple[str, dict[str, object]]]:
-        for view, table in measured_file(adapters.choose(adapter), path):
-            yield view, gr.update(value=table, visible=table is not None)
+    def answer(path: str | None, adapter: str) -> Iterator[tuple[Any, ...]]:
+        yield from measured_file(context.adapters.choose(adapter), path)
 
     gr.Markdown(
-        f"## Measure your own pairs\nA CSV or TSV with the columns `score`, `sentence1`, `sentence2`, up to "
-        f"{MAX_PAIRS:,} rows. File and table are deleted after an hour."
+        f"## Measure your own pairs\nA CSV or TSV file with the columns `score`, `sentence1`, `sentence2`, up to "
+        f"{MAX_PAIRS:,} rows. The file and its table are deleted after an hour."
     )
     file = gr.File(file_types=[".csv", ".tsv"], type="filepath", label="Scored pairs", height=120, elem_id="pairs-file")
-    run = gr.Button("Measure both", elem_id="pairs-run")
-    out = gr.HTML(elem_id="pairs-out", label="Figures of your pairs")
+    run = gr.Button("Measure both models", elem_id="pairs-run")
+    chart = gr.Plot(label="Cosine by score", visible=False, elem_id="pairs-chart")
+    out = gr.HTML(elem_id="pairs-out", label="Results of your pairs")
     table = gr.DownloadButton("Download every pair with both cosines (CSV)", visible=False, elem_id="pairs-table")
-    run.click(answer, [file, adapter], [out, table], **LONG, **PRIVATE)
+    ask([run.click], answer, [file, context.adapter], [out, table, chart], **LONG)

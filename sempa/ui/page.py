@@ -8,45 +8,43 @@ from sempa.service.studio import Studio
 from sempa.ui.about import build_about
 from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
-from sempa.ui.events import PRIVATE, Stops, keep_asked
+from sempa.ui.events import PRIVATE, Context, keep_asked
 from sempa.ui.links import EVERYWHERE, Links
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
 from sempa.ui.search import build_search_tab
-from sempa.ui.similarity import build_similarity_tab
+from sempa.ui.similarity import SimilarityTab
 from sempa.ui.train import build_train_tab
 
 TITLE = "SemPA Studio"
 
 
 def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Blocks:
-    """Return the whole page, not yet launched; with jobs, visitors may train."""
+    """Return the complete page, not yet launched; with a jobs, visitors may train."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(300, 3600)) as page:
         several = len(adapters.names) > 1 or (jobs is not None and bool(adapters.choose().adapter))
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):
                 head = gr.HTML(header(_chips(adapters.choose())))
             with gr.Column(scale=1, min_width=220, visible=several):
-                adapter = gr.Dropdown(
-                    adapters.names, value=adapters.names[0], label="Adapter of the aligned model", elem_id="adapter"
-                )
+                adapter = gr.Dropdown(adapters.names, value=adapters.names[0], label="Adapter", elem_id="adapter")
         page.load(lambda: gr.update(choices=adapters.names), None, adapter, **PRIVATE)
         adapter.change(lambda name: header(_chips(adapters.choose(name))), adapter, head, **PRIVATE)
-        links = Links()
-        links.add(EVERYWHERE, names={"adapter": lambda: adapters.names}, adapter=adapter)
         with gr.Tabs() as tabs:
+            context = Context(adapters, page, adapter, tabs, Links())
+            context.links.add(EVERYWHERE, names={"adapter": lambda: adapters.names}, adapter=adapter)
             with gr.Tab("Similarity", id="similarity"):
-                compare = build_similarity_tab(adapters, adapter, tabs, links)
+                similarity = SimilarityTab(context)
             with gr.Tab("Search", id="search"):
-                build_search_tab(adapters, adapter, page, links)
+                build_search_tab(context)
             with gr.Tab("Paraphrase", id="paraphrase"):
-                build_paraphrase_tab(adapters, adapter, Stops(), page, links, compare)
+                build_paraphrase_tab(context, similarity)
             with gr.Tab("Compare", id="compare"):
-                build_compare_tab(adapters, adapter, Stops(), page, links)
+                build_compare_tab(context)
             if jobs:
                 with gr.Tab("Train", id="train"):
-                    build_train_tab(adapters, jobs, adapter, page)
-        links.build(page, tabs)
+                    build_train_tab(context, jobs)
+        context.links.build(page, tabs)
         keep_asked(page)
         build_about(adapters)
         add_endpoints(adapters)
@@ -55,5 +53,5 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
 
 def _chips(studio: Studio) -> list[str]:
     pair = studio.pair
-    adapter = f"adapter {studio.adapter}" if studio.adapter else "no adapter: base alone"
+    adapter = f"adapter {studio.adapter}" if studio.adapter else "no adapter: base model only"
     return [f"base {pair.info.name}", adapter, str(pair.info.precision)]

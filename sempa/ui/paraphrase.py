@@ -1,103 +1,68 @@
-"""One sentence, both models' paraphrases, written at once."""
+"""One sentence and both models' paraphrases of it, written at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import gradio as gr
 
 from sempa.models.generate import Sampling, Texts
-from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
-from sempa.ui.events import LANE, OPENING, PRIVATE, SEND, Stops, for_people
-from sempa.ui.links import Links
-from sempa.ui.present import candidate_cards, paraphrase_choices, say
-from sempa.ui.similarity import SendPair
-from sempa.ui.streaming import Once, shown
+from sempa.templates import PARAPHRASE_TEMPLATES, SentenceTemplate
+from sempa.ui.events import Context, slider, whole_number
+from sempa.ui.present import candidate_cards, text_cards
+from sempa.ui.similarity import SimilarityTab
+from sempa.ui.streaming import build_writing, shown
 
-FIRST = "The committee postponed its decision until every member had read the report."
 EXAMPLES = [
-    FIRST,
+    "The committee postponed its decision until every member had read the report.",
     "Nobody noticed that the clock had stopped.",
     "If the frost returns, the blossom will not survive.",
     "The lawyer who had lost the case bought everyone a drink.",
 ]
+FIRST = EXAMPLES[0]
 FIRST_SAMPLING = Sampling(n=3, temperature=0.8, top_p=0.9, max_new_tokens=48, seed=7)
 
 
 def paraphrases(
-    studio: Studio, sentence: str, template: str, sampling: Sampling, stopped: Callable[[], bool]
+    studio: Studio, sentence: str, stopped: Callable[[], bool], template: str, **sampling: Any
 ) -> Iterator[str]:
-    """Yield both models' candidates as they grow, and at the end judged and sorted."""
-    last: Texts = {}
+    """Yield both models' candidates as they grow, and at the end ranked; `sampling` has the fields of Sampling."""
+    asked = Sampling(**sampling)
 
-    def written() -> Iterator[Texts]:
-        for texts in studio.paraphrase(sentence, sampling, template, stopped):
-            last.update(texts)
-            yield texts
+    def judged(texts: Texts, cut: Collection[str]) -> str:
+        if stopped():
+            return text_cards(texts, studio.adapter, done=True)
+        return candidate_cards(studio.candidates(sentence, texts), studio.adapter, cut)
 
-    yield from shown(written(), studio.adapter)
-    if last and not stopped():
-        yield candidate_cards(studio.candidates(sentence, last), studio.adapter)
+    written = studio.paraphrase(sentence, asked, template, stopped)
+    yield from shown(written, studio.adapter, asked.max_new_tokens, judged)
 
 
-def build_paraphrase_tab(
-    adapters: Adapters, adapter: gr.Dropdown, stops: Stops, page: gr.Blocks, links: Links, compare: SendPair
-) -> None:
-    """Put the tab's widgets and events into the page under construction; `compare` takes a pair to Similarity."""
-    opening = Once(lambda: paraphrases(adapters.choose(), FIRST, "P1", FIRST_SAMPLING, lambda: False))
+def build_paraphrase_tab(context: Context, similarity: SimilarityTab) -> None:
+    """Put the tab's widgets and events into the page under construction; candidates can be sent to Similarity."""
 
-    @for_people
-    def answer(
-        sentence: str,
-        template: str,
-        n: int,
-        temperature: float,
-        top_p: float,
-        tokens: int,
-        seed: int,
-        adapter: str,
-        request: gr.Request,
-    ) -> Iterator[str]:
-        sampling = Sampling(n, temperature, top_p, tokens, seed)
-        with stops.running(request.session_hash) as stopped:
-            yield from paraphrases(adapters.choose(adapter), sentence, template, sampling, stopped)
-
-    gr.Markdown(
-        "Both models write at once, from one batch: same request, same dice. Then the aligned model judges all of it: "
-        "most meaning kept in new words comes first."
-    )
-    sentence = gr.Textbox(FIRST, label="Sentence", lines=2, elem_id="paraphrase-sentence")
-    with gr.Row():
-        run = gr.Button("Write", variant="primary", elem_id="paraphrase-run")
-        stop = gr.Button("Stop", elem_id="paraphrase-stop")
-    with gr.Accordion("How it is asked and drawn", open=False):
+    def settings() -> dict[str, Any]:
         template = gr.Dropdown(
-            paraphrase_choices(), value="P1", label="Request (or your own, with {sentence})", allow_custom_value=True
+            choices(), value="P1", label="Prompt (or your own, with {sentence})", allow_custom_value=True
         )
+        first = FIRST_SAMPLING
         with gr.Row():
-            n = gr.Slider(1, 8, value=FIRST_SAMPLING.n, step=1, label="Candidates")
-            temperature = gr.Slider(
-                0, 1.5, value=FIRST_SAMPLING.temperature, step=0.05, label="Temperature (0 = likeliest)"
-            )
-            top_p = gr.Slider(0.1, 1, value=FIRST_SAMPLING.top_p, step=0.05, label="Top p")
-            tokens = gr.Slider(8, 256, value=FIRST_SAMPLING.max_new_tokens, step=8, label="Longest answer (tokens)")
-            seed = gr.Number(FIRST_SAMPLING.seed, label="Seed", precision=0)
-    links.add(
-        "paraphrase",
-        sentence=sentence,
-        template=template,
-        n=n,
-        temperature=temperature,
-        top_p=top_p,
-        tokens=tokens,
-        seed=seed,
+            return {
+                "template": template,
+                "n": slider(1, 8, first.n, "Candidates"),
+                "temperature": slider(0, 1.5, first.temperature, "Temperature (0 = most likely)", step=0.05),
+                "top_p": slider(0.1, 1, first.top_p, "Top p", step=0.05),
+                "max_new_tokens": slider(8, 256, first.max_new_tokens, "Token limit", step=8),
+                "seed": whole_number(first.seed, "Seed"),
+            }
+
+    gr.Markdown("Same prompt, same seed for both models. Candidates are ranked by meaning kept and words changed.")
+    sentence, out = build_writing(
+        context, "paraphrase", ("sentence", "Sentence"), EXAMPLES, "Write", settings, paraphrases
     )
-    out = gr.HTML(say("Writing the worked example …"), elem_id="paraphrase-out", label="Candidates", js_on_load=SEND)
-    inputs = [sentence, template, n, temperature, top_p, tokens, seed, adapter]
-    opened = page.load(for_people(opening.stream), None, out, **OPENING, **PRIVATE)
-    # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
-    gr.on([run.click, sentence.submit], None, cancels=[opened], **PRIVATE)
-    writing = gr.on([run.click, sentence.submit], answer, inputs, out, **LANE, **PRIVATE)
-    compare(out, sentence)
-    stop.click(None, cancels=[writing, opened], **PRIVATE)
-    stop.click(stops.stop_of, None, None, queue=False, **PRIVATE)
-    gr.Examples([[text] for text in EXAMPLES], [sentence], label="Try", **PRIVATE)
+    similarity.take(out, sentence)
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return the paraphrase templates as (shown, value), each shown with its words."""
+    return [(f"{name}: {SentenceTemplate.paraphrase(name).render('…')}", name) for name in PARAPHRASE_TEMPLATES]

@@ -1,130 +1,85 @@
-"""Small pictures as SVG: no library in the page, readable in light and dark, told in words to screen readers."""
+"""Charts as Plotly figures, which Gradio's page draws: written as JSON, so that no package is added."""
 
-import math
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from gradio.components.plot import PlotData
+
+COLOURS = {"base": "#64748b", "sempa": "#0d9488"}
+"""The two models' colours everywhere, 3 to 1 or better against both themes; text takes its colour from the page."""
+GROUPS = ("#0d9488", "#3b82f6", "#ea580c")
+GRID = "#94a3b855"
 Point = tuple[float, float]
-
-WIDTH, HEIGHT, EDGE = 320, 240, 12
-
-
-def scatter(points: Mapping[str, Sequence[Point]], told: str) -> str:
-    """Return points in groups as one picture, each group a class of its own (`sp-g0`, `sp-g1`, ...) and a legend.
-
-    Both axes are scaled to the points; `told` says in words what is seen.
-    """
-    every = [point for group in points.values() for point in group]
-    if not every:
-        return ""
-    (left, right), (low, high) = (_range([point[axis] for point in every]) for axis in (0, 1))
-    marks = []
-    for number, group in enumerate(points.values()):
-        for x, y in group:
-            across = EDGE + (WIDTH - 2 * EDGE) * (x - left) / (right - left)
-            down = HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (y - low) / (high - low)
-            marks.append(f'<circle class="sp-g{number}" cx="{across:.1f}" cy="{down:.1f}" r="2.6"/>')
-    legend = "".join(
-        f'<span><i class="sp-g{number}"></i>{escape(name)}</span>' for number, name in enumerate(points) if name
-    )
-    return (
-        f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">{"".join(marks)}'
-        f'</svg><div class="sp-legend">{legend}</div>'
-    )
+Trace = dict[str, Any]
 
 
-def curve(lines: Sequence[Sequence[Point]], told: str, *, dots: bool = False) -> str:
-    """Return points joined to a line (or as dots on it) for each of `lines`, lowest and highest value at the left edge.
-
-    `told` says in words what is seen.
-    """
-    every = [point for line in lines for point in line]
-    if not every:
-        return ""
-    (left, right), (low, high) = (_range([point[axis] for point in every]) for axis in (0, 1))
-    marks = []
-    for line in lines:
-        places = [
-            (
-                EDGE + (WIDTH - 2 * EDGE) * (x - left) / (right - left),
-                HEIGHT / 2 - EDGE - (HEIGHT / 2 - 2 * EDGE) * (y - low) / (high - low),
-            )
-            for x, y in line
-        ]
-        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
-        marks.append(f'<polyline class="sp-line" points="{path}"/>')
-        if dots:
-            marks += [f'<circle class="sp-g0" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places]
-    values = [y for _, y in every]
-    return (
-        f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT // 2}" role="img" aria-label="{escape(told)}">'
-        f'{"".join(marks)}<text x="3" y="10">{max(values):.4g}</text>'
-        f'<text x="3" y="{HEIGHT // 2 - 3}">{min(values):.4g}</text></svg>'
-    )
+def figure(traces: Sequence[Trace], **layout: Any) -> PlotData:
+    """Return traces as what gr.Plot shows; `layout` adds to the common look, axes by their Plotly names."""
+    for name, axis in layout.items():
+        if name.startswith(("xaxis", "yaxis")):
+            layout[name] = {"gridcolor": GRID, "zeroline": False, "automargin": True, **axis}
+    drawn = {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
+        "font": {"family": "system-ui, sans-serif", "size": 12},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        **layout,
+    }
+    config = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+    return PlotData(type="plotly", plot=json.dumps({"data": list(traces), "layout": drawn, "config": config}))
 
 
-def lines_plot(lines: Mapping[str, Sequence[Point]], told: str) -> str:
-    """Return several lines on one pair of axes, across on a logarithmic scale, each a class of its own and a legend.
-
-    `told` says in words what is seen.
-    """
-    every = [(math.log(x), y) for line in lines.values() for x, y in line]
-    if not every:
-        return ""
-    (left, right), (low, high) = (_range([point[axis] for point in every]) for axis in (0, 1))
-    marks = []
-    for number, line in enumerate(lines.values()):
-        places = [
-            (
-                EDGE + (WIDTH - 2 * EDGE) * (math.log(x) - left) / (right - left),
-                HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (y - low) / (high - low),
-            )
-            for x, y in line
-        ]
-        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
-        marks.append(f'<polyline class="sp-l{number}" points="{path}"/>')
-        marks += [f'<circle class="sp-g{number}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in places]
-    edges = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{value:,.4g}</text>'
-        for x, y, anchor, value in (
-            (3, 10, "start", high),
-            (3, HEIGHT - 3, "start", low),
-            (WIDTH - 3, HEIGHT - 3, "end", math.exp(right)),
-        )
-    )
-    legend = "".join(f'<span><i class="sp-g{number}"></i>{escape(name)}</span>' for number, name in enumerate(lines))
-    return (
-        f'<svg class="sp-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">{"".join(marks)}'
-        f'{edges}</svg><div class="sp-legend">{legend}</div>'
-    )
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+def points(points: Sequence[Point], name: str, colour: str, mode: str = "markers", **more: Any) -> Trace:
+    """Return points (x, y) as one trace; `mode` "lines" or "lines+markers" joins them."""
+    x, y = ([round(point[axis], 5) for point in points] for axis in (0, 1))
+    marker = {"size": 6, "opacity": 0.75}
+    return {"x": x, "y": y, "name": escape(name), "mode": mode, "marker": {**marker, "color": colour},
+            "line": {"color": colour, "width": 1.8}, **more}  # fmt: skip
 
 
 PLOTTED = {
     "loss": "Loss",
-    "rewards/margins": "Margin of the preferred answer (beta x nats)",
-    "contrastive/accuracies": "Share whose entailment is nearest",
-    "kl/divergence": "Divergence from the base on text (nats a token)",
-    "score": "Score on the development pairs",
+    "rewards/margins": "Preference margin (beta x nats)",
+    "contrastive/accuracies": "Share with the entailment nearest",
+    "kl/divergence": "KL from the base on text (nats per token)",
+    "score": "Development score",
 }
-"""What of a run is drawn, where it has it."""
+"""The measures of a run that are drawn, where it has them."""
 
 
-def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """Return a card for each of PLOTTED that the runs' steps have, over the pairs seen, with a curve of each run."""
-    drawn = []
-    for name, label in PLOTTED.items():
-        lines = [[(step["samples"], step[name]) for step in steps if name in step] for steps in runs]
-        if lines := [line for line in lines if line]:
-            ends = ", ".join(f"{line[-1][1]:.4g}" for line in lines)
-            told = f"{label}: {ends} after {max(line[-1][0] for line in lines):,} pairs"
-            picture = curve(lines, told, dots=name == "score")
-            drawn.append(
-                f'<div role="group" class="sp-card sempa"><div class="sp-note">{escape(told)}</div>{picture}</div>'
-            )
-    return f'<div class="sp-grid">{"".join(drawn)}</div>' if drawn else ""
+def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> PlotData | None:
+    """Return a panel for each of PLOTTED that the runs' steps have, over the pairs seen, with a line for each run."""
+    curves = _curves(runs)
+    if not curves:
+        return None
+    traces, axes = [], {}
+    for number, (name, lines) in enumerate(curves.items(), start=1):
+        mode = "lines+markers" if name == "score" else "lines"
+        for run, line in enumerate(lines, start=1):
+            named = f"{PLOTTED[name]}, run {run}" if lines[1:] else PLOTTED[name]
+            traces.append(points(line, named, COLOURS["sempa"], mode, xaxis="x", yaxis=f"y{number}"))
+        top = 1 - (number - 1) / len(curves)
+        title = {"text": PLOTTED[name].partition(" (")[0], "font": {"size": 11}}
+        axes[f"yaxis{number}"] = {"domain": [top - 1 / len(curves) + 0.04, top], "title": title, "nticks": 4}
+    across = {"title": {"text": "pairs seen"}, "anchor": f"y{len(curves)}"}
+    return figure(traces, xaxis=across, **axes, height=60 + 150 * len(curves), showlegend=False, hovermode="x unified")
+
+
+def run_words(runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Return in words where the curves end: the chart's text alternative."""
+    told = []
+    for name, lines in _curves(runs).items():
+        ends = ", ".join(f"{line[-1][1]:.4g}" for line in lines)
+        told.append(f"{PLOTTED[name]}: {ends} after {max(line[-1][0] for line in lines):,} pairs")
+    return f'<p class="sp-note">{escape("; ".join(told))}.</p>' if told else ""
+
+
+def _curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[list[Point]]]:
+    found = {
+        name: [line for steps in runs if (line := [(s["samples"], s[name]) for s in steps if name in s])]
+        for name in PLOTTED
+    }
+    return {name: lines for name, lines in found.items() if lines}

@@ -1,11 +1,10 @@
-"""Plain answers to HTML: every text from outside is escaped, every figure has its unit or its meaning beside it."""
+"""Draw answers as HTML: every text from outside is escaped, every figure has its meaning beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.candidates import Candidate
-from sempa.templates import SentenceTemplate
 
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
 
@@ -14,21 +13,24 @@ def header(chips: Sequence[str]) -> str:
     """Return the page's head: what this is, and what runs."""
     marks = "".join(f'<span class="sp-chip">{escape(chip)}</span>' for chip in chips)
     return (
-        '<div class="sp-head"><h1>SemPA Studio</h1><p>One language model, twice: as it was, and aligned so that its '
-        "sentence embeddings mean more. See what it gains, and what it costs.</p>"
-        f'<div class="sp-chips">{marks}</div></div>'
+        '<div class="sp-head"><h1>SemPA Studio</h1><p>Compare a language model before and after SemPA alignment: what '
+        f'its sentence embeddings gain, and what it costs.</p><div class="sp-chips">{marks}</div></div>'
     )
 
 
 def grid(cards: Mapping[str, str], adapter: str) -> str:
-    """Return a card a model, side by side where there is room; the aligned one's names its adapter."""
-    notes = {"base": "adapter off", "sempa": f"adapter {escape(adapter)}"}
-    made = "".join(
-        f'<div role="group" class="sp-card {variant}" aria-label="{MODEL_NAMES[variant]} model">'
-        f'<div class="sp-name">{MODEL_NAMES[variant]} <small>{notes[variant]}</small></div>{body}</div>'
-        for variant, body in cards.items()
-    )
+    """Return a card for each model, side by side where there is room; the aligned one names its adapter."""
+    notes = {"base": "adapter off", "sempa": f"adapter {adapter}"}
+    made = "".join(card(variant, MODEL_NAMES[variant], body, notes[variant]) for variant, body in cards.items())
     return f'<div class="sp-grid">{made}</div>'
+
+
+def card(kind: str, name: str, body: str, note: str = "") -> str:
+    """Return one card; `kind` is its class, `body` is HTML."""
+    return (
+        f'<div role="group" class="sp-card {kind}" aria-label="{escape(name)}"><div class="sp-name">{escape(name)} '
+        f"<small>{escape(note)}</small></div>{body}</div>"
+    )
 
 
 def say(text: str) -> str:
@@ -36,50 +38,74 @@ def say(text: str) -> str:
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
-def similarity_cards(cosines: Mapping[str, float], percentiles: Mapping[str, float], adapter: str) -> str:
-    """Return each model's cosine with, where known, how it stands among random pairs."""
-    return grid({name: _cosine_body(cosine, percentiles.get(name)) for name, cosine in cosines.items()}, adapter)
+def note(text: str) -> str:
+    """Return a small line of explanation."""
+    return f'<div class="sp-note">{escape(text)}</div>'
 
 
-def _cosine_body(cosine: float, share: float | None) -> str:
-    body = f'<div class="sp-figure">{cosine:.3f}</div>'
-    if share is None:
-        return f'{body}<div class="sp-bar"><span style="width:{max(cosine, 0):.1%}"></span></div>'
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", kind: str = "", frame: str = ""
+) -> str:
+    """Return a table in a frame that scrolls where it is too wide; cells are HTML, head and caption are text."""
+    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'{body}<div class="sp-bar"><span style="width:{share:.1%}"></span></div>'
-        f'<div class="sp-note">closer than {_percent(share)} of random pairs of demo sentences, as this model sees '
-        "them</div>"
+        f'<div class="sp-scroll {frame}" tabindex="0"><table class="sp-table {kind}">'
+        f"{f'<caption>{escape(caption)}</caption>' if caption else ''}"
+        f"{f'<thead><tr>{heads}</tr></thead>' if head else ''}<tbody>{body}</tbody></table></div>"
     )
 
 
-def _percent(share: float) -> str:
-    if share > 0.999:
-        return "99.9+%"
-    return f"{share:.1%}"
+def pair_table(
+    pairs: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]], heads: Sequence[str], caption: str
+) -> str:
+    """Return a table of sentence pairs with figures, cells as HTML."""
+    rows = [[f"{escape(a)}<br>{escape(b)}", *row] for (a, b), row in zip(pairs, cells, strict=True)]
+    return table(["Pair", *heads], rows, caption=caption, kind="sp-texts")
 
 
-def hit_cards(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
-    """Return each model's hits with cosine, tags and how each moves from the base's ranking to the aligned one's."""
-    return told_cards({variant: [(ranked, "") for ranked in hits] for variant, hits in found.items()}, adapter)
+def fact_table(rows: Sequence[tuple[str, str]]) -> str:
+    """Return names and values as a two-column table."""
+    return table([], [[escape(name), escape(value)] for name, value in rows], kind="sp-facts")
 
 
-def told_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:
-    """Return `hit_cards` with something told, as HTML, under each hit."""
+def share(value: float) -> str:
+    """Return a share (0..1) as a percentage; none is rounded up to 100%."""
+    return f"{min(value, 0.999):.1%}"
+
+
+def button(text: str, label: str) -> str:
+    """Return a button that stands for a text; its name for screen readers tells it from the others."""
+    return (
+        f'<button type="button" class="sp-send" aria-label="{escape(f"{label}: {text[:80]}")}" '
+        f'data-text="{escape(text)}">{label}</button>'
+    )
+
+
+def similarity_cards(cosines: Mapping[str, float], percentiles: Mapping[str, float], adapter: str) -> str:
+    """Return each model's cosine and, where known, its percentile among random pairs."""
+    return grid({name: _cosine_body(cosine, percentiles.get(name)) for name, cosine in cosines.items()}, adapter)
+
+
+def _cosine_body(cosine: float, percentile: float | None) -> str:
+    filled = max(cosine, 0) if percentile is None else percentile
+    words = "" if percentile is None else note(f"More similar than {share(percentile)} of random pairs")
+    bar = f'<div class="sp-bar"><span style="width:{filled:.1%}"></span></div>'
+    return f'<div class="sp-figure">{cosine:.3f}</div>{bar}{words}'
+
+
+def hit_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:
+    """Return each model's hits: cosine, topic, the rank under the other model, and below it an explanation as HTML."""
     lengths = {variant: len(hits) for variant, hits in found.items()}
     cards = {}
     for variant, hits in found.items():
-        shown = [length for other, length in lengths.items() if other != variant]
-        cards[variant] = _hits_body(hits, variant, shown[0] if shown else None)
+        other = next((length for name, length in lengths.items() if name != variant), None)
+        items = "".join(_hit_item(ranked, below, variant, other) for ranked, below in hits)
+        cards[variant] = f'<ol class="sp-list">{items}</ol>' if hits else _empty("No text is that similar.")
     return grid(cards, adapter)
 
 
-def _hits_body(hits: Sequence[tuple[RankedHit, str]], variant: str, others: int | None) -> str:
-    if not hits:
-        return '<div class="sp-text"><em>no hit is that close</em></div>'
-    return f'<ol class="sp-list">{"".join(_hit_item(ranked, told, variant, others) for ranked, told in hits)}</ol>'
-
-
-def _hit_item(ranked: RankedHit, told: str, variant: str, others: int | None) -> str:
+def _hit_item(ranked: RankedHit, below: str, variant: str, others: int | None) -> str:
     hit = ranked.hit
     meta = [f"<span>{hit.rank}.</span>", f"<span>cosine {min(hit.cosine, 1):.3f}</span>"]
     if others is not None:
@@ -87,81 +113,71 @@ def _hit_item(ranked: RankedHit, told: str, variant: str, others: int | None) ->
         meta.append(f'<span class="sp-move {kind}">{words}</span>')
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
-    meta.append(f'<button type="button" class="sp-send" data-text="{escape(hit.text)}">more like this</button>')
-    return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div>{told}</li>'
+    meta.append(button(hit.text, "More like this"))
+    return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div>{below}</li>'
 
 
 def _move(variant: str, rank: int, other_rank: int | None, others: int) -> tuple[str, str]:
-    """Return the kind of a text's move from the base's ranking to the aligned one's, and its words in this column.
+    """Return how a text moves from the base's ranking to the aligned one's: its kind, and words for this column.
 
-    `others` is the number of hits the other column shows: what it does not show is new here, or gone there.
+    `others` is the number of hits the other column shows.
     """
     aligned = variant == "sempa"
     other = MODEL_NAMES["base" if aligned else "sempa"]
     if other_rank is None or other_rank > others:
-        there = f"far down in {other}" if other_rank is None else f"rank {other_rank:,} in {other}"
-        return ("new", f"✦ new, {there}") if aligned else ("gone", f"gone, {there}")
+        where = f"not in {other}'s top {others}" + (f": {_ordinal(other_rank)}" if other_rank else "")
+        return ("new", f"✦ {where}") if aligned else ("gone", where)
     if other_rank == rank:
         return "same", f"= same rank in {other}"
     before, after = (other_rank, rank) if aligned else (rank, other_rank)
     kind, arrow = ("up", "▲") if after < before else ("down", "▼")
-    return kind, f"{arrow} {kind} {abs(after - before)}, rank {other_rank:,} in {other}"
+    return kind, f"{arrow} {kind} {abs(after - before)}: {_ordinal(other_rank)} in {other}"
 
 
-def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool) -> str:
-    """Return what each model has written so far, one entry a candidate."""
-    return grid({variant: _texts_body(candidates, done) for variant, candidates in texts.items()}, adapter)
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
 
 
-def _texts_body(candidates: Sequence[str], done: bool) -> str:
-    if len(candidates) == 1:
-        return f'<div class="sp-text">{escape(candidates[0]) or _empty(done)}</div>'
-    items = "".join(f'<li><span class="sp-candidate">{escape(text) or _empty(done)}</span></li>' for text in candidates)
-    return f'<ol class="sp-list">{items}</ol>'
+CUT = '<span class="sp-cut"> … cut off at the token limit</span>'
 
 
-def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str) -> str:
-    """Return each model's judged paraphrases, each with a button that sends it to Similarity."""
-    return grid({variant: _candidates_body(candidates) for variant, candidates in found.items()}, adapter)
+def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool, cut: Collection[str] = ()) -> str:
+    """Return what each model has written so far, an entry for each candidate; those of `cut` say so."""
+    waiting = "<em>nothing written</em>" if done else "…"
+    cards = {}
+    for variant, candidates in texts.items():
+        written = [(escape(text) or waiting) + (CUT if text in cut else "") for text in candidates]
+        items = "".join(f'<li><span class="sp-candidate">{text}</span></li>' for text in written)
+        single = len(written) == 1
+        cards[variant] = f'<div class="sp-text">{written[0]}</div>' if single else f'<ol class="sp-list">{items}</ol>'
+    return grid(cards, adapter)
 
 
-def _candidates_body(candidates: Sequence[Candidate]) -> str:
-    if not candidates:
-        return f'<div class="sp-text">{_empty(done=True)}</div>'
-    items = []
-    for candidate in candidates:
-        kept = f"cosine {candidate.cosine:.3f}"
-        if candidate.percentile is not None:
-            kept += f", closer than {_percent(candidate.percentile)} of random pairs"
-        meta = [kept, f"{_percent(candidate.new_words)} new words"]
-        if candidate.times > 1:
-            meta.append(f"written {candidate.times} times")
-        notes = "".join(f"<span>{note}</span>" for note in meta)
-        button = f'<button type="button" class="sp-send" data-text="{escape(candidate.text)}">compare</button>'
-        items.append(
-            f'<li><span class="sp-candidate">{escape(candidate.text)}</span><div class="sp-meta">{notes}{button}</div>'
-            "</li>"
-        )
-    return f'<ol class="sp-list">{"".join(items)}</ol>'
+def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str, cut: Collection[str] = ()) -> str:
+    """Return each model's ranked paraphrases, each with a button that sends it to Similarity."""
+    cards = {
+        variant: f'<ol class="sp-list">{"".join(_candidate(candidate, cut) for candidate in candidates)}</ol>'
+        if candidates
+        else _empty("nothing written")
+        for variant, candidates in found.items()
+    }
+    return grid(cards, adapter)
 
 
-def _empty(done: bool) -> str:
-    return "<em>nothing written</em>" if done else "…"
+def _candidate(candidate: Candidate, cut: Collection[str]) -> str:
+    meta = [f"cosine {candidate.cosine:.3f}"]
+    if candidate.percentile is not None:
+        meta.append(f"more similar than {share(candidate.percentile)} of random pairs")
+    meta.append(f"{candidate.new_words:.0%} new words")
+    if candidate.times > 1:
+        meta.append(f"written {candidate.times} times")
+    notes = "".join(f"<span>{text}</span>" for text in meta)
+    return (
+        f'<li><span class="sp-candidate">{escape(candidate.text)}</span>{CUT if candidate.text in cut else ""}'
+        f'<div class="sp-meta">{notes}{button(candidate.text, "Check similarity")}</div></li>'
+    )
 
 
-def fact_table(rows: Sequence[tuple[str, str]]) -> str:
-    """Return names and values as a two-column table."""
-    body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
-    return scrollable(f'<table class="sp-table sp-facts"><tbody>{body}</tbody></table>')
-
-
-def scrollable(table: str, more: str = "") -> str:
-    """Return a table in a frame that scrolls where it is too wide, by keys too; `more` adds classes."""
-    return f'<div class="{" ".join(filter(None, ("sp-scroll", more)))}" tabindex="0">{table}</div>'
-
-
-def paraphrase_choices() -> list[tuple[str, str]]:
-    """Return the five templates as (shown, value), each shown with its words."""
-    from sempa.templates import PARAPHRASE_TEMPLATES
-
-    return [(f"{name}: {SentenceTemplate.paraphrase(name).render('…')}", name) for name in PARAPHRASE_TEMPLATES]
+def _empty(text: str) -> str:
+    return f'<div class="sp-text"><em>{text}</em></div>'

@@ -1,20 +1,18 @@
-"""One query, both models' nearest texts."""
+"""One query and both models' nearest texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import gradio as gr
 
 from sempa.config import FEATURES, WORDS
 from sempa.embedding.ranking import RankedHit
 from sempa.errors import InputError
-from sempa.service.adapters import Adapters
 from sempa.service.sparse_search import Coded
 from sempa.service.studio import Studio
-from sempa.ui.codes import coded_cards
-from sempa.ui.downloads import csv_file
-from sempa.ui.events import LANE, PRIVATE, SEND, for_people
-from sempa.ui.links import Links
+from sempa.ui.codes import matched_parts
+from sempa.ui.downloads import csv_file, offered
+from sempa.ui.events import PRIVATE, SEND, Context, ask, examples, slider
 from sempa.ui.own_index import build_own_index
 from sempa.ui.present import hit_cards, say
 from sempa.ui.streaming import worked
@@ -27,120 +25,127 @@ EXAMPLES = [
     "The trip was cancelled and I want my money back.",
     "Nobody in the audience made a sound.",
 ]
-
-
 DENSE = "dense"
-BY = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned features (sparse)", FEATURES)]
+METHODS = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned features (sparse)", FEATURES)]
 _ABOUT = {
-    WORDS: "Each text is held as the words of the vocabulary its vector points at most; a score is the sum of the "
-    "parts shown. The closeness slider is for dense vectors.",
-    FEATURES: "Each text is held as its strongest learned features, each named by typical words of its texts; a score "
-    "is the sum of the parts shown. The closeness slider is for dense vectors.",
+    WORDS: "Sparse codes: each text is a few words of the vocabulary. A score is the sum of the parts shown.",
+    FEATURES: "Sparse codes: each text is a few learned features, each named by typical words of its texts. A "
+    "score is the sum of the parts shown.",
 }
+Hits = dict[str, list[tuple[RankedHit, str]]]
+"""Each model's hits, each with its explanation as HTML."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """Hold the view of a search and the path of its hits as a table to download, once there is one."""
+def find(
+    studio: Studio, query: str, index: str, k: int, least: float = 0, method: str = DENSE
+) -> Iterator[tuple[str, str | None]]:
+    """Yield progress while an index is embedded for the first time, then both models' hits and their table's path.
 
-    view: str
-    table: str | None = None
-
-
-def find(studio: Studio, query: str, index: str, k: int, least: float = 0, by: str = DENSE) -> Iterator[Found]:
-    """Yield progress while an index is read for the first time with these models, then both models' hits.
-
-    `by` is DENSE or a kind of sparse codes. Dense hits less alike to the query than `least` per cent of random pairs
-    are left out.
+    `method` is DENSE or a kind of sparse codes. Dense hits below the percentile `least` (0..100) are left out, and so
+    is a text that is the query itself.
     """
     if studio.missing_vectors(index):
         for line, done in worked(lambda progress: studio.read_index(index, progress)):
             if done is None:
-                yield Found(say(line))
-    if by != DENSE:
-        coded = Coded(studio, by).search(query, index, k)
-        ranked = {variant: [hit.ranked for hit in hits] for variant, hits in coded.items()}
-        yield Found(coded_cards(coded, studio.adapter) + say(_ABOUT[by]), _table(ranked, studio.adapter))
-        return
-    found = studio.search(query, index, k)
-    percentiles = {
-        variant: [studio.percentiles({variant: ranked.hit.cosine}).get(variant) for ranked in hits]
-        for variant, hits in found.items()
-    }
-    kept = {
-        variant: [
-            ranked
-            for ranked, share in zip(hits, percentiles[variant], strict=True)
-            if share is None or 100 * share >= least
+                yield say(line), None
+    notes = [studio.how_searched(index)]
+    if method == DENSE:
+        hits: Hits = {name: [(hit, "") for hit in row] for name, row in studio.search(query, index, k + 1).items()}
+    else:
+        coded = Coded(studio, method).search(query, index, k + 1)
+        hits = {name: [(hit.ranked, matched_parts(hit.parts)) for hit in row] for name, row in coded.items()}
+        notes = [_ABOUT[method]]
+    if any(row and row[0][0].hit.text == query for row in hits.values()):
+        hits = {name: _without(query, row) for name, row in hits.items()}
+        notes.append("The query is one of the texts and is left out.")
+    kept = {name: row[:k] for name, row in hits.items()}
+    if least and method == DENSE:
+        kept = {name: [hit for hit in row if _percentile(studio, name, hit[0]) >= least] for name, row in kept.items()}
+    view = hit_cards(kept, studio.adapter) + "".join(say(line) for line in notes if line)
+    yield view, _table(kept, studio.adapter, query, index)
+
+
+def _without(query: str, hits: Sequence[tuple[RankedHit, str]]) -> list[tuple[RankedHit, str]]:
+    """Return hits without the query itself, which both models rank first; the others move up by one."""
+    return [
+        (RankedHit(replace(ranked.hit, rank=ranked.hit.rank - 1), ranked.other_rank and ranked.other_rank - 1), below)
+        for ranked, below in hits
+        if ranked.hit.text != query
+    ]
+
+
+def _percentile(studio: Studio, variant: str, ranked: RankedHit) -> float:
+    return 100 * studio.percentiles({variant: ranked.hit.cosine}).get(variant, 1)
+
+
+def _table(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str, query: str, index: str) -> str:
+    tags = sorted({tag for hits in found.values() for ranked, _ in hits for tag in ranked.hit.tags})
+    head = ["query", "index", "model", "rank", "rank_in_other_model", "cosine", "text", *tags]
+    rows = [
+        [
+            query,
+            index.rsplit("/", 1)[-1],
+            adapter if variant == "sempa" else variant,
+            ranked.hit.rank,
+            ranked.other_rank,
+            float(ranked.hit.cosine),
+            ranked.hit.text,
+            *(ranked.hit.tags.get(tag, "") for tag in tags),
         ]
         for variant, hits in found.items()
-    }
-    approximate = studio.how_searched(index)
-    view = hit_cards(kept, studio.adapter) + (say(approximate) if approximate else "")
-    yield Found(view, _table(kept, studio.adapter))
-
-
-def _table(found: Mapping[str, Sequence[RankedHit]], adapter: str) -> str:
-    head = ["model", "rank", "text", "cosine", "rank_under_the_other"]
-    named = {"base": "base", "sempa": adapter}
-    rows = (
-        (named[variant], ranked.hit.rank, ranked.hit.text, ranked.hit.cosine, ranked.other_rank)
-        for variant, hits in found.items()
-        for ranked in hits
-    )
+        for ranked, _ in hits
+    ]
     return csv_file("hits", head, rows)
 
 
-def opening(studio: Studio, index: str) -> str:
-    """Return the worked example's hits, or how to get them where the texts have not been read with this model."""
+def opening(studio: Studio, index: str) -> tuple[str, str | None]:
+    """Return the worked example's hits and table, or how to get them where the texts are not embedded yet."""
     if studio.missing_vectors(index):
-        return say("Press Search: the texts are read with this model once, then every search is quick.")
-    return hit_cards(studio.search(EXAMPLES[0], index, FIRST_K), studio.adapter)
+        return say("Press Search: the texts are embedded with this model once, then every search is quick."), None
+    return next(find(studio, EXAMPLES[0], index, FIRST_K))
 
 
-def build_search_tab(adapters: Adapters, adapter: gr.Dropdown, page: gr.Blocks, links: Links) -> None:
+def build_search_tab(context: Context) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    names = adapters.choose().index_names()
+    names = context.studio.index_names()
 
-    @for_people
     def answer(
-        query: str, index: str, k: int, least: float, by: str, adapter: str
+        query: str, index: str, k: int, least: float, method: str, adapter: str
     ) -> Iterator[tuple[str, dict[str, object]]]:
         if not index:
-            raise InputError("There is no index yet: make one of your own text below.")
-        for found in find(adapters.choose(adapter), query, index, k, least, by):
-            yield found.view, gr.update(value=found.table, visible=found.table is not None)
+            raise InputError("There is no index yet: build one from your own text below.")
+        for view, table in find(context.adapters.choose(adapter), query, index, k, least, method):
+            yield view, offered(table)
 
-    gr.Markdown("Which texts come nearest in meaning, and where does the other model rank them?")
+    def pressed(event: gr.SelectData) -> str:
+        return str(event.value)
+
+    gr.Markdown("Which texts are nearest in meaning, and where does the other model rank them?")
     with gr.Row(equal_height=True):
         query = gr.Textbox(EXAMPLES[0], label="Query", scale=4, min_width=320, elem_id="search-query")
         index = gr.Dropdown(
             names, value=next(iter(names), None), label="Index", scale=2, min_width=190, elem_id="search-index"
         )
-        by = gr.Dropdown(
-            BY, value=DENSE, label="By", scale=2, min_width=190, visible=adapters.coded, elem_id="search-by"
+        method = gr.Dropdown(
+            METHODS,
+            value=DENSE,
+            label="Method",
+            scale=2,
+            min_width=190,
+            visible=context.adapters.coded,
+            elem_id="search-by",
         )
     with gr.Row():
-        k = gr.Slider(1, 20, value=FIRST_K, step=1, label="Hits (k)", min_width=240, elem_id="search-k")
-        least = gr.Slider(
-            0, 100, value=0, step=1, label="Closer than % of random pairs", min_width=240, elem_id="search-least"
-        )
-    links.add(
-        "search", names={"index": adapters.choose().index_names}, query=query, index=index, k=k, least=least, by=by
+        k = slider(1, 20, FIRST_K, "Hits", min_width=240, elem_id="search-k")
+        least = slider(0, 100, 0, "Minimum similarity, percentile", min_width=240, elem_id="search-least")
+    context.links.add(
+        "search", names={"index": context.studio.index_names}, query=query, index=index, k=k, least=least, by=method
     )
     run = gr.Button("Search", variant="primary", elem_id="search-run")
-    first = opening(adapters.choose(), names[0]) if names else say("Make an index of your own text below.")
-    out = gr.HTML(first, elem_id="search-out", label="Hits", js_on_load=SEND)
-    table = gr.DownloadButton("Download these hits (CSV)", visible=False, elem_id="search-table")
-    asked = [run.click, query.submit, k.release, least.release, index.input, by.input, adapter.input]
-    inputs, outputs = [query, index, k, least, by, adapter], [out, table]
-    gr.on(asked, answer, inputs, outputs, **LANE, **PRIVATE)
-    examples = gr.Examples([[text] for text in EXAMPLES], [query], label="Try", **PRIVATE)
-    examples.load_input_event.then(answer, inputs, outputs, **LANE, **PRIVATE)
-    out.select(_pressed, None, query, **PRIVATE).then(answer, inputs, outputs, **LANE, **PRIVATE)
-    build_own_index(adapters, adapter, index, page)
-
-
-def _pressed(event: gr.SelectData) -> str:
-    """Return the text whose button was pressed, to be the next query."""
-    return str(event.value)
+    view, table = opening(context.studio, names[0]) if names else (say("Build an index of your own text below."), None)
+    out = gr.HTML(view, elem_id="search-out", label="Hits", js_on_load=SEND)
+    hits = gr.DownloadButton("Download these hits (CSV)", table, visible=table is not None, elem_id="search-table")
+    asked = [run.click, query.submit, k.release, least.release, index.input, method.input, context.adapter.input]
+    after = [examples([[text] for text in EXAMPLES], [query]), out.select(pressed, None, query, **PRIVATE)]
+    ask(asked, answer, [query, index, k, least, method, context.adapter], [out, hits], after)
+    build_own_index(context, index)

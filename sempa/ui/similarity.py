@@ -1,14 +1,10 @@
-"""Two sentences, both models' cosines; and many at once."""
-
-from collections.abc import Callable
+"""Two sentences and both models' cosines; or many sentences at once."""
 
 import gradio as gr
 
-from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.codes import build_shared_parts
-from sempa.ui.events import LANE, PRIVATE, for_people
-from sempa.ui.links import Links
+from sempa.ui.events import PRIVATE, Context, ask, examples
 from sempa.ui.matrix import build_matrix
 from sempa.ui.present import similarity_cards
 
@@ -19,7 +15,7 @@ EXAMPLES = [
     ["He kicked the bucket last spring.", "He died a few months ago."],
     ["She deposited the cheque at the bank.", "She sat down on the bank of the river."],
 ]
-"""Paraphrase without common words, negation, roles swapped, idiom, one word with two meanings."""
+"""A paraphrase in other words, a negation, swapped roles, an idiom, one word with two meanings."""
 
 
 def compare_sentences(studio: Studio, first: str, second: str) -> str:
@@ -28,36 +24,37 @@ def compare_sentences(studio: Studio, first: str, second: str) -> str:
     return similarity_cards(cosines, studio.percentiles(cosines), studio.adapter)
 
 
-SendPair = Callable[[gr.HTML, gr.Textbox], None]
-"""Takes cards with buttons and the sentence they belong to: a button's text and the sentence are compared here."""
+class SimilarityTab:
+    """The tab's widgets; other tabs send it pairs to compare."""
 
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        first, second = EXAMPLES[0]
+        gr.Markdown("How similar are two sentences, to the base model and to the aligned one?")
+        with gr.Row():
+            a = gr.Textbox(first, label="Sentence A", elem_id="similarity-a")
+            b = gr.Textbox(second, label="Sentence B", elem_id="similarity-b")
+        self._pair = [a, b]
+        context.links.add("similarity", a=a, b=b)
+        run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
+        view = compare_sentences(context.studio, first, second)
+        self._out = gr.HTML(view, elem_id="similarity-out", label="Cosines")
+        tried = examples(EXAMPLES, self._pair, "Try a tricky pair")
+        self._answer_on([run.click, a.submit, b.submit, context.adapter.input], [tried])
+        build_shared_parts(context, a, b)
+        build_matrix(context)
 
-def build_similarity_tab(adapters: Adapters, adapter: gr.Dropdown, tabs: gr.Tabs, links: Links) -> SendPair:
-    """Put the tab's widgets and events into the page under construction; return how others send a pair here."""
-    first, second = EXAMPLES[0]
+    def take(self, cards: gr.HTML, sentence: gr.Textbox) -> None:
+        """Compare a sentence with the text of a button pressed in some cards."""
 
-    @for_people
-    def answer(a: str, b: str, adapter: str) -> str:
-        return compare_sentences(adapters.choose(adapter), a, b)
-
-    gr.Markdown("How alike are two sentences, to the base model and to the aligned one?")
-    with gr.Row():
-        a = gr.Textbox(first, label="Sentence A", lines=2, elem_id="similarity-a")
-        b = gr.Textbox(second, label="Sentence B", lines=2, elem_id="similarity-b")
-    links.add("similarity", a=a, b=b)
-    run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
-    out = gr.HTML(compare_sentences(adapters.choose(), first, second), elem_id="similarity-out", label="Cosines")
-    gr.on([run.click, a.submit, b.submit, adapter.input], answer, [a, b, adapter], out, **LANE, **PRIVATE)
-    examples = gr.Examples(EXAMPLES, [a, b], label="Try: where meaning and words part", **PRIVATE)
-    examples.load_input_event.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
-    build_shared_parts(adapters, adapter, a, b)
-    build_matrix(adapters, adapter)
-
-    def send(cards: gr.HTML, sentence: gr.Textbox) -> None:
         def taken(event: gr.SelectData, text: str) -> tuple[str, str, dict[str, object]]:
             return text, event.value, gr.update(selected="similarity")
 
-        pressed = cards.select(taken, sentence, [a, b, tabs], **PRIVATE)
-        pressed.then(answer, [a, b, adapter], out, **LANE, **PRIVATE)
+        sent = cards.select(taken, sentence, [*self._pair, self._context.tabs], **PRIVATE)
+        self._answer_on([], [sent])
 
-    return send
+    def _answer_on(self, events: list[object], after: list[object]) -> None:
+        def answer(a: str, b: str, adapter: str) -> str:
+            return compare_sentences(self._context.adapters.choose(adapter), a, b)
+
+        ask(events, answer, [*self._pair, self._context.adapter], self._out, after)

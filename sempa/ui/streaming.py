@@ -1,28 +1,50 @@
-"""Growing texts as growing cards, and long work with its progress."""
+"""Stream to the page: texts as they are written, and long work with its progress."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import gradio as gr
 
 from sempa.models.generate import Texts
+from sempa.ui.events import OPENING, PRIVATE, SEND, Context, Stops, ask, examples, for_people
 from sempa.ui.present import say, text_cards
 
 REDRAW_SECONDS = 0.1
 
+Write = Callable[..., Iterator[str]]
+"""Answers (studio, text, stopped, settings by name) with both models, as HTML that grows."""
 _Done = TypeVar("_Done")
 
 
-def shown(texts: Iterator[Texts], adapter: str) -> Iterator[str]:
-    """Yield what has been written as cards, ten times a second at most, and the whole at the end."""
+def shown(
+    texts: Iterator[Texts], adapter: str, most: int, judged: Callable[[Texts, Collection[str]], str] | None = None
+) -> Iterator[str]:
+    """Yield what has been written as cards, ten times a second at most, and at the end complete.
+
+    An answer that still grows with its `most`-th token is marked as cut off. `judged` may make the last cards, from
+    the texts and those that were cut off.
+    """
     last: Texts = {}
-    drawn = 0.0
-    for last in texts:
+    before: Texts = {}
+    drawn, tokens = 0.0, 0
+    for now in texts:
+        before, last, tokens = last, now, tokens + 1
         if time.monotonic() - drawn >= REDRAW_SECONDS:
             drawn = time.monotonic()
             yield text_cards(last, adapter, done=False)
-    yield text_cards(last, adapter, done=True) if last else say("Stopped before the first word.")
+    if not last:
+        yield say("Stopped before the first word.")
+        return
+    grown = {
+        text for name, row in last.items() for text, was in zip(row, before.get(name, row), strict=True) if text != was
+    }
+    cut = grown if tokens >= most else set()
+    yield text_cards(last, adapter, done=True, cut=cut)
+    if judged:
+        yield judged(last, cut)
 
 
 class Once:
@@ -33,7 +55,7 @@ class Once:
         self._answer: str | None = None
 
     def stream(self) -> Iterator[str]:
-        """Yield the example as it grows, or whole if it has been written before."""
+        """Yield the example as it grows, or complete if it has been written before."""
         if self._answer is not None:
             yield self._answer
             return
@@ -41,6 +63,50 @@ class Once:
         for last in self._write():
             yield last
         self._answer = last
+
+
+def build_writing(
+    context: Context,
+    tab: str,
+    field: tuple[str, str],
+    texts: Sequence[str],
+    run: str,
+    settings: Callable[[], Mapping[str, Any]],
+    write: Write,
+) -> tuple[gr.Textbox, gr.HTML]:
+    """Build a tab where both models write: a text, run and stop, settings, streamed cards, examples.
+
+    `field` is the text's name in links and its label; `settings` builds the fields that `write` takes.
+    """
+    stops = Stops()
+    name, label = field
+    text = gr.Textbox(texts[0], label=label, elem_id=f"{tab}-{name}")
+    with gr.Row():
+        start = gr.Button(run, variant="primary", elem_id=f"{tab}-run")
+        stop = gr.Button("Stop", elem_id=f"{tab}-stop")
+    with gr.Accordion("Prompt and sampling", open=False, elem_id=f"{tab}-settings"):
+        parts = settings()
+    context.links.add(tab, **{name: text}, **parts)
+    out = gr.HTML(say("Writing the worked example …"), elem_id=f"{tab}-out", label="Answers", js_on_load=SEND)
+    first = {key: part.value for key, part in parts.items()}
+    example = Once(lambda: write(context.studio, texts[0], lambda: False, **first))
+
+    def answer(request: gr.Request, text: str, adapter: str, *values: Any) -> Iterator[str]:
+        with stops.running(request.session_hash) as stopped:
+            yield from write(context.adapters.choose(adapter), text, stopped, **dict(zip(parts, values, strict=True)))
+
+    def stop_writing(request: gr.Request) -> None:
+        stops.stop(request.session_hash)
+
+    opened = context.page.load(for_people(example.stream), None, out, **OPENING, **PRIVATE)
+    # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
+    started = [start.click, text.submit]
+    gr.on(started, None, cancels=[opened], **PRIVATE)
+    writing = ask(started, answer, [text, context.adapter, *parts.values()], out)
+    stop.click(None, cancels=[writing, opened], **PRIVATE)
+    stop.click(stop_writing, None, None, queue=False, **PRIVATE)
+    examples([[text] for text in texts], [text])
+    return text, out
 
 
 class _Left(Exception):
@@ -79,3 +145,11 @@ def worked(call: Callable[[Callable[[str], None]], _Done]) -> Iterator[tuple[str
         yield "", outcome[0]
     finally:
         left.set()
+
+
+def tabled(
+    call: Callable[[Callable[[str], None]], _Done], view: Callable[[_Done], tuple[Any, ...]], views: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the progress of long work in the first of `views` outputs, and at the end all of them by `view`."""
+    for line, done in worked(call):
+        yield (say(line), *[gr.skip()] * (views - 1)) if done is None else view(done)

@@ -1,4 +1,4 @@
-"""The page's own style, on top of Gradio's theme: light and dark, desk and phone."""
+"""The page's own style, on top of Gradio's theme: light and dark, jobs and phone."""
 
 CSS = """
 .gradio-container {max-width: 1080px !important; width: 100% !important; margin: 0 auto !important}
@@ -7,9 +7,8 @@ CSS = """
 .sp-head h1 {font-size: 1.55rem; font-weight: 700; margin: .2rem 0 .15rem; letter-spacing: -.01em}
 .sp-head p {margin: 0 0 .5rem; color: var(--body-text-color-subdued)}
 .sp-chips {display: flex; flex-wrap: wrap; gap: .35rem; margin-bottom: .3rem}
-.sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px;
-  border: 1px solid var(--border-color-primary);
-  color: var(--body-text-color-subdued); overflow-wrap: anywhere}
+.sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px; overflow-wrap: anywhere;
+  border: 1px solid var(--border-color-primary); color: var(--body-text-color)}
 .sp-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: .8rem}
 .sp-card {border: 1px solid var(--border-color-primary); border-top: 3px solid var(--sp-c); border-radius: 10px;
   padding: .75rem .9rem .85rem; background: var(--block-background-fill); min-width: 0}
@@ -27,6 +26,7 @@ CSS = """
 .sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px;
   padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
+.sp-cut {color: var(--body-text-color-subdued); font-style: italic; font-size: .82rem}
 .sp-move {font-weight: 600} .sp-move.up, .sp-move.new {color: var(--sp-c)}
 .sp-move.new {background: var(--sp-soft); border-radius: 6px; padding: 0 .4rem} .sp-move.gone {font-style: italic}
 .sp-parts {display: flex; flex-wrap: wrap; gap: .2rem .35rem; font-size: .78rem; margin-top: .3rem;
@@ -55,33 +55,21 @@ CSS = """
 .sp-token.exact {background: #0f766e2e; border-color: #0f766e}
 .sp-token.stem {background: #b4530926; border-color: #b45309}
 .dark .sp-token.exact {border-color: #3fd0bd} .dark .sp-token.stem {border-color: #f0a35e}
-.sp-heat {border-collapse: collapse; font-size: .78rem; font-variant-numeric: tabular-nums; margin-top: .5rem}
-table.sp-heat td, table.sp-heat th {padding: .28rem .3rem; text-align: center; min-width: 1.9rem; font-weight: 400;
-  border: 1px solid var(--block-background-fill)}
-img.sp-heat {width: 100%; image-rendering: pixelated; border-radius: 6px}
-.sp-card.difference {--sp-c: #8a6d1f}
 .sp-numbered {list-style: decimal; margin: .5rem 0 .5rem 1.4rem; font-size: .9rem}
-.sp-plot {width: 100%; height: auto; display: block; margin-top: .4rem; border-radius: 8px;
-  background: var(--background-fill-secondary)}
-.sp-plot circle {fill-opacity: .75} .sp-legend {display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .8rem;
-  color: var(--body-text-color-subdued); margin-top: .25rem}
-.sp-legend i {display: inline-block; width: .65rem; height: .65rem; border-radius: 50%; margin-right: .3rem}
-.sp-g0 {fill: #0f766e; background: #0f766e} .sp-g1 {fill: #2563eb; background: #2563eb}
-.sp-g2 {fill: #c2410c; background: #c2410c}
-.dark .sp-g0 {fill: #3fd0bd; background: #3fd0bd} .dark .sp-g1 {fill: #7aa7ff; background: #7aa7ff}
-.dark .sp-g2 {fill: #fb9660; background: #fb9660}
-.sp-g3 {fill: #7e22ce; background: #7e22ce} .dark .sp-g3 {fill: #c99bff; background: #c99bff}
-.sp-l0, .sp-l1, .sp-l2, .sp-l3 {fill: none; stroke-width: 1.4} .sp-l0 {stroke: #0f766e} .sp-l1 {stroke: #2563eb}
-.sp-l2 {stroke: #c2410c} .sp-l3 {stroke: #7e22ce} .dark .sp-l0 {stroke: #3fd0bd} .dark .sp-l1 {stroke: #7aa7ff}
-.dark .sp-l2 {stroke: #fb9660} .dark .sp-l3 {stroke: #c99bff}
-.sp-line {fill: none; stroke: var(--sp-sempa); stroke-width: 1.6}
-.sp-plot text {font-size: 9px; fill: var(--body-text-color-subdued)}
+.js-plotly-plot :is(.xtick, .ytick, .cbaxis, .legendtoggle + text, .legend) text,
+.js-plotly-plot text:is(.legendtext, .xtitle, .ytitle, .x2title, .y2title, .y3title, .y4title, .y5title) {
+  fill: var(--body-text-color) !important}
+.modebar-btn path {fill: var(--body-text-color-subdued) !important}
 .sp-words {font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto;
   margin: .6rem 0 0; color: var(--body-text-color-subdued)}
 .sp-long {max-height: 24rem; overflow-y: auto}
+.sp-table.sp-texts td:first-child {overflow-wrap: anywhere; min-width: 10rem}
 .sp-table.sp-pair td, .sp-table.sp-pair th {text-align: left; vertical-align: top; white-space: pre-wrap;
   overflow-wrap: anywhere; min-width: 9rem}
 .sp-table.sp-pair td:first-child, .sp-table.sp-pair th:first-child {min-width: 1.6rem}
+:is(input, textarea, button, summary, [tabindex]):focus-visible {outline: 2px solid var(--sp-sempa) !important;
+  outline-offset: 1px}
+footer > .divider:first-child, footer > :not(.divider):not([hidden]) + .divider:last-child {display: none}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
 .label-wrap {gap: .6rem; text-align: left} .label-wrap .icon {align-self: center}

@@ -1,13 +1,17 @@
-"""One sentence, and the words of the vocabulary each model's embedding of it points at."""
+"""One sentence and the words of the vocabulary that each model's embedding of it points at."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import gradio as gr
 
-from sempa.service.adapters import Adapters
+from sempa.evaluation.tokens import KeyToken
 from sempa.service.studio import Studio
-from sempa.ui.events import LANE, PRIVATE, for_people
-from sempa.ui.evidence import token_cards
+from sempa.ui.events import Context, ask
+from sempa.ui.present import grid, note
 
 FIRST = "The harbour froze, and the fishing boats could not leave."
+_MARKS = {"exact": ("●", "word of the sentence"), "stem": ("◐", "same stem"), "other": ("", "another word")}
 
 
 def tokens_of(studio: Studio, sentence: str) -> str:
@@ -15,18 +19,39 @@ def tokens_of(studio: Studio, sentence: str) -> str:
     return token_cards(studio.key_tokens(sentence), studio.adapter)
 
 
-def build_tokens(adapters: Adapters, adapter: gr.Dropdown) -> None:
+def token_cards(tokens: Mapping[str, Sequence[KeyToken]], adapter: str) -> str:
+    """Return each model's key tokens as chips, marked by colour and by sign where they are the sentence's own."""
+    return grid({variant: _body(found) for variant, found in tokens.items()}, adapter)
+
+
+def _body(tokens: Sequence[KeyToken]) -> str:
+    chips = "".join(
+        f'<span class="sp-token {token.match}" title="{_MARKS[token.match][1]}, score {token.score:.1f}">'
+        f"{_MARKS[token.match][0]} {escape(_visible(token.text))}</span>"
+        for token in tokens
+    )
+    own = sum(token.match != "other" for token in tokens)
+    words = f"{own} of {len(tokens)} are words of the sentence. ● same word, ◐ same stem, ␣ space"
+    return f'<div class="sp-tokens">{chips}</div>{note(words)}'
+
+
+def _visible(token: str) -> str:
+    """Return a token's text with the space before it made visible, as two items may differ in that alone."""
+    bare = token.lstrip(" ")
+    return "␣" * (len(token) - len(bare)) + bare.replace("\n", "⏎")
+
+
+def build_tokens(context: Context) -> None:
     """Put the part's widgets and events into the page under construction."""
 
-    @for_people
     def answer(sentence: str, adapter: str) -> str:
-        return tokens_of(adapters.choose(adapter), sentence)
+        return tokens_of(context.adapters.choose(adapter), sentence)
 
     gr.Markdown(
-        "## Key tokens\nThe vocabulary's ten likeliest next words at the very state the embedding is read from: what "
-        "the model would say the sentence means *in one word*."
+        "## Key tokens\nThe ten tokens most likely to come next where the embedding is taken: what the model would say "
+        "the sentence means *in one word*."
     )
     sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")
     run = gr.Button("Show key tokens", elem_id="tokens-run")
-    out = gr.HTML(tokens_of(adapters.choose(), FIRST), elem_id="tokens-out", label="Key tokens")
-    gr.on([run.click, sentence.submit, adapter.change], answer, [sentence, adapter], out, **LANE, **PRIVATE)
+    out = gr.HTML(tokens_of(context.studio, FIRST), elem_id="tokens-out", label="Key tokens")
+    ask([run.click, sentence.submit, context.adapter.change], answer, [sentence, context.adapter], out)

@@ -210,7 +210,7 @@ def test_a_port_in_use_is_said_in_one_sentence(adapters: Adapters, outside: list
 
 @pytest.mark.parametrize("port", [0, -5, 99_999])
 def test_a_number_that_is_no_port_is_said_in_one_sentence(adapters: Adapters, port: int) -> None:
-    with pytest.raises(SempaError, match=f"{port} is no port"):
+    with pytest.raises(SempaError, match=f"{port} is not a port"):
         launch(adapters, server_port=port, block=False)
 
 

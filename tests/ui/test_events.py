@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.errors import InputError, SempaError
-from sempa.ui.events import Stops, for_people
+from sempa.ui.events import Stops, for_people, slider, whole_number
 from sempa.ui.streaming import Once, shown
 
 
@@ -64,7 +64,7 @@ def test_a_visitor_s_words_are_no_markup_in_a_message(handler: Any) -> None:
         _run(handler, mistake)
     assert caught.value.message == "Template '&lt;form action=//x&gt;' &amp; is none."
     with pytest.raises(gr.Error) as caught:
-        list(for_people(handler, told=str)(mistake))
+        list(for_people(handler, shown=str)(mistake))
     assert caught.value.message == str(mistake)
 
 
@@ -148,10 +148,43 @@ def test_growing_texts_end_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> No
     clock = iter([0.2, 0.2, 0.25, 0.29, 0.31, 0.31, 0.35])
     monkeypatch.setattr("sempa.ui.streaming.time.monotonic", lambda: next(clock))
     texts = [{"base": ["a" * n]} for n in range(1, 6)]
-    cards = list(shown(iter(texts), "mine"))
+    cards = list(shown(iter(texts), "mine", 9))
     assert [card.count("a" * 5) for card in cards][-1] == 1
     assert [max(n for n in range(6) if "a" * n + "<" in card) for card in cards] == [1, 4, 5]
-    assert list(shown(iter([]), "mine")) == ['<div class="sp-say" role="status">Stopped before the first word.</div>']
+    assert list(shown(iter([]), "mine", 9)) == [
+        '<div class="sp-say" role="status">Stopped before the first word.</div>'
+    ]
+
+
+def test_an_answer_that_still_grows_at_the_token_limit_is_cut_off() -> None:
+    texts = [{"base": ["One."], "sempa": ["a"]}, {"base": ["One."], "sempa": ["a b"]}]
+    *_, ended = shown(iter(texts), "mine", 3)
+    *_, cut = shown(iter(texts), "mine", 2)
+    assert "cut off" not in ended
+    assert cut.count("cut off") == 1
+    assert cut.index("a b") < cut.index("cut off")
+
+
+@pytest.mark.parametrize("given", [None, 0, 21, 3.7])
+def test_a_number_that_cannot_be_is_refused_by_its_label_and_bounds(given: float | None) -> None:
+    with gr.Blocks():
+        hits = slider(1, 20, 5, "Hits")
+    with pytest.raises(gr.Error) as caught:
+        hits.preprocess(given)
+    assert caught.value.message == "Hits: choose a whole number from 1 to 20."
+    assert hits.preprocess(20.0) == 20
+
+
+def test_fractions_and_whole_numbers_are_checked_as_such() -> None:
+    with gr.Blocks():
+        temperature, seed = slider(0, 1.5, 1, "Temperature", step=0.05), whole_number(7, "Seed")
+    assert temperature.preprocess(0.35) == 0.35
+    with pytest.raises(gr.Error) as caught:
+        temperature.preprocess(None)
+    assert caught.value.message == "Temperature: choose a number from 0 to 1.5."
+    with pytest.raises(gr.Error) as caught:
+        seed.preprocess(None)
+    assert caught.value.message == "Seed: choose a whole number from 0 up."
 
 
 def test_a_worked_example_is_written_once() -> None:

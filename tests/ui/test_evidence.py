@@ -1,28 +1,30 @@
 """Pictures, key tokens and a visitor's own pairs: figures as they are, text from outside as text."""
 
 import csv
-import os
+import json
 import re
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import FileData
+from gradio.processing_utils import move_files_to_cache
+from gradio.route_utils import delete_files_created_by_app
 
 from sempa.data.scored_pairs import ScoredPairs
 from sempa.errors import InputError
 from sempa.evaluation.sts import MeasuredPairs
 from sempa.evaluation.tokens import KeyToken
 from sempa.service.studio import Studio
-from sempa.ui import downloads
 from sempa.ui.downloads import csv_file
-from sempa.ui.evidence import evidence, pairs_view, token_cards
-from sempa.ui.own_pairs import measured_file
-from sempa.ui.plots import EDGE, HEIGHT, WIDTH, scatter
+from sempa.ui.evidence import evidence, planes
+from sempa.ui.own_pairs import measured_file, pairs_chart, pairs_view
+from sempa.ui.plots import COLOURS
 from sempa.ui.streaming import worked
-from sempa.ui.tokens import tokens_of
+from sempa.ui.tokens import token_cards, tokens_of
 
 EVIL = "<script>alert('1')</script>\"&"
 ROWS = [(5, "The hare is fast.", "The hare is quick."), (1, "The hound is ill.", "A cat sat."), (3, "=1+1", EVIL)]
@@ -33,28 +35,11 @@ def _plain(html: str) -> list[str]:
     return [text.strip() for text in re.split(r"<[^>]*>", html) if text.strip()]
 
 
-def test_points_lie_where_they_should() -> None:
-    svg = scatter({"a": [(0.0, 0.0), (10.0, 5.0)], "b<": [(5.0, 2.5)]}, "told")
-    places = re.findall(r'class="sp-g(\d)" cx="([\d.]+)" cy="([\d.]+)"', svg)
-    assert [(group, float(x), float(y)) for group, x, y in places] == [
-        ("0", EDGE, HEIGHT - EDGE),
-        ("0", WIDTH - EDGE, EDGE),
-        ("1", WIDTH / 2, HEIGHT / 2),
-    ]
-    assert 'aria-label="told"' in svg
-    assert "b&lt;" in svg
-
-
-def test_points_in_one_place_are_drawn_and_none_draw_nothing() -> None:
-    assert scatter({"a": [(1.0, 1.0)] * 3}, "told").count("<circle") == 3
-    assert scatter({"a": []}, "told") == ""
-
-
 def test_tokens_show_how_the_sentence_has_them_without_colour_too() -> None:
     tokens = [KeyToken(" cat", 3.0, "exact"), KeyToken("cats", 2.0, "stem"), KeyToken(EVIL, 1.0, "other")]
     html = token_cards({"base": tokens}, "")
     assert _plain(html)[2:4] == ["● ␣cat", "◐ cats"]
-    assert "2 of 3 are the sentence" in html
+    assert "2 of 3 are words of the sentence" in html
     assert "<script" not in html
 
 
@@ -78,7 +63,11 @@ def test_pairs_the_models_rank_differently_come_first() -> None:
     measured = _pairs()
     assert set(measured.disagreement()[:2]) == {0, 11}
     html = pairs_view(measured, "mine")
-    assert html.count("<circle") == 24
+    drawn = json.loads(pairs_chart(measured).plot)["data"]
+    assert [(one["name"], len(one["x"]), one["marker"]["color"]) for one in drawn] == [
+        ("Base", 12, COLOURS["base"]),
+        ("SemPA", 12, COLOURS["sempa"]),
+    ]
     assert "<script" not in html
     body = html.split("<tbody>")[1]
     assert body.count("<tr>") == 10
@@ -95,10 +84,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path) -> None:
-    *before, (view, table) = measured_file(studio, str(file))
-    assert all("Reading with" in line and path is None for line, path in before)
+    *before, (view, download, chart) = measured_file(studio, str(file))
+    assert all("Reading with" in line for line, *_ in before)
     assert view.count("sp-figure") == 2
-    assert table is not None
+    assert chart["visible"]
+    table = download["value"]
     with open(table, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["score", "sentence1", "sentence2", "cosine_base", f"cosine_{studio.adapter}"]
@@ -126,9 +116,8 @@ def test_a_faulty_file_is_one_sentence(studio: Studio, tmp_path: Path, text: str
 
 
 def test_no_file_asks_for_one(studio: Studio) -> None:
-    ((view, table),) = measured_file(studio, None)
-    assert "Choose a file first" in view
-    assert table is None
+    with pytest.raises(InputError, match="Choose a file first"):
+        measured_file(studio, None)
 
 
 def test_work_tells_its_progress_and_ends_when_the_visitor_leaves() -> None:
@@ -156,14 +145,18 @@ def test_work_s_result_and_its_errors_reach_the_visitor() -> None:
         list(worked(lambda _: (_ for _ in ()).throw(InputError("wrong"))))
 
 
-def test_old_tables_are_removed() -> None:
-    first, second = (Path(csv_file("a", ["x"], [(n,)])) for n in (1, 2))
-    long_ago = time.time() - downloads.KEPT_SECONDS - 1
-    os.utime(first.parent, (long_ago, long_ago))
-    downloads.sweep()
-    assert not first.parent.exists()
-    assert second.read_text().split() == ["x", "2"]
-    assert [thread.name for thread in threading.enumerate()].count("sweeper") == 1, "also when no table is made"
+def test_a_table_is_gone_after_an_hour() -> None:
+    """It lies in Gradio's cache, which empties itself of what a page of `delete_cache` handed out."""
+    with gr.Blocks() as page:
+        button = gr.DownloadButton()
+    path = Path(csv_file("a", ["x", "y"], [("=1", 0.123456)]))
+    handed = move_files_to_cache(FileData(path=str(path)).model_dump(), button, postprocess=True)
+    assert Path(handed["path"]) == path, "no second copy"
+    assert path.read_text().split() == ["x,y", "'=1,0.1235"]
+    delete_files_created_by_app(page, 3600)
+    assert path.is_file()
+    delete_files_created_by_app(page, -1)
+    assert not path.is_file()
 
 
 def test_geometry_comes_with_a_picture_of_each_model() -> None:
@@ -177,8 +170,13 @@ def test_geometry_comes_with_a_picture_of_each_model() -> None:
         "data": {"name": EVIL},
         "recipes": {"base": {}, "sempa": {}},
     }
-    html = evidence([{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}], "mine")
-    assert html.count("<circle") == 12
+    results = [{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}]
+    html = evidence(results, [], "mine")
+    drawn = json.loads(planes(results).plot)["data"]
+    assert [(one["name"], one["xaxis"], len(one["x"])) for one in drawn] == [
+        (name, axis, 2) for axis in ("x1", "x2") for name in ("anchor", "entailment", "contradiction")
+    ]
+    assert planes([]) is None
     assert html.count("50% and 25% of the variance") == 2
     assert "<script" not in html
 
@@ -188,7 +186,7 @@ def test_a_result_is_a_line_that_unfolds() -> None:
     tasks[EVIL]["change"] = {"figure": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}
     result = {"kind": "paired", "what": "generation", "measure": "Tasks", "data": {"name": "d"}, "tasks": tasks}
     shown = {**result, "recipes": {"base": {}, "sempa": {}}, "hardware": "h"}
-    first, second = evidence([shown, {**shown, "what": "paraphrase"}], "mine").split("</details>")[:2]
+    first, second = evidence([shown, {**shown, "what": "paraphrase"}], [], "mine").split("</details>")[:2]
     assert _plain(first)[:2] == ["Knowledge and writing", "better on 1 of 1, worse on 0 (at the 5% level)"]
     assert "<details class='sp-result' open>" in first
     assert "<details class='sp-result'>" in second
@@ -210,7 +208,7 @@ def test_what_is_gained_comes_first_and_then_what_it_costs() -> None:
         {**paired, "what": "generation", "tasks": {"arc_easy": task, "sciq": task}},
         {**sts, "text": "two sets", "sets": {"a": score, "b": score}},
     ]
-    titles = [_plain(part)[0] for part in evidence(results, "mine").split("</details>")[:-1]]
+    titles = [_plain(part)[0] for part in evidence(results, [], "mine").split("</details>")[:-1]]
     assert titles == [
         "Similarity, two sets",
         "Similarity, one set",
@@ -218,3 +216,14 @@ def test_what_is_gained_comes_first_and_then_what_it_costs() -> None:
         "Knowledge and writing, drop",
         "Paraphrases",
     ]
+
+
+def test_the_frontier_of_codes_is_a_table_of_this_adapter_alone() -> None:
+    codes = [{"coder": "words", "k": 8, "spearman": 58, "ndcg": 28, "ndcg_queries_as_texts": 19, "bytes_a_text": 40}]
+    dense = {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304, "uniformity": -1.5, "isotropy": 0.2}
+    about = {"text": "as it is", "pairs": "stsb-test", "retrieval": "captions", "hardware": "two cores"}
+    models = {name: {"dense": dense, "codes": codes} for name in ("base", "mine", "other")}
+    html = evidence([], [{"kind": "frontier", "models": models, **about}], "mine")
+    assert "Sparse codes" in html
+    assert "mine" in html
+    assert "other" not in html

@@ -58,9 +58,9 @@ def test_a_link_names_nothing_that_is_the_visitor_s_alone() -> None:
     links.add("similarity", a=TEXT.component)
     link = "http://127.0.0.1:7860/?tab=search&index=demo"
     assert links.shown(link, "demo", "x")["value"] == link
-    with pytest.raises(InputError, match="index is yours alone"):
+    with pytest.raises(InputError, match="index is private"):
         links.shown(link.replace("demo", "~visitor/notes"), "~visitor/notes", "x")
-    with pytest.raises(InputError, match="one of the first four tabs"):
+    with pytest.raises(InputError, match="Only the first four tabs"):
         links.shown("http://127.0.0.1:7860/?tab=train", "demo", "x")
     of_another_tab = "http://127.0.0.1:7860/?tab=similarity&a=x"
     assert links.shown(of_another_tab, "~visitor/notes", "x")["value"] == of_another_tab

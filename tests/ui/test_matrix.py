@@ -1,20 +1,16 @@
 """The matrix as a visitor sees it."""
 
-import base64
 import csv
-import io
-import re
-from html import unescape
+import json
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sempa.errors import InputError
 from sempa.service.matrix import PairMatrix, pair_matrix
 from sempa.service.studio import Studio
-from sempa.ui.heat import matrix_view
-from sempa.ui.matrix import compared
+from sempa.ui.matrix import compared, maps
 
 EVIL = "<script>alert('1')</script>\"&"
 
@@ -29,30 +25,33 @@ def _matrix(count: int) -> PairMatrix:
     return pair_matrix([f"{EVIL}{i}" for i in range(count)], rows, background)
 
 
+def _maps(matrix: PairMatrix) -> list[dict[str, Any]]:
+    return [json.loads(update["value"].plot)["data"][0] for update in maps(matrix) if update["visible"]]
+
+
 def test_few_sentences_show_every_figure() -> None:
     matrix = _matrix(3)
-    html = matrix_view(matrix, "mine")
-    tables = re.findall(r'<table class="sp-heat">(.*?)</table>', html)
-    assert len(tables) == 3
-    figures = [[int(x) for x in re.findall(r">(-?\d+)</td>", table)] for table in tables]
+    drawn = _maps(matrix)
     expected = [matrix.shares["base"], matrix.shares["sempa"], matrix.difference]
-    for shown, values in zip(figures, expected, strict=True):
-        assert np.abs(np.array(shown) - 100 * np.asarray(values).ravel()).max() <= 0.5 + 1e-6
+    for one, values in zip(drawn, expected, strict=True):
+        np.testing.assert_allclose(one["z"], 100 * np.asarray(values), atol=0.06)
+        assert one["texttemplate"]
+    assert [(one["zmin"], one["zmax"]) for one in drawn] == [(0, 100), (0, 100), (-100, 100)]
+    assert "<script" not in json.dumps(drawn)
+
+
+def test_many_sentences_are_maps_of_as_many_cells() -> None:
+    matrix = _matrix(40)
+    drawn = _maps(matrix)
+    assert [np.shape(one["z"]) for one in drawn] == [(40, 40)] * 3
+    assert not any(one["texttemplate"] for one in drawn)
+
+
+def test_pairs_and_sentences_are_listed_as_text(studio: Studio) -> None:
+    *_, (html, *_) = compared(studio, f"One.\nTwo.\n{EVIL}")
+    assert html.count("<tr>") == 1 + 3
+    assert "The 3 sentences" in html
     assert "<script" not in html
-    offered = re.findall(r'data-text="([^"]*)">key tokens', html)
-    assert [unescape(text) for text in offered] == list(matrix.sentences)
-
-
-def test_many_sentences_are_a_picture_of_as_many_cells() -> None:
-    html = matrix_view(_matrix(40), "mine")
-    pictures = re.findall(r'base64,([^"]+)"', html)
-    assert len(pictures) == 3
-    for encoded in pictures:
-        image = Image.open(io.BytesIO(base64.b64decode(encoded)))
-        assert image.size == (40, 40)
-        assert len({image.getpixel((i, i)) for i in range(40)}) == 1  # the diagonal is one colour
-    assert html.count("<tr>") == 1 + 20
-    assert "<details><summary>The 40 sentences" in html
 
 
 def test_the_studio_s_matrix_is_its_similarity_of_every_pair(studio: Studio) -> None:
@@ -68,14 +67,13 @@ def test_the_studio_s_matrix_is_its_similarity_of_every_pair(studio: Studio) -> 
 
 
 def test_lines_become_a_view_and_a_table_of_every_pair(studio: Studio) -> None:
-    *before, (view, table) = compared(studio, "The hare is fast.\n\n  A cat sat. \nThe hare is fast.\n=2+2\n")
+    *before, (_, download, *drawn) = compared(studio, "The hare is fast.\n\n  A cat sat. \nThe hare is fast.\n=2+2\n")
     assert before
-    assert view.count('class="sp-heat"') == 3
-    assert table is not None
-    with open(table, newline="", encoding="utf-8") as stream:
+    assert [update["visible"] for update in drawn] == [True] * 3
+    with open(download["value"], newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 3  # the sentence given twice counts once
-    assert {"cosine_base", "share_base", f"cosine_{studio.adapter}"} <= set(rows[0])
+    assert {"cosine_base", "percentile_base", f"cosine_{studio.adapter}"} <= set(rows[0])
 
 
 @pytest.mark.parametrize(

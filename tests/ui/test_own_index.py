@@ -1,6 +1,8 @@
 """A visitor's own text: read, searched like any other, private, and refused in one sentence where it cannot be."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,21 +27,34 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: 
     found = studio.search("The hare is fast.", key, 3)
     assert found["base"][0].hit.text == "The hare is fast."
     other = adapters.choose(adapters.names[1])
-    *progress, last = find(other, "A cat sat.", key, 2)  # read with the other adapter at the first search
-    assert any("Reading the texts with sempa" in step.view for step in progress)
-    assert last.view.count("sp-send") == 4
+    *progress, last = find(other, "A cat sits.", key, 2)  # read with the other adapter at the first search
+    assert any("Reading the texts with sempa" in view for view, _ in progress)
+    assert last[0].count("sp-send") == 4
     studio.shelf.drop(key, "ada")
 
 
 def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
-    (every,) = find(studio, "The hare is fast.", "demo", 9)
-    (none,) = find(studio, "The hare is fast.", "demo", 9, 100)
-    assert every.view.count("sp-send") == 18
-    assert none.view.count("sp-send") < 18
-    assert every.table is not None
-    head, *rows = Path(every.table).read_text(encoding="utf-8").splitlines()
-    assert head == "model,rank,text,cosine,rank_under_the_other"
+    ((every, table),) = find(studio, "The hare was fast.", "demo", 9)
+    ((few, _),) = find(studio, "The hare was fast.", "demo", 9, 100)
+    assert every.count("sp-send") == 18
+    assert few.count("sp-send") < 18
+    assert table is not None
+    head, *rows = Path(table).read_text(encoding="utf-8").splitlines()
+    assert head == "query,index,model,rank,rank_in_other_model,cosine,text,topic"
+    assert re.fullmatch(r"The hare was fast\.,demo,base,1,\d,[01]\.\d{4},The \w+ is \w+\.,animals", rows[0])
     assert len(rows) == 18
+
+
+def test_a_text_is_no_hit_of_itself(studio: Studio) -> None:
+    """More like this: the text asked for stands in both models' first place, and says nothing."""
+    ((view, table),) = find(studio, "The hare is fast.", "demo", 3)
+    rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines()))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
+    assert "The hare is fast." not in {row["text"] for row in rows}
+    assert "left out" in view
+    expected = studio.search("The hare is fast.", "demo", 4)["base"][1:]
+    assert [row["text"] for row in rows[:3]] == [ranked.hit.text for ranked in expected]
+    assert [int(row["rank_in_other_model"]) for row in rows[:3]] == [ranked.other_rank - 1 for ranked in expected]
 
 
 @pytest.mark.parametrize(
@@ -60,9 +75,11 @@ def test_columns_are_offered(tmp_path: Path, name: str, text: str, expected: lis
 
 def test_a_file_s_column_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,body\n1,None\n2,x\n")
-    corpus = given_corpus(str(tmp_path / "a.csv"), "body", "ignored")
+    corpus = given_corpus(str(tmp_path / "a.csv"), "body", " ")
     assert corpus.texts == ("None", "x")
     assert corpus.tags[0] == {"id": "1"}
+    with pytest.raises(InputError, match="a file and pasted lines"):
+        given_corpus(str(tmp_path / "a.csv"), "body", "never read")
 
 
 def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.tables import ResultTable
 from sempa.templates import PARAPHRASE_TEMPLATES
-from sempa.ui import evidence, present
+from sempa.ui import evidence, paraphrase, present
 
 EVIL = "<script>alert('1')</script>\"&"
 SHOWN = "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;&quot;&amp;"
@@ -24,8 +24,8 @@ def _hit(rank: int, other: int | None, text: str = "text", cosine: float = 0.5, 
     [
         present.header([EVIL]),
         present.say(EVIL),
-        present.hit_cards({"base": [_hit(1, 2, text=EVIL)]}, "mine"),
-        present.hit_cards({"base": [_hit(1, 2, topic=EVIL)]}, "mine"),
+        present.hit_cards({"base": [(_hit(1, 2, text=EVIL), "")]}, "mine"),
+        present.hit_cards({"base": [(_hit(1, 2, topic=EVIL), "")]}, "mine"),
         present.text_cards({"base": [EVIL]}, "mine", done=False),
         present.text_cards({"base": [EVIL, "x"]}, "mine", done=True),
         present.text_cards({"sempa": ["x"]}, EVIL, done=True),
@@ -41,23 +41,27 @@ def test_text_from_outside_is_escaped(html: str) -> None:
     assert "<script" not in html
 
 
+def _hits(found: dict[str, list[RankedHit]]) -> str:
+    return present.hit_cards({name: [(hit, "") for hit in hits] for name, hits in found.items()}, "mine")
+
+
 def _plain(html: str) -> list[str]:
     """Return the texts between tags."""
     return [text.strip() for text in re.split(r"<[^>]*>", html) if text.strip()]
 
 
-def test_similarity_shows_three_decimals_and_the_standing() -> None:
+def test_similarity_shows_three_decimals_and_the_percentile() -> None:
     html = present.similarity_cards({"base": 0.98765, "sempa": -0.25}, {"base": 0.5, "sempa": 0.9995}, "mine")
     base, sempa = html.split('<div role="group"')[1:]
     assert _plain(f"<div{base}")[:3] == ["Base", "adapter off", "0.988"]
-    assert "closer than 50.0% of random pairs" in base
+    assert "More similar than 50.0% of random pairs" in base
     assert "width:50.0%" in base
     assert _plain(f"<div{sempa}")[:3] == ["SemPA", "adapter mine", "-0.250"]
-    assert "closer than 99.9+% of random pairs" in sempa
+    assert "More similar than 99.9% of random pairs" in sempa
 
 
 @pytest.mark.parametrize(("cosine", "width"), [(0.25, "25.0%"), (-0.5, "0.0%"), (1.0, "100.0%")])
-def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine: float, width: str) -> None:
+def test_without_a_percentile_the_bar_is_the_cosine_and_nothing_is_claimed(cosine: float, width: str) -> None:
     html = present.similarity_cards({"base": cosine}, {}, "")
     assert f"width:{width}" in html
     assert "random pairs" not in html
@@ -67,37 +71,37 @@ def test_without_a_standing_the_bar_is_the_cosine_and_nothing_is_claimed(cosine:
     ("variant", "rank", "other", "expected"),
     [
         ("base", 1, 1, "= same rank in SemPA"),
-        ("base", 2, 1_234, "gone, rank 1,234 in SemPA"),
-        ("base", 2, 6, "gone, rank 6 in SemPA"),
-        ("base", 2, 5, "▼ down 3, rank 5 in SemPA"),
-        ("base", 4, 3, "▲ up 1, rank 3 in SemPA"),
-        ("base", 4, None, "gone, far down in SemPA"),
+        ("base", 2, 1_234, "not in SemPA's top 5: 1,234th"),
+        ("base", 2, 6, "not in SemPA's top 5: 6th"),
+        ("base", 2, 5, "▼ down 3: 5th in SemPA"),
+        ("base", 4, 3, "▲ up 1: 3rd in SemPA"),
+        ("base", 4, None, "not in SemPA's top 5"),
         ("sempa", 1, 1, "= same rank in Base"),
-        ("sempa", 2, 5, "▲ up 3, rank 5 in Base"),
-        ("sempa", 5, 4, "▼ down 1, rank 4 in Base"),
-        ("sempa", 3, 6, "✦ new, rank 6 in Base"),
-        ("sempa", 3, None, "✦ new, far down in Base"),
+        ("sempa", 2, 5, "▲ up 3: 5th in Base"),
+        ("sempa", 5, 4, "▼ down 1: 4th in Base"),
+        ("sempa", 3, 6, "✦ not in Base's top 5: 6th"),
+        ("sempa", 3, None, "✦ not in Base's top 5"),
     ],
 )
 def test_a_hit_says_how_it_moves(variant: str, rank: int, other: int | None, expected: str) -> None:
     found = {"base": [_hit(i, i) for i in range(1, 6)], "sempa": [_hit(i, i) for i in range(1, 6)]}
-    html = present.hit_cards(found | {variant: [_hit(rank, other, topic="sea", cosine=1.0000002)]}, "mine")
-    assert f"{rank}. cosine 1.000 {expected} sea more like this" in " ".join(_plain(html))
+    html = _hits(found | {variant: [_hit(rank, other, topic="sea", cosine=1.0000002)]})
+    assert f"{rank}. cosine 1.000 {expected} sea More like this" in " ".join(_plain(html))
 
 
 def test_a_hit_of_a_model_alone_names_no_other() -> None:
-    html = present.hit_cards({"base": [_hit(1, None)]}, "")
+    html = _hits({"base": [_hit(1, None)]})
     assert "sp-move" not in html
     assert "SemPA" not in html
 
 
 def test_each_side_names_the_other_model() -> None:
-    html = present.hit_cards({"base": [_hit(1, 2), _hit(2, 1)], "sempa": [_hit(1, 2), _hit(2, 1)]}, "mine")
-    assert [text for text in _plain(html) if "rank" in text] == [
-        "▼ down 1, rank 2 in SemPA",
-        "▲ up 1, rank 1 in SemPA",
-        "▲ up 1, rank 2 in Base",
-        "▼ down 1, rank 1 in Base",
+    html = _hits({"base": [_hit(1, 2), _hit(2, 1)], "sempa": [_hit(1, 2), _hit(2, 1)]})
+    assert [text for text in _plain(html) if "in " in text] == [
+        "▼ down 1: 2nd in SemPA",
+        "▲ up 1: 1st in SemPA",
+        "▲ up 1: 2nd in Base",
+        "▼ down 1: 1st in Base",
     ]
 
 
@@ -117,12 +121,24 @@ def test_empty_answers_are_said(texts: Sequence[str], done: bool, expected: list
 def test_a_measured_table_shows_every_cell_and_how_it_was_measured() -> None:
     html = evidence.measured(ResultTable(["set", "base"], [["a", "41.00"], ["b", "42.00"]], "two cores"))
     rows = [_plain(row) for row in re.findall("<tr>.*?</tr>", html)]
-    assert rows == [["set", "base"], ["a", "41.00"], ["b", "42.00"]]
+    assert rows == [["set", "Base"], ["a", "41.00"], ["b", "42.00"]]
     assert "two cores" in html
 
 
 def test_every_template_can_be_chosen_with_its_words_shown() -> None:
-    choices = present.paraphrase_choices()
+    choices = paraphrase.choices()
     assert [value for _, value in choices] == list(PARAPHRASE_TEMPLATES)
     for shown, value in choices:
         assert shown == f"{value}: {PARAPHRASE_TEMPLATES[value].replace('{sentence}', '…')}"
+
+
+def test_ten_buttons_have_ten_names() -> None:
+    html = _hits({"base": [_hit(1, 1, text="One."), _hit(2, 2, text="Two.")]})
+    assert re.findall('aria-label="(More [^"]*)"', html) == ["More like this: One.", "More like this: Two."]
+
+
+def test_an_answer_that_was_cut_off_says_so() -> None:
+    html = present.text_cards({"base": ["One"], "sempa": ["Two"]}, "mine", done=True, cut={"Two"})
+    base, sempa = html.split('<div role="group"')[1:]
+    assert "cut off" not in base
+    assert "cut off at the token limit" in sempa

@@ -14,14 +14,14 @@ from sempa.models.pair import ModelPair
 from sempa.service.jobs import RunState
 from sempa.service.studio import Studio
 from sempa.training.inputs import preview
-from sempa.ui.plots import run_curves
-from sempa.ui.train import FILE, SAMPLES, Asked, run_view
+from sempa.ui.plots import run_curves, run_words
+from sempa.ui.train import FILE, SAMPLES, TrainForm, run_view
 
 
 @pytest.fixture
-def asked() -> Asked:
+def asked() -> TrainForm:
     with gr.Blocks():
-        return Asked([], {"lr": gr.Number(), "seed": gr.Number()})
+        return TrainForm([], {"lr": gr.Number(), "seed": gr.Number()})
 
 
 def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio, tmp_path: Path) -> None:
@@ -41,55 +41,63 @@ def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio,
     assert (read_ones[0].prompt, len(read_ones[0].read)) == ("", 3)
 
 
-def test_settings_are_numbers_of_their_kind(asked: Asked) -> None:
+def test_settings_are_numbers_of_their_kind(asked: TrainForm) -> None:
     settings = asked.request(SAMPLES, "", "", "", "joint", "mine", 1e-3, 7.0).settings
     assert settings == {"objective": "joint", "lr": 1e-3, "seed": 7}
     assert isinstance(settings["seed"], int)
 
 
 def test_the_recipe_s_own_pairs_keep_the_recipe_s_schedule() -> None:
-    asked = Asked([], {"max_samples": gr.Number()})
+    asked = TrainForm([], {"max_samples": gr.Number()})
     kept, changed = (asked.request(FILE, "a.csv", "", "", "dpo", "mine", pairs).settings for pairs in (3072, 500))
     assert kept == {"objective": "dpo"}
     assert changed == {"objective": "dpo", "max_samples": 500}
     assert RECIPES["small"].stop_after == 3072
 
 
-def test_what_cannot_be_trained_is_told_before_it_starts(asked: Asked) -> None:
+def test_what_cannot_be_trained_is_told_before_it_starts(asked: TrainForm) -> None:
     with pytest.raises(InputError, match="no triplets yet"):
         asked.request(FILE, "", "", "", "dpo", "mine", 1e-3, 1)
     with pytest.raises(InputError, match="Seed is empty"):
         asked.request(SAMPLES, "", "", "", "dpo", "mine", 1e-3, None)
-    with pytest.raises(InputError, match="lr is -1"):
+    with pytest.raises(InputError, match="Learning rate is -1"):
         asked.request(SAMPLES, "", "", "", "dpo", "mine", -1, 1)
+
+
+def _lines(runs: list) -> list[dict]:
+    """Return the lines of the chart that is drawn of runs."""
+    drawn = run_curves(runs)
+    assert drawn
+    return json.loads(drawn.plot)["data"]
 
 
 def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelPair, adapter_folder: Path) -> None:
     assert tuned_pair.adapter
     assert tuned_pair.adapter.runs == []
-    assert run_curves(tuned_pair.adapter.runs) == ""
+    assert run_curves(tuned_pair.adapter.runs) is None
     beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
     assert [steps[-1]["samples"] for steps in beside.runs] == [2048]
-    seen = run_curves(beside.runs)
-    assert "Score on the development pairs: " in seen
-    assert seen.count("<svg") == 4
+    assert "Development score: " in run_words(beside.runs)
+    assert len(_lines(beside.runs)) == 4
 
 
-def test_every_run_of_a_mean_is_drawn(tuned_pair: ModelPair, tmp_path: Path) -> None:
+def test_every_run_of_an_average_is_drawn(tuned_pair: ModelPair, tmp_path: Path) -> None:
     assert tuned_pair.adapter
     for number, loss in ((1, 2.5), (2, 2.25), (10, 1.5)):
         steps = [{"samples": 64, "loss": 3.0}, {"samples": 128, "loss": loss, "score": 80 + number}]
         text = "".join(json.dumps(step) + "\n" for step in steps)
         (tmp_path / f"metrics-{number}.jsonl").write_text(text, encoding="utf-8")
     (tmp_path / "metrics-3.jsonl").write_text("no JSON", encoding="utf-8")
-    seen = run_curves(replace(tuned_pair.adapter, folder=tmp_path).runs)
-    assert "Loss: 2.5, 2.25, 1.5 after 128 pairs" in seen
-    assert "Score on the development pairs: 81, 82, 90 after 128 pairs" in seen
-    assert seen.count("<svg") == 2
-    assert seen.count("<polyline") == 6
+    runs = replace(tuned_pair.adapter, folder=tmp_path).runs
+    assert "Loss: 2.5, 2.25, 1.5 after 128 pairs" in run_words(runs)
+    assert "Development score: 81, 82, 90 after 128 pairs" in run_words(runs)
+    drawn = _lines(runs)
+    assert [line["y"] for line in drawn] == [[3.0, 2.5], [3.0, 2.25], [3.0, 1.5], [81], [82], [90]]
+    assert [line["name"] for line in drawn][:2] == ["Loss, run 1", "Loss, run 2"]
+    assert len({line["yaxis"] for line in drawn}) == 2
 
 
-def test_a_run_is_told_in_words_and_curves() -> None:
+def test_a_run_is_shown_in_words_and_curves() -> None:
     lines = [
         {"samples": 64, "seconds": 2.0, "loss": 0.69, "rewards/margins": 0.0},
         {"samples": 128, "seconds": 1.5, "loss": 0.5, "rewards/margins": 0.25, "score": 71.5},
@@ -97,10 +105,10 @@ def test_a_run_is_told_in_words_and_curves() -> None:
     seen = run_view(RunState("<mine>", True, lines, "step 2\n<b>", None))
     assert "&lt;mine&gt; is running; 128 pairs seen, 1.5 s for the last step" in seen
     assert "Loss: 0.5 after 128 pairs" in seen
-    assert "Score on the development pairs: 71.5 after 128 pairs" in seen
-    assert "Divergence" not in seen
+    assert "Development score: 71.5 after 128 pairs" in seen
+    assert "KL" not in seen
     assert "<b>" not in seen
-    assert seen.count("<polyline") == 3
+    assert len(_lines([lines])) == 3
     assert "can be resumed" in run_view(RunState("mine", False, [], "", None, begun=True))
     assert "can be resumed" not in run_view(RunState("mine", False, [], "", None, begun=False))
     assert "its adapter is in runs/mine" in run_view(RunState("mine", False, lines, "", Path("runs/mine")))
