@@ -7,8 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What a user reads; their blocks are run."""
-WRITTEN = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"))]
-WRITTEN.append(ROOT / "benchmarks" / "README.md")
+CHANGELOG = ROOT / "CHANGELOG.md"
+WRITTEN = [
+    *PAGES,
+    CHANGELOG,
+    *(ROOT / name for name in ("CONTRIBUTING.md", "results/README.md", "benchmarks/README.md")),
+]
 
 _BLOCK = re.compile(r"(?:<!-- not run: ([^\n]+?) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"(?:^|[ /])(?:python|accelerate launch .*?) ((?:-m sempa|app\.py|train\.py)(?: .*)?)$")
