@@ -1,4 +1,4 @@
-"""What an adapter does at part of its scale: similarity, text prediction and paraphrases between base and adapter.
+"""What an adapter does at part of its full scale: similarity, text prediction and paraphrases between base and adapter.
 
 `python benchmarks/adapter_scale.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
 results/adapter-scale.json` measures copies at each of `--scales` (see `python -m sempa scale`) as `dose.py` measures
@@ -23,7 +23,7 @@ from shared import keep, taken_up
 from sempa.config import DEFAULT_BASE
 from sempa.evaluation.judge import open_judge
 from sempa.evaluation.paraphrase import MEASURES, Judge, paraphrase_figures, read_sentences
-from sempa.evaluation.result_cache import remembered
+from sempa.evaluation.result_cache import cached
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_scaled
 from sempa.models.pair import BASE, SEMPA, ModelPair
@@ -50,7 +50,7 @@ def figures(
     pair: ModelPair, variants: list[str], sentences: Sequence[str], judge: Judge, args: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Return each variant's figures."""
-    remember = partial(remembered, str(pair.info.precision))  # the base's are the same beside every copy
+    remember = partial(cached, str(pair.info.precision))  # the base's are the same beside every copy
     found = paraphrase_figures(pair, sentences, judge, print, remember=remember)
     return {
         variant: measured(pair, variant, args) | {name: found[name][variant]["figure"] for name in MEASURES}

@@ -171,7 +171,7 @@ def main() -> int:
     off = float(np.abs(rows["ours, float32"] - rows[PAPERS]).max())
     result = {
         "kind": "encoding",
-        "ways": {
+        "methods": {
             way: {
                 "sentences_a_second": round(speed[way], 2),
                 "low": round(min(one[way] for one in rounds), 2),
@@ -193,7 +193,7 @@ def main() -> int:
         "precision": str(pair.info.precision),
         "base_model": args.base,
     }
-    print(json.dumps({key: result[key] for key in ("ways", "share_of_matrix_rate", "difference_float32")}, indent=2))
+    print(json.dumps({key: result[key] for key in ("methods", "share_of_matrix_rate", "difference_float32")}, indent=2))
     keep(result, args.json)
     if off > AGREE:
         print(f"The vectors differ by {off:.2g}, more than {AGREE:.0e}.", file=sys.stderr)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 
 from sempa.evaluation.results import write_result
-from sempa.machine import circumstances
+from sempa.machine import environment
 
 MARK, SIDE = "said: ", "--side"
 
@@ -110,7 +110,7 @@ def taken_up(path: Path, **asked: Any) -> dict[str, Any]:
     if not path.is_file():
         return {}
     before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    now = json.loads(json.dumps({**asked, **circumstances()}))
+    now = json.loads(json.dumps({**asked, **environment()}))
     different = [name for name in now if name != "date" and before.get(name) != now[name]]
     if different:
         raise SystemExit(f"{path} was measured otherwise ({', '.join(different)}): give another --json.")
@@ -121,7 +121,7 @@ def keep(result: Mapping[str, Any], path: Path | None) -> None:
     """Write a result with what it comes from (hardware, versions, date, command) to a path, if one is given."""
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     if path:
-        write_result({**result, **circumstances(), "command": command}, path)
+        write_result({**result, **environment(), "command": command}, path)
 
 
 def matrix_rate(precision: str, device: str) -> float:

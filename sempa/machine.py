@@ -32,7 +32,7 @@ def versions(*more: str) -> dict[str, str]:
     return found
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Return what every written figure says of where and when it was measured: hardware, versions, date."""
     return {"hardware": hardware(), "versions": versions(*MEASURING), "date": time.strftime("%Y-%m-%d")}
 

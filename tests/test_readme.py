@@ -34,8 +34,8 @@ def test_its_table_is_that_of_the_results() -> None:
 def _summary() -> dict[str, str]:
     rows = {}
     for adapter, sts, generation in (
-        ("sempa", "sts-tokenised", "generation-sempa"),
-        ("sempa-contrastive", "joint-sts-tokenised", "generation-joint"),
+        ("sempa", "sts-tokenised-sempa", "generation-sempa"),
+        ("sempa-contrastive", "sts-tokenised-contrastive", "generation-contrastive"),
     ):
         for variant, name in (("base", "base"), ("sempa", adapter)):
             similarity = mean_score(_result(sts)["sets"], variant)

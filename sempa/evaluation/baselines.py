@@ -38,11 +38,11 @@ _READINGS = {
 ECHO = "Rewrite the sentence: {sentence}, rewritten sentence: "
 
 
-def peers(encoder: Encoder, further: Sequence[Encoder] = ()) -> dict[str, Callable[[], Encode]]:
+def baselines(encoder: Encoder, also: Sequence[Encoder] = ()) -> dict[str, Callable[[], Encode]]:
     """Return each way by name as something that gets it ready and returns its reading of N sentences, (N, D) units.
 
     Every reading is of the base model, but for the last: the aligned model under PromptEOL, where there is an adapter,
-    and the `further` ones of the same base. all-MiniLM-L6-v2 is the encoder people would use instead (trained on a
+    and the `also` ones of the same base. all-MiniLM-L6-v2 is the encoder people would use instead (trained on a
     billion pairs, it cannot write).
     Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
     (Echo); Fu et al. 2025 (Token Prepending).
@@ -52,7 +52,7 @@ def peers(encoder: Encoder, further: Sequence[Encoder] = ()) -> dict[str, Callab
     }
     made["base, Echo"] = lambda: functools.partial(_echo, encoder)
     made["base, Token Prepending"] = lambda: functools.partial(_prepended, encoder)
-    for each in (encoder, *further):
+    for each in (encoder, *also):
         if each.pair.adapter:
             made[f"{each.pair.adapter.name}, PromptEOL"] = functools.partial(
                 _reading, each, SEMPA, template="prompteol"

@@ -15,21 +15,21 @@ def add_evaluate(commands: Any) -> None:
     )
     made.add_argument(
         "what",
-        choices=("sts", "peers", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
+        choices=("sts", "baselines", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
         help="all but sts, geometry and tokens need the extra packages: pip install 'sempa-studio[evaluate]'",
     )
     made.add_argument(
         "--data",
         type=Path,
         required=True,
-        help="sts and peers: scored pairs, a file or a folder, for sts also `hub` (seven sets); generation: a "
+        help="sts and baselines: scored pairs, a file or a folder, for sts also `hub` (seven sets); generation: a "
         "folder of task files, or `hub` (the paper's five tasks); paraphrase: TSV files with sentence1; retrieval: a "
         "BEIR folder, or train.csv and test.csv (text, category); geometry: triplets; tokens: one sentence per line",
     )
     made.add_argument("--limit", type=int, help="measure about this many items of each task (not for sts)")
     made.add_argument("--task", action="append", default=[], help="generation: run this task only; repeatable")
     made.add_argument(
-        "--also", action="append", default=[], metavar="ADAPTER", help="peers: one more adapter; repeatable"
+        "--also", action="append", default=[], metavar="ADAPTER", help="baselines: one more adapter; repeatable"
     )
     made.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
@@ -47,8 +47,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     asked = Measurement(args.what, args.data, args.text, args.limit, args.judge, tuple(args.task))
     encoder = open_encoder(args)
-    further = [Encoder(encoder.pair.with_adapter(name)) for name in args.also]
-    measure(encoder, asked, args.json, report, show, further)
+    also = [Encoder(encoder.pair.with_adapter(name)) for name in args.also]
+    measure(encoder, asked, args.json, report, show, also)
 
 
 def add_tables(commands: Any) -> None:

@@ -19,13 +19,13 @@ KEPT = 2**28
 """Bytes of rows up to which they are kept: those of about a hundred thousand texts read by the default model."""
 
 
-def remembered(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def cached(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """Return an array from the cache folder if the same was asked of the same model on this machine before.
 
     Reading whole sets takes half an hour on two cores.
     """
-    circumstances = [asked, precision, hardware(), versions(*MEASURING)]
-    key = hashlib.sha256(json.dumps(circumstances, sort_keys=True, default=str).encode()).hexdigest()
+    environment = [asked, precision, hardware(), versions(*MEASURING)]
+    key = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode()).hexdigest()
     path = cache_folder() / "outcomes" / f"{key}.npy"
     if path.is_file():
         kept: NDArray[Any] = np.load(path, allow_pickle=False)
@@ -59,5 +59,5 @@ def read_rows(
     if len(texts) * encoder.width * np.float32().itemsize > KEPT:
         return read()
     asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
-    rows: Rows = remembered(str(encoder.pair.info.precision), asked, read)
+    rows: Rows = cached(str(encoder.pair.info.precision), asked, read)
     return rows

@@ -7,15 +7,15 @@ from typing import Any
 
 from sempa.errors import InputError, StorageError
 
-STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "peers", "paired", "geometry", "tokens"
+STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "baselines", "paired", "geometry", "tokens"
 FRONTIER_KIND = "frontier"
-EVALUATIONS = (STS_KIND, PEERS_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
+EVALUATIONS = (STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 
 def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:
     """Return whether a result is of a base model, by name, and an adapter, by SHA-256 (None: of the base alone)."""
     tuned = [recipe for variant, recipe in result["recipes"].items() if variant != "base"]
-    adapters = [recipe["adapter"] for recipe in (*tuned, *result.get("further", {}).values())]
+    adapters = [recipe["adapter"] for recipe in (*tuned, *result.get("also", {}).values())]
     return bool(result["recipes"]["base"]["base_model"] == base and adapter in (adapters or [None]))
 
 

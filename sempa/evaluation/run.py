@@ -12,17 +12,17 @@ from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.evaluation.result_cache import read_rows, remembered
+from sempa.evaluation.result_cache import cached, read_rows
 from sempa.evaluation.results import (
+    BASELINES_KIND,
     GEOMETRY_KIND,
     PAIRED_KIND,
-    PEERS_KIND,
     STS_KIND,
     TOKENS_KIND,
     FinishedParts,
     write_result,
 )
-from sempa.machine import MEASURING, circumstances, hardware, versions
+from sempa.machine import MEASURING, environment, hardware, versions
 from sempa.models.pair import SEMPA
 
 Figures = dict[str, Any]
@@ -64,25 +64,25 @@ def measure(
     output: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
     said: Callable[[str, Figures], None] = lambda _, __: None,
-    further: Sequence[Encoder] = (),
+    also: Sequence[Encoder] = (),
 ) -> Figures:
     """Measure both variants and return the result, written to `output` if given.
 
     `report` hears what is under way, `said` each part's figures once they are there. With an output, finished parts are
-    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped. `further`
-    adapters of the same base are measured in the same table, by peers alone. In another precision, on another machine
-    or with other versions, it begins anew.
+    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped. `also`
+    adapters of the same base are measured in the same table, by baselines alone. In another precision, on another
+    machine or with other versions, it begins anew.
     Raises: InputError for data that is not there or not of the form wanted, or a package that is missing; StorageError.
     """
     if asked.what not in KINDS:
         raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
     kind, parts = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
-    others = _further_recipes(encoder, asked, further)
+    others = _also_recipes(encoder, asked, also)
     if others:
-        parts = functools.partial(_peers, further=further)
+        parts = functools.partial(_baselines, also=also)
     precision = str(encoder.pair.info.precision)
-    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "further": others}
+    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "also": others}
     begun |= {"precision": precision, "hardware": hardware(), "versions": versions(*MEASURING)}
     kept = FinishedParts(output, begun)
     figures = {}
@@ -98,12 +98,12 @@ def measure(
         "limit": asked.limit,
         "data": {"name": asked.data.name, "sha256": begun["data"]},
         "recipes": recipes,
-        **({"further": others} if others else {}),
+        **({"also": others} if others else {}),
         **({"judge": _judge(asked)} if asked.what == "paraphrase" else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": precision,
-        **circumstances(),
+        **environment(),
         "seed": "0 for the bootstrap; nothing else is drawn",
     }
     if output is not None:
@@ -149,24 +149,24 @@ def _hub_sts(encoder: Encoder, report: Callable[[str], None]) -> Iterator[Part]:
         yield name, compute
 
 
-def _further_recipes(encoder: Encoder, asked: Measurement, further: Sequence[Encoder]) -> dict[str, Figures]:
-    if further and asked.what != "peers":
-        raise InputError(f"Several adapters can be measured in one table of peers, not of {asked.what}.")
-    named = [each.pair.adapter.name for each in (encoder, *further) if each.pair.adapter]
+def _also_recipes(encoder: Encoder, asked: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
+    if also and asked.what != "baselines":
+        raise InputError(f"Several adapters can be measured in one table of baselines, not of {asked.what}.")
+    named = [each.pair.adapter.name for each in (encoder, *also) if each.pair.adapter]
     if len(set(named)) < len(named):
         raise InputError(f"Adapters of one table need names of their own, but these are {', '.join(named)}.")
-    return {name: asdict(each.recipe(SEMPA)) for name, each in zip(named[1:], further, strict=True)}
+    return {name: asdict(each.recipe(SEMPA)) for name, each in zip(named[1:], also, strict=True)}
 
 
-def _peers(
-    encoder: Encoder, asked: Measurement, report: Callable[[str], None], further: Sequence[Encoder] = ()
+def _baselines(
+    encoder: Encoder, asked: Measurement, report: Callable[[str], None], also: Sequence[Encoder] = ()
 ) -> Iterator[Part]:
     from sempa.data.scored_pairs import read_scored_pairs
-    from sempa.evaluation.baselines import peers
+    from sempa.evaluation.baselines import baselines
     from sempa.evaluation.sts import sts_spearman
 
     paths = _files_of(asked.data, (".tsv", ".csv"))
-    for name, prepare in peers(encoder, further).items():
+    for name, prepare in baselines(encoder, also).items():
 
         def compute(prepare: Callable[[], Any] = prepare) -> Figures:
             encode = prepare()
@@ -182,7 +182,7 @@ def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], No
     for task in asked.tasks or (USUAL if data else PAPER):
 
         def compute(task: str = task) -> Figures:
-            remember = functools.partial(remembered, str(encoder.pair.info.precision))
+            remember = functools.partial(cached, str(encoder.pair.info.precision))
             return generation_figures(encoder.pair, data, report, asked.limit, [task], remember=remember)
 
         yield task, compute
@@ -195,7 +195,7 @@ def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], No
     judge = functools.cache(functools.partial(open_judge, asked.judge))
 
     def remember(what: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
-        return remembered(str(encoder.pair.info.precision), {**what, "judge": asked.judge}, compute)
+        return cached(str(encoder.pair.info.precision), {**what, "judge": asked.judge}, compute)
 
     for path in _files_of(asked.data, (".tsv",)):
 
@@ -277,7 +277,7 @@ def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None])
 
 KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None]], Iterator[Part]]]] = {
     "sts": (STS_KIND, _sts),
-    "peers": (PEERS_KIND, _peers),
+    "baselines": (BASELINES_KIND, _baselines),
     "generation": (PAIRED_KIND, _generation),
     "paraphrase": (PAIRED_KIND, _paraphrase),
     "retrieval": (PAIRED_KIND, _retrieval),
@@ -287,7 +287,7 @@ KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None
 """What can be measured: the kind of its result, and its parts."""
 MEASURED = {
     "sts": "Spearman x100 of cosines, all pairs of a set at once",
-    "peers": "Spearman x100 of cosines, all pairs of a set at once, no post-processing",
+    "baselines": "Spearman x100 of cosines, all pairs of a set at once, no post-processing",
     "generation": "Tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
     "paraphrase": "Greedy paraphrases asked for by template P1; positive changes are for the better",
     "retrieval": "Cosine over all texts, measured by trec_eval; positive changes are for the better",
@@ -296,7 +296,7 @@ MEASURED = {
 }
 _SHAPES: dict[str, Callable[[dict[str, Figures]], Figures]] = {
     STS_KIND: lambda figures: {"sets": figures},
-    PEERS_KIND: lambda figures: {"ways": figures},
+    BASELINES_KIND: lambda figures: {"methods": figures},
     PAIRED_KIND: lambda figures: {"tasks": {name: found for part in figures.values() for name, found in part.items()}},
     GEOMETRY_KIND: lambda figures: {"models": figures},
     TOKENS_KIND: lambda figures: {"models": figures},

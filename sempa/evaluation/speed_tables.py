@@ -41,7 +41,7 @@ def _train(result: Mapping[str, Any]) -> Table:
 
 def _encoding(result: Mapping[str, Any]) -> Table:
     rows = []
-    for name, way in result["ways"].items():
+    for name, way in result["methods"].items():
         speed = f"{way['sentences_a_second']:.1f} ({way['low']:.1f} to {way['high']:.1f})"
         ratio = "" if name == "ours" else f"{way['ratio']:.1f}"
         sts = "" if way["sts"] is None else f"{way['sts']:.2f}"
@@ -92,7 +92,7 @@ def _search(result: Mapping[str, Any]) -> Table:
     return head, rows, f"{about}, {result['threads']} threads"
 
 
-def _scale(result: Mapping[str, Any]) -> Table:
+def _index_size(result: Mapping[str, Any]) -> Table:
     rows = []
     for part in result["indexes"]:
         thousand = 1000 * part["read_seconds"] / part["texts"]
@@ -132,7 +132,7 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "latency": _latency,
     "writing": _writing,
     "search": _search,
-    "scale": _scale,
+    "index-size": _index_size,
     "visitor": _visitor,
     "profiles": _profiles,
 }

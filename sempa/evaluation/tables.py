@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sempa.evaluation.code_tables import CODE_TABLES
-from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND, read_result
+from sempa.evaluation.results import BASELINES_KIND, GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND, read_result
 from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
 
@@ -61,17 +61,17 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     return head, rows, f"Spearman x100, {reading}{corrected}"
 
 
-def way_means(result: Mapping[str, Any]) -> dict[str, float]:
+def method_means(result: Mapping[str, Any]) -> dict[str, float]:
     """Return the mean score of each way to embed over the test sets (all sets where there are no others)."""
-    sets = list(next(iter(result["ways"].values())))
+    sets = list(next(iter(result["methods"].values())))
     tests = [name for name in sets if is_test(name)] or sets
-    return {way: fmean(found[name] for name in tests) for way, found in result["ways"].items()}
+    return {way: fmean(found[name] for name in tests) for way, found in result["methods"].items()}
 
 
-def _peers_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    sets, means = list(next(iter(result["ways"].values()))), way_means(result)
+def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    sets, means = list(next(iter(result["methods"].values()))), method_means(result)
     rows = [
-        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["ways"].items()
+        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["methods"].items()
     ]
     rows.sort(key=lambda row: means[row[0]])
     return [result["text"], *sets, "mean without dev"], rows, result["measure"]
@@ -167,26 +167,9 @@ def _scale_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
     return [f"scale of {result['adapter']['name']}", *named.values()], rows, about
 
 
-_BEST_ANSWER = {"negates": "best answer negates", "other": "it does not", "all": "all"}
-
-
-def _negation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    rows = []
-    for name, model in result["models"].items():
-        cells = []
-        for part in _BEST_ANSWER:
-            change = model[part].get("change")
-            told = f" ({change['figure']:+.2f}, p {_p_value(change)})" if change else ""
-            cells.append(f"{model[part]['figure']:.2f}{told}")
-        rows.append([name, *cells])
-    head = [f"{shown} ({result['items'][part]})" for part, shown in _BEST_ANSWER.items()]
-    about = "Accuracy (%) by what the best answer is; in brackets the change, paired test"
-    return ["TruthfulQA MC1", *head], rows, about
-
-
 _TABLES = {
     STS_KIND: _sts_table,
-    PEERS_KIND: _peers_table,
+    BASELINES_KIND: _baselines_table,
     PAIRED_KIND: _paired_table,
     GEOMETRY_KIND: _geometry_table,
     TOKENS_KIND: _tokens_table,
@@ -194,7 +177,6 @@ _TABLES = {
     "seeds": _seeds_table,
     "dose": _dose_table,
     "adapter-scale": _scale_table,
-    "negation": _negation_table,
     **SPEED_TABLES,
     **CODE_TABLES,
 }

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from sempa.evaluation.generation import TASKS, USUAL
-from sempa.evaluation.results import GEOMETRY_KIND, PAIRED_KIND, PEERS_KIND, STS_KIND, TOKENS_KIND
+from sempa.evaluation.results import BASELINES_KIND, GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND
 from sempa.evaluation.sts import is_test
-from sempa.evaluation.tables import mean_score, model_names, way_means
+from sempa.evaluation.tables import mean_score, method_means, model_names
 
 LEVEL = 0.05
 """Differences less likely than this by chance alone count."""
 
 _TITLES = {
     "sts": "Similarity",
-    "peers": "Other ways to embed",
+    "baselines": "Other ways to embed",
     "generation": "Knowledge and writing",
     "paraphrase": "Paraphrases",
     "retrieval": "Retrieval",
@@ -25,7 +25,7 @@ _TITLES = {
 def title(result: Mapping[str, Any]) -> str:
     """Return what a result of `python -m sempa evaluate` is of."""
     named = _TITLES[result["what"]]
-    if result["kind"] in (STS_KIND, PEERS_KIND):
+    if result["kind"] in (STS_KIND, BASELINES_KIND):
         return f"{named}, {result['text']}"
     if result["what"] == "generation" and set(result["tasks"]) <= {*TASKS} - {*USUAL}:
         return f"{named}, {', '.join(result['tasks'])}"
@@ -56,9 +56,9 @@ def _counted(better: int, worse: int, of: int) -> str:
     return f"better on {better} of {of}, worse on {worse} (at the {LEVEL:.0%} level)"
 
 
-def _peers(result: Mapping[str, Any]) -> str:
-    own = [f"{name}, PromptEOL" for name in (model_names(result)[-1], *result.get("further", {}))]
-    means = way_means(result)
+def _baselines(result: Mapping[str, Any]) -> str:
+    own = [f"{name}, PromptEOL" for name in (model_names(result)[-1], *result.get("also", {}))]
+    means = method_means(result)
     best = max(means, key=lambda way: means[way])
     order = sorted(means.values(), reverse=True)
     places = "; ".join(f"{way}: {means[way]:.1f}, place {order.index(means[way]) + 1} of {len(order)}" for way in own)
@@ -83,7 +83,7 @@ def _tokens(result: Mapping[str, Any]) -> str:
 _VERDICTS = {
     STS_KIND: _sts,
     PAIRED_KIND: _paired,
-    PEERS_KIND: _peers,
+    BASELINES_KIND: _baselines,
     GEOMETRY_KIND: _geometry,
     TOKENS_KIND: _tokens,
 }

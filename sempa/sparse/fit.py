@@ -20,7 +20,7 @@ from sempa.errors import InputError
 from sempa.evaluation.metrics import nearer_share
 from sempa.evaluation.result_cache import read_rows
 from sempa.losses import reconstruction_loss
-from sempa.machine import circumstances
+from sempa.machine import environment
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.source import sha256_of
 from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
@@ -76,7 +76,7 @@ def fit_codes(
         "config": asdict(config),
         "fitted_on": f"{len(triplets):,} triplets of {data.name} (SHA-256 {sha256_of(data)})",
         "measured": {variant: one.measured for variant, one in fitted.items()},
-        **circumstances(),
+        **environment(),
     }
     save_coders(
         output,

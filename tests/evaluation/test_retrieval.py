@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_read_whole_and_thinned_evenly(folder: Path) -> None:
+def test_a_folder_is_read_and_subsampled_evenly(folder: Path) -> None:
     data = read_beir(folder)
     assert data.texts == {"t0": "None", "t1": "A b\u2028c"}
     assert list(data.queries) == ["q0", "q1", "q2", "q3"]  # q4 is judged by nobody

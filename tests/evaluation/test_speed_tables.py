@@ -18,7 +18,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         (
             {
                 "kind": "encoding",
-                "ways": {
+                "methods": {
                     "ours": WAY,
                     "another": WAY | {"sentences_a_second": 10, "low": 9, "high": 11, "ratio": 4.03, "sts": None},
                 },
@@ -112,27 +112,6 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         ),
         (
             {
-                "kind": "negation",
-                "items": {"negates": 377, "other": 440, "all": 817},
-                "models": {
-                    "base": {part: {"figure": 25} for part in ("negates", "other", "all")},
-                    "mine": {
-                        "sha256": "ab",
-                        "negates": {"figure": 20.125, "change": {"figure": -4.875, "p": 0.000612}},
-                        "other": {"figure": 26, "change": {"figure": 1, "p": 0.5}},
-                        "all": {"figure": 25, "change": {"figure": 0, "p": 0}},
-                    },
-                },
-            },
-            ["TruthfulQA MC1", "best answer negates (377)", "it does not (440)", "all (817)"],
-            [
-                ["base", "25.00", "25.00", "25.00"],
-                ["mine", "20.12 (-4.88, p 0.00061)", "26.00 (+1.00, p 0.5)", "25.00 (+0.00, p < 1e-300)"],
-            ],
-            "Accuracy (%) by what the best answer is; in brackets the change, paired test. a day.",
-        ),
-        (
-            {
                 "kind": "writing",
                 "fast": {"tokens_a_second": {"at once": 30.04, "in turn": 15}, "ratio": RATIO, "different": 3},
                 "float32": {"tokens_a_second": {"at once": 20, "in turn": 10}, "ratio": RATIO, "different": 0},
@@ -170,7 +149,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         ),
         (
             {
-                "kind": "scale",
+                "kind": "index-size",
                 "indexes": [
                     {
                         "texts": 10_000,

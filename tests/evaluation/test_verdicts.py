@@ -49,10 +49,10 @@ def test_tasks_count_by_their_paired_test() -> None:
 def test_ways_are_placed_by_their_mean(theirs: float, says: str) -> None:
     ways = {"base, PromptEOL": {"a": 50, "b": 60}, "mine, PromptEOL": {"a": 75, "b": 65}, "MiniLM": {"a": theirs}}
     ways["MiniLM"]["b"] = theirs
-    result = {**BOTH, "kind": "peers", "what": "peers", "ways": ways}
+    result = {**BOTH, "kind": "baselines", "what": "baselines", "methods": ways}
     assert verdict(result) == says
     ways["other, PromptEOL"] = {"a": 90, "b": 92}
-    result["further"] = {"other": {}}
+    result["also"] = {"other": {}}
     place = 2 if theirs < 70 else 3
     assert verdict(result) == f"mine, PromptEOL: 70.0, place {place} of 4; other, PromptEOL: 91.0, place 1 of 4"
 

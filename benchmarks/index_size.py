@@ -1,11 +1,11 @@
 """How an index's cost grows: seconds and memory of reading and building ever more texts, up to a million.
 
-`python benchmarks/scale.py --data SENTENCES.txt --json results/scale.json` builds an index of each count of texts (the
-file's sentences over and over) as `python -m sempa index` does without an adapter, each in a process of its own, with
-the first layer of the default model: through all thirty a million sentences take a night on two cores, and what is
-asked here is what everything around the layers costs. The whole model then reads ever more sentences. Memory is what
-the process holds of its own (RssAnon, Linux); pages of files, which the system may drop, are not in it. What the JSON
-holds already is not measured again.
+`python benchmarks/index_size.py --data SENTENCES.txt --json results/index-size.json` builds an index of each count of
+texts (the file's sentences, repeated) as `python -m sempa index` does without an adapter, each in its own process.
+Only the first layer of the default model runs: all thirty would take a night for a million sentences on two cores, and
+the question is what everything around the layers costs. Then the complete model reads ever more sentences. Memory is
+the process's own (RssAnon, Linux); pages of files, which the system may drop, are not counted. Counts that the JSON
+holds already are not measured again.
 """
 
 import argparse
@@ -136,7 +136,7 @@ def main() -> int:
     pair = ModelPair.open(DEFAULT_BASE)
     before = json.loads(args.json.read_text(encoding="utf-8")) if args.json and args.json.is_file() else {}
     result: dict[str, Any] = {
-        "kind": "scale",
+        "kind": "index-size",
         "indexes": before.get("indexes", []),
         "whole_model": before.get("whole_model") or whole_model(pair, sentences),
         "precision": str(pair.info.precision),
