@@ -3,26 +3,18 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from peft.tuners.lora import Linear, LoraLayer
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import AuxiliaryTrainingWrapper
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.files import REFUSALS, share
-from sempa.models.fast.prepacked import PrepackedLinear
 from sempa.models.source import can_be_hub_id, sha256_of
 
 log = logging.getLogger(__name__)
@@ -137,132 +129,6 @@ def attach_adapter(
         )
     recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
     return tuned.eval(), AdapterInfo(adapter, adapter_name, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
-
-
-class AdapterSwitch:
-    """Switch all adapters of a model off and on again, or one of them on for some rows of a batch.
-
-    PEFT's own `disable_adapter` looks at every weight each time: on the default model and two cores that takes 33 ms,
-    nearly as long as reading a sentence. Its way to mix adapters in a batch hooks into every module at every forward,
-    which nearly doubles the time of a token. Here plain LoRA layers are found once and told directly.
-    """
-
-    def __init__(self, tuned: PeftModel) -> None:
-        self._tuned = tuned
-        self.look()
-
-    def look(self) -> None:
-        """Find the layers; an adapter that was added may act on layers that the others leave alone."""
-        modules = list(self._tuned.modules())
-        self._layers = [module for module in modules if isinstance(module, BaseTunerLayer)]
-        told = not any(isinstance(module, AuxiliaryTrainingWrapper) for module in modules)
-        self._directly = told and bool(self._layers) and all(isinstance(layer, LoraLayer) for layer in self._layers)
-        self.mixes = self._directly and all(_is_plain(layer) for layer in self._layers)
-        """Whether base and adapter can compute side by side without PEFT's hooks."""
-
-    @contextmanager
-    def off(self) -> Iterator[None]:
-        """Leave the base model alone until the block ends."""
-        if self.mixes:
-            with self._acting(lambda layer: layer.base_layer):
-                yield
-            return
-        if not self._directly:
-            with self._tuned.disable_adapter():
-                yield
-            return
-        before = [layer.disable_adapters for layer in self._layers]
-        try:
-            self._set([True] * len(before))
-            yield
-        finally:
-            self._set(before)
-
-    @contextmanager
-    def on(self, adapter_name: str) -> Iterator[None]:
-        """Let one adapter, which is the active one, act on all rows until the block ends."""
-        if not self.mixes:
-            yield
-            return
-        with self._acting(lambda layer: partial(_on_rows, layer, adapter_name, slice(None))):
-            yield
-
-    @contextmanager
-    def mixed(self, adapter_name: str, tuned: Sequence[bool]) -> Iterator[dict[str, object]]:
-        """Let one adapter act on those rows of a batch that say so; yields what the forward is to be told.
-
-        To be used with the model as PEFT wraps it.
-        """
-        if not self.mixes:
-            yield {"adapter_names": [adapter_name if on else "__base__" for on in tuned]}
-            return
-        numbers = [number for number, on in enumerate(tuned) if on]
-        rows: slice | list[int] = numbers
-        if numbers[-1] - numbers[0] + 1 == len(numbers):
-            rows = slice(numbers[0], numbers[-1] + 1)
-        with self._acting(lambda layer: partial(_on_some, layer, adapter_name, rows, len(tuned))):
-            yield {}
-
-    @contextmanager
-    def _acting(self, forward: Callable[[LoraLayer], Callable[[Tensor], Tensor]]) -> Iterator[None]:
-        """Let each layer compute by what `forward` gives for it, in place of PEFT's own, until the block ends."""
-        before = [vars(layer).get("forward") for layer in self._layers]
-        try:
-            for layer in self._layers:
-                vars(layer)["forward"] = forward(layer)
-            yield
-        finally:
-            for layer, kept in zip(self._layers, before, strict=True):
-                if kept is None:
-                    vars(layer).pop("forward", None)
-                else:
-                    vars(layer)["forward"] = kept
-
-    def _set(self, disabled: Sequence[bool]) -> None:
-        for layer, value in zip(self._layers, disabled, strict=True):
-            layer._disable_adapters = value
-
-
-def _is_plain(layer: LoraLayer) -> bool:
-    """Whether a layer is a linear one to which every adapter adds its low-rank term and nothing else."""
-    biased = any(getattr(part, "bias", None) is not None for part in layer.lora_B.values())
-    return type(layer) is Linear and not layer.lora_variant and not biased and not layer.merged
-
-
-def _on_rows(layer: LoraLayer, adapter_name: str, rows: slice | list[int], x: Tensor) -> Tensor:
-    """Return the base layer's output of (B, T, in) with the adapter's term added to some rows."""
-    base = layer.base_layer
-    result: Tensor = base(x)
-    if adapter_name not in layer.lora_A:
-        return result
-    a, b, scaling = layer.lora_A[adapter_name].weight, layer.lora_B[adapter_name].weight, layer.scaling[adapter_name]
-    every = rows == slice(None)
-    if isinstance(base, PrepackedLinear) and (term := base.term(adapter_name, a, b, scaling, x)):
-        if every:
-            return term.added(result, x)
-        result[rows] = term.added(result[rows], x[rows])
-        return result
-    low = x[rows].reshape(-1, x.shape[-1]).to(result.dtype) @ a.to(result.dtype).T
-    chosen = result[rows]  # a view where the rows are consecutive, else a copy
-    chosen.view(-1, chosen.shape[-1]).addmm_(low, b.to(result.dtype).T, alpha=scaling)
-    if not isinstance(rows, slice):
-        result[rows] = chosen
-    return result
-
-
-def _on_some(layer: LoraLayer, adapter_name: str, rows: slice | list[int], count: int, x: Tensor) -> Tensor:
-    """Return what `_on_rows` does for a batch of `count` rows, also where a layer is given their tokens in one row.
-
-    OPT does so before its MLP. Raises: AdapterMismatch where tokens come without their rows, as to single experts.
-    """
-    if len(x) == count:
-        return _on_rows(layer, adapter_name, rows, x)
-    if x.dim() != 2 or len(x) % count:
-        raise AdapterMismatch(
-            "The adapter acts on layers that are given some tokens of all rows at once, such as experts: base and "
-            "adapter cannot be computed side by side. Train one on the other layers."
-        )
-    return _on_rows(layer, adapter_name, rows, x.view(count, -1, x.shape[-1])).flatten(0, 1)
 
 
 def adapter_folder(adapter: str) -> Path:

@@ -15,9 +15,10 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
-from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, AdapterSwitch, attach_adapter
+from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
+from sempa.models.fast.adapter_switch import AdapterSwitch
 from sempa.models.fast.allocator import keep_freed_memory
-from sempa.models.fast.attention import plain_attention
+from sempa.models.fast.attention import eager_attention
 from sempa.models.fast.prepacked import prepack
 from sempa.models.load import Precision, choose_precision, read_weights
 from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, expand_prefix, prefix_length, read_prefix
@@ -100,7 +101,7 @@ class ModelPair:
         report(f"Loading {source.name} in {chosen}.")
         model, tokenizer = read_weights(source, chosen, sharded=sharded)
         if model.device.type == "cpu":
-            plain_attention(model)
+            eager_attention(model)
         if sharded:
             report(f"{held_here(model):,} of its {model.num_parameters():,} weights are held in each process.")
         info = BaseInfo(source.name, source.revision or source.fingerprint, chosen, model.num_parameters(), sharded)
@@ -136,7 +137,7 @@ class ModelPair:
                     self._model.delete_adapter(adapter_name)
                 raise
             finally:
-                self._switch.look()
+                self._switch.find_layers()
         other = copy.copy(self)
         other.adapter, other._adapter_name = info, adapter_name
         return other

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from sempa.models.batching import length_batches
+from sempa.models.fast import is_plain
 from sempa.models.fast.cuda_graphs import PLACE_STEP, ROW_STEP, CudaGraphs
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, common_prefix, expand_prefix, read_prefix
@@ -42,7 +43,8 @@ class RowReader:
         self._base_prefix: PrefixCache | None = None
         self._cuda_graphs: CudaGraphs | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
-        if cuda_graphs and self.shared and not self._prefix and pair.is_launch_bound(self.token_cap):
+        allowed = cuda_graphs and self.shared and not self._prefix and not is_plain()
+        if allowed and pair.is_launch_bound(self.token_cap):
             self._cuda_graphs = CudaGraphs()
 
     @property

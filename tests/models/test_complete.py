@@ -9,7 +9,7 @@ import torch
 from sempa.errors import InputError
 from sempa.models import complete as completing
 from sempa.models.complete import CPU_ROWS, LONG_PREFIX, complete
-from sempa.models.fast.attention import FUSED, PLAIN
+from sempa.models.fast.attention import EAGER, FUSED
 from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import common_prefix
 from sempa.models.prompts import request_ids
@@ -88,7 +88,7 @@ def test_worked_examples_before_every_request_are_read_once(
     assert sum(tokens for tokens, _ in noted) <= prefix + len(prompts) * (longest + 3)
     assert {way for _, way in noted[1:]} == {FUSED}
     with pair.using(variant) as model:
-        assert model.config._attn_implementation == PLAIN
+        assert model.config._attn_implementation == EAGER
 
 
 @pytest.mark.parametrize(("window", "alone"), [(4096, False), (150, True)])

@@ -128,7 +128,7 @@ def test_both_variants_in_one_pass_equal_one_after_the_other_on_every_architectu
 def test_layers_given_tokens_without_their_rows_are_refused(tuned_pair: ModelPair) -> None:
     """As experts are: three of six tokens are of nobody knows which row."""
     switch = tuned_pair._switch
-    switch.look()
+    switch.find_layers()
     layer = switch._layers[0]
     with switch.mixed(tuned_pair._adapter_name, [False, True]), pytest.raises(AdapterMismatch, match="such as experts"):
         layer(torch.zeros(3, layer.in_features))

@@ -8,6 +8,8 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor
 
+from sempa.models.fast import is_plain
+
 
 class _AddLowRank(torch.autograd.Function):
     """Compute `result += scaling * (x A^T) B^T` in place, with the three gradients written out."""
@@ -49,7 +51,9 @@ class FusedLora(LoraVariant):  # type: ignore[misc]  # peft has no types here
 
 
 def fuse(tuned: PeftModel, adapter: str) -> None:
-    """Let every plain LoRA layer of the adapter add its term in place; for training, not for merging."""
+    """Add the adapter's term in place in every plain LoRA layer; for training, not for merging."""
+    if is_plain():
+        return
     for module in tuned.modules():
         if isinstance(module, LoraLayer) and adapter in module.lora_A and adapter not in module.lora_variant:
             module.lora_variant[adapter] = FusedLora

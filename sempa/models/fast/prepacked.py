@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sempa.models.fast import is_plain
+
 _BATCH = 16
 """Rows the packing is made for; it serves any number."""
 FLOAT32_UP_TO = 2**31
@@ -96,7 +98,7 @@ def prepack(model: nn.Module) -> int:
     The packed copies, adapters' terms of these layers included, take the weights' memory once more, so in float32 they
     are made of a model of up to FLOAT32_UP_TO bytes. A weight that is changed later is multiplied as before.
     """
-    formats = _formats()
+    formats = set() if is_plain() else _formats()
     fitting = [
         module
         for module in model.modules()
