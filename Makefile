@@ -8,7 +8,7 @@ check:  ## formatting, lint, types
 	$(PYTHON) -m mypy
 
 docs:  ## the docs site, into site/; a broken link fails
-	$(PYTHON) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 test:  ## the fast tests
 	$(PYTHON) -m pytest $(PYTEST_OPTIONS)
