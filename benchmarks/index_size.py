@@ -25,12 +25,11 @@ from shared import Side, as_side, keep, say, told_to_go
 
 from sempa.config import DEFAULT_BASE
 from sempa.data.corpora import read_corpus
-from sempa.embedding.build import read_into, reading_folder
+from sempa.embedding.build import embed_corpus, partial_folder
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
 from sempa.models.merge import standalone
 from sempa.models.pair import BASE, ModelPair
-from sempa.models.processes import Processes
 
 COUNTS = (10_000, 100_000, 1_000_000)
 WHOLE_MODEL = (500, 1_000, 2_000, 4_000)
@@ -89,7 +88,7 @@ def index_side(job: dict[str, Any]) -> None:
             started = time.perf_counter()
             index = SentenceIndex(read_corpus(Path(job["corpus"])))
             last_read = Clock()
-            read_into(index, encoder, Processes(), reading_folder(folder), progress=last_read)
+            embed_corpus(index, encoder, last_read, partial=partial_folder(folder))
             read = last_read.at
             index.save(folder)
             saved = time.perf_counter()

@@ -78,8 +78,12 @@ def _embed(args: argparse.Namespace) -> None:
     sentences = args.sentences or [line.rstrip("\n") for line in sys.stdin]
     from sempa.service.limits import MAX_SENTENCES
 
-    # Few sentences are read one by one, as the endpoints read them, so that both give the same numbers.
-    for row in open_encoder(args).encode(sentences, args.variant, alone=len(sentences) <= MAX_SENTENCES):
+    encoder = open_encoder(args)
+    variant = args.variant or encoder.best_variant
+    encoder.recipe(variant)  # refuses an unknown one
+    # Few sentences are computed one by one, as the endpoints do, so that both give the same numbers.
+    few = len(sentences) <= MAX_SENTENCES
+    for row in encoder.encode_each(sentences)[variant] if few else encoder.encode(sentences, variant):
         print(json.dumps([round(float(value), 7) for value in row]))
 
 
@@ -134,7 +138,7 @@ def add_index(commands: Any) -> None:
 
 def _index(args: argparse.Namespace) -> None:
     from sempa.data.corpora import read_corpus
-    from sempa.embedding.build import read_into, reading_folder
+    from sempa.embedding.build import embed_corpus, partial_folder
     from sempa.embedding.index import SentenceIndex, index_folder
     from sempa.models.processes import Processes
     from sempa.service.sparse_search import code_reader
@@ -146,28 +150,35 @@ def _index(args: argparse.Namespace) -> None:
     encoder = open_encoder(args)
     coders = load_coders(encoder.pair) if args.codes else {}
     readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # missing codes are refused before reading
-    kept = reading_folder(folder)
-    read_into(index, encoder, processes, kept, args.parquet, _progress_bar() if processes.first else None)
+    partial = partial_folder(folder)
+    embed_corpus(
+        index,
+        encoder,
+        _progress_bar() if processes.first else None,
+        processes=processes,
+        partial=partial,
+        parquet=args.parquet,
+    )
     if not processes.first:
         return
     for reader in readers:
         add_codes(index, reader)
     index.save(folder)
-    shutil.rmtree(kept, ignore_errors=True)
-    print(f"{folder}: {len(index):,} texts, read with {' and '.join(encoder.variants)}.")
+    shutil.rmtree(partial, ignore_errors=True)
+    print(f"{folder}: {len(index):,} texts, embedded with {' and '.join(encoder.variants)}.")
     for variant in encoder.variants:
         if how := index.approximation(encoder.recipe(variant)):
             print(f"{variant}: approximate search finds {how.recall:.1%} of the exact ten nearest texts.")
 
 
 def _progress_bar() -> Callable[[int, int], None]:
-    """Return a callback that draws one bar for each variant in turn."""
+    """Return a callback of (done, total) that draws a bar; what an earlier run did counts as done, not as speed."""
     from tqdm import tqdm
 
-    bar = tqdm(unit=" texts", disable=None)
+    bar = tqdm(unit=" vectors", disable=None)
 
     def show(done: int, total: int) -> None:
-        if bar.total is None or done < bar.n:  # a variant begins
+        if bar.total is None:
             bar.reset(total)
             bar.n = bar.initial = done
         bar.update(done - bar.n)

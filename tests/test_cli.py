@@ -18,7 +18,7 @@ from sempa.embedding.ranking import hits_payload
 from sempa.embedding.settings import open_settings
 from sempa.evaluation.results import is_of, read_results
 from sempa.models.pair import ModelPair
-from sempa.service.index_store import Shelf
+from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 
 TEXTS = ("The hare is fast.", "None", "Größe, 漢字", "The hound is ill.", "Nobody saw the cat.")
@@ -30,7 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of indexes that stands for the project's own, with a `demo` in it."""
     folder = tmp_path / "index"
     SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
-    monkeypatch.setattr("sempa.service.studio.Shelf", partial(Shelf, folder))
+    monkeypatch.setattr("sempa.service.studio.IndexStore", partial(IndexStore, folder))
     monkeypatch.setattr("sempa.embedding.index.index_folder", lambda name: index_folder(name, folder))
     return folder
 
@@ -44,7 +44,7 @@ def model(model_folder: Path, adapter_folder: Path) -> list[str]:
 def studio(model_folder: Path, adapter_folder: Path, root: Path) -> Studio:
     """Return a studio with the model as the commands open it."""
     pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
-    return Studio(Encoder(pair.for_inference()), Shelf(root))
+    return Studio(Encoder(pair.for_inference()), IndexStore(root))
 
 
 def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -83,7 +83,7 @@ def test_index_builds_one_that_search_finds(
 ) -> None:
     (tmp_path / "rows.csv").write_text('id,what\n1,None\n2,"Größe, 漢字"\n3,The hare is fast.\n', encoding="utf-8")
     said = _said(capsys, "index", "mine", "--texts", str(tmp_path / "rows.csv"), "--column", "what", *model)
-    assert "3 texts, read with base and sempa" in said
+    assert "3 texts, embedded with base and sempa" in said
     made = SentenceIndex.load(root / "mine")
     assert made.corpus == Corpus(("None", "Größe, 漢字", "The hare is fast."), ({"id": "1"}, {"id": "2"}, {"id": "3"}))
     assert made.recipes == [studio.encoder.recipe(variant) for variant in ("base", "sempa")]
@@ -120,7 +120,7 @@ def test_index_without_texts_adds_the_vectors_of_another_model(
     model: list[str], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base_alone = [*model[:2], *model[4:]]
-    assert "read with base." in _said(capsys, "index", "demo", *base_alone)
+    assert "embedded with base." in _said(capsys, "index", "demo", *base_alone)
     assert [recipe.adapter is None for recipe in SentenceIndex.load(root / "demo").recipes] == [True]
     _said(capsys, "index", "demo", *model)
     demo = SentenceIndex.load(root / "demo")
@@ -138,7 +138,7 @@ def test_a_fitted_reading_is_kept_and_read_by(
     encoder = open_settings(studio.pair, tmp_path / "own")
     assert encoder.config.template == "cot"
     np.testing.assert_allclose(
-        [json.loads(line) for line in printed.splitlines()], encoder.encode([A, B], alone=True), atol=1e-6
+        [json.loads(line) for line in printed.splitlines()], encoder.encode_each([A, B])["sempa"], atol=1e-6
     )
 
 

@@ -1,9 +1,9 @@
-"""Read a corpus into an index, alone or as one of several processes, and go on where a reading broke off."""
+"""Embed a corpus into an index: in memory for the app, resumable and shared by several processes for the terminal."""
 
-import functools
 import hashlib
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,80 +18,90 @@ from sempa.errors import InputError
 from sempa.models.processes import Processes
 
 BLOCK = 2_048
-"""Texts a process reads before their rows go to disk."""
+"""Texts that a process embeds before their rows go to disk."""
 
 
-def reading_folder(folder: Path) -> Path:
-    """Name the folder for what is read of an index, beside its own: it goes once the index is saved."""
-    return folder.with_name(f".{folder.name}-reading")
+def partial_folder(folder: Path) -> Path:
+    """Return where rows of an unfinished index are kept, beside its folder; remove it once the index is saved."""
+    return folder.with_name(f".{folder.name}-partial")
 
 
-def read_into(
+def embed_corpus(
     index: SentenceIndex,
     encoder: Encoder,
-    processes: Processes,
-    kept: Path,
-    parquet: Path | None = None,
     progress: Progress | None = None,
+    *,
+    variants: Sequence[str] = (),
+    processes: Processes | None = None,
+    partial: Path | None = None,
+    parquet: Path | None = None,
 ) -> None:
-    """Read the index's texts with every variant: each process its part of a block, the first receives the vectors.
+    """Add the vectors of an encoder's models to an index: of `variants`, by default of all.
 
-    The vectors go to files in the folder `kept` block by block; the same reading goes on after the blocks it finds
-    there. With `parquet`, the first process also writes them as Parquet files to `parquet/VARIANT`.
-    Raises: what `encode`, `SentenceIndex.add` and `write_shards` raise; InputError for a vector that is no direction;
-    StorageError if the disk refuses.
+    With `partial`, rows are kept in that folder block by block, and the same call resumes after the blocks it finds.
+    Each of several processes embeds its part of a block, and the first one gets the vectors. With `parquet`, it also
+    writes them as Parquet files to `parquet/VARIANT`. `progress` counts the vectors of all models.
+    Raises: what `encode`, `SentenceIndex.add` and `write_shards` raise; InputError for a vector that is not finite or
+    has no direction; StorageError if the disk refuses.
     """
+    variants, processes = variants or encoder.variants, processes or Processes()
     texts = index.corpus.texts
-    corpus = _digest(texts)
-    read = {}
-    for variant in encoder.variants:
-        asked = json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info), corpus], sort_keys=True)
-        name = f"{variant}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.rows"
-        read[variant] = RowFile(kept / name, encoder.width)
-        _read(read[variant], texts, encoder, variant, processes, progress or (lambda *_: None))
-    if processes.first:  # the others need not wait for what follows
-        for variant, rows in read.items():
-            recipe = encoder.recipe(variant)
-            if parquet is not None:
-                write_shards(parquet / variant, texts, rows.rows(), recipe)
-            index.add(recipe, rows.rows())
+    with tempfile.TemporaryDirectory() as memory:
+        files = [
+            RowFile(_path(partial or Path(memory), index, encoder, variant), encoder.width) for variant in variants
+        ]
+        for number, (variant, file) in enumerate(zip(variants, files, strict=True)):
+
+            def counted(done: int, before: int = number * len(texts)) -> None:
+                if progress:
+                    progress(before + done, len(variants) * len(texts))
+
+            _embed(file, texts, encoder, variant, processes, counted)
+        if processes.first:  # the others need not wait for what follows
+            for variant, file in zip(variants, files, strict=True):
+                recipe = encoder.recipe(variant)
+                if parquet is not None:
+                    write_shards(parquet / variant, texts, file.rows(), recipe)
+                index.add(recipe, file.rows())
 
 
-def _read(
-    held: RowFile, texts: Sequence[str], encoder: Encoder, variant: str, processes: Processes, progress: Progress
+def _path(folder: Path, index: SentenceIndex, encoder: Encoder, variant: str) -> Path:
+    """Name a variant's file of rows after all that its numbers depend on."""
+    digest = hashlib.sha256(json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info)]).encode())
+    for text in index.corpus.texts:
+        digest.update(f"{len(text)}:{text}".encode())
+    return folder / f"{variant}-{digest.hexdigest()[:16]}.rows"
+
+
+def _embed(
+    file: RowFile,
+    texts: Sequence[str],
+    encoder: Encoder,
+    variant: str,
+    processes: Processes,
+    progress: Callable[[int], None],
 ) -> None:
-    """Read what is not held yet of the texts; the first process holds it."""
+    """Embed the texts whose rows the first process's file does not hold yet."""
 
-    def begun() -> int:
-        if len(held) != len(texts):  # a block that broke off is read again, so that its vectors are the same
-            held.cut(len(held) // BLOCK * BLOCK)
-        return len(held)
+    def kept() -> int:
+        if len(file) != len(texts):  # a block that broke off is computed again, so that its vectors are the same
+            file.cut(len(file) // BLOCK * BLOCK)
+        return len(file)
 
-    start, size = int(processes.from_first(begun, together=False)), BLOCK * processes.count
-    progress(start, len(texts))
+    start, size = int(processes.from_first(kept, together=False)), BLOCK * processes.count
+    progress(start)
     for at in range(start, len(texts), size):
         block = range(at, min(at + size, len(texts)))
         numbers = processes.part(block)
-        own = [texts[number] for number in numbers]
-        tells = functools.partial(_tell, progress, block, len(texts))
-        rows = encoder.encode(own, variant, progress=tells, first=numbers[0] if own else 0)
+
+        def shared(done: int, own: int, block: range = block) -> None:
+            progress(block.start + done * len(block) // own)
+
+        first = numbers[0] if numbers else 0
+        rows = encoder.encode([texts[number] for number in numbers], variant, progress=shared, first=first)
         if not of_unit_length(rows):
-            raise InputError(
-                f"A vector of the texts from {numbers[0]} to {numbers[-1]} is no direction: see the model."
-            )
+            raise InputError(f"The model gives no usable vector for one of the texts {first} to {numbers[-1]}.")
         collected = processes.collect(torch.from_numpy(rows), len(block))
         if collected is not None:
-            held.append(collected.numpy())
-    progress(len(texts), len(texts))
-
-
-def _tell(progress: Progress, block: range, count: int, done: int, own: int) -> None:
-    """Tell one process's progress in its part of a block as that of all in the whole corpus."""
-    progress(block.start + done * len(block) // own, count)
-
-
-def _digest(texts: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(f"{len(text)}:{text}".encode())
-    return digest.hexdigest()
+            file.append(collected.numpy())
+    progress(len(texts))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -86,54 +87,54 @@ class Encoder:
         return SEMPA if SEMPA in self.variants else BASE
 
     def recipe(self, variant: str) -> EncoderConfig:
-        """Return the whole recipe of one variant's vectors, adapter and statistics hashes filled in."""
+        """Return the complete recipe of one model's vectors, adapter and statistics hashes filled in."""
         return self.pair.recipe(variant, self.config)
 
+    @cached_property
+    def recipes(self) -> dict[str, EncoderConfig]:
+        """Return the recipe of each model's vectors."""
+        return {variant: self.recipe(variant) for variant in self.variants}
+
     def encode(
-        self,
-        sentences: Sequence[str],
-        variant: str | None = None,
-        *,
-        alone: bool = False,
-        progress: Progress | None = None,
-        first: int = 0,
+        self, sentences: Sequence[str], variant: str | None = None, *, progress: Progress | None = None, first: int = 0
     ) -> Rows:
         """Return the embeddings of N sentences as (N, D) unit float32 rows, in order.
 
-        `variant` is "base" or "sempa" (default: the best there is). `alone` reads each sentence in a forward of its
-        own: slower for many, but its vector then does not depend on its neighbours. In float32 both ways agree to
-        1e-5; in bfloat16 a cosine may differ by 0.01. `first` is the number messages give the first sentence.
-        Raises: InputError, with the row number, for an empty or non-string sentence.
+        `variant` is "base" or "sempa" (default: the best there is). `first` is the number messages give the first
+        sentence. Sentences are computed in batches, so in bfloat16 a vector depends a little on its neighbours (a
+        cosine by up to 0.01, in float32 by 1e-5); see `encode_each`.
+        Raises: InputError, with the row number, for an empty or non-string sentence, or a vector that is not finite.
         """
         variant = variant or self.best_variant
-        states = self.states(sentences, variant, alone=alone, progress=progress, first=first)
-        return _unit(self._processed(states, variant)) if len(states) else states
+        return self._unit(self.states(sentences, variant, progress=progress, first=first), variant)
 
     def encode_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
-        """Return every variant's embeddings of N sentences as (N, D) unit float32 rows, each read by itself.
+        """Return every model's embeddings of N sentences as (N, D) unit float32 rows, each computed by itself.
 
-        Both variants read a sentence in one pass, which for few sentences takes less than one after the other.
+        A vector does not depend on its neighbours. All models share one pass: faster than `encode` for few sentences.
         Raises: what `encode` raises.
         """
         prompts = [torch.tensor([self._prompt(text, row)]) for row, text in enumerate(_checked(sentences))]
-        read = [self._pooled(states) for states in self.pair.each_alone(prompts, self.config.layer)]
-        rows = np.stack(read, axis=1) if read else np.zeros((len(self.variants), 0, self.width), dtype=np.float32)
-        return {v: _unit(self._processed(rows[i], v)) if read else rows[i] for i, v in enumerate(self.variants)}
+        rows = np.zeros((len(self.variants), len(prompts), self.width), np.float32)
+        for row, states in enumerate(self.pair.each_alone(prompts, self.config.layer)):
+            pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
+            rows[:, row] = pooled.cpu().numpy()
+        return {variant: self._unit(rows[number], variant) for number, variant in enumerate(self.variants)}
+
+    def _unit(self, states: Rows, variant: str) -> Rows:
+        """Return (N, D) states as unit rows, post-processed if the recipe says so."""
+        rows = states if self.postprocess is None else self.postprocess.apply(states, variant)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.ascontiguousarray(rows / np.maximum(norms, 1e-12), dtype=np.float32)
 
     def states(
-        self,
-        sentences: Sequence[str],
-        variant: str,
-        *,
-        alone: bool = False,
-        progress: Progress | None = None,
-        first: int = 0,
+        self, sentences: Sequence[str], variant: str, *, progress: Progress | None = None, first: int = 0
     ) -> Rows:
         """Return (N, D) float32 states as the decoder gives them: not of unit length, no post-processing.
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
-        found = self._gathered(sentences, variant, self.config.layer, alone=alone, progress=progress, first=first)
+        found = self._gathered(sentences, variant, self.config.layer, progress, first)
         return np.stack(found) if found else np.zeros((0, self.width), dtype=np.float32)
 
     def layer_states(self, sentences: Sequence[str], variant: str, layers: Sequence[int]) -> dict[int, Rows]:
@@ -149,8 +150,6 @@ class Encoder:
         sentences: Sequence[str],
         variant: str,
         layer: Layers,
-        *,
-        alone: bool = False,
         progress: Progress | None = None,
         first: int = 0,
     ) -> list[Rows]:
@@ -158,11 +157,11 @@ class Encoder:
         prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
         out: list[Rows | None] = [None] * len(prompts)
         prefix: PrefixCache = ()
-        if len(prompts) >= MANY and not alone and self.config.pooling == "last" and self.pair.supports_prefix:
+        if len(prompts) >= MANY and self.config.pooling == "last" and self.pair.supports_prefix:
             prefix = self.pair.prefix_cache(variant, common_prefix(prompts))
             prompts = [ids[prefix_length(prefix) :] for ids in prompts]
         done = 0
-        groups = length_batches([len(ids) for ids in prompts], 0 if alone else self.pair.forward_tokens)
+        groups = length_batches([len(ids) for ids in prompts], self.pair.forward_tokens)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
         for held in (groups[i : i + together] for i in range(0, len(groups), together)):
             rows = [row for group in held for row in group]
@@ -207,9 +206,6 @@ class Encoder:
         """Return D, the length of a vector."""
         return self.pair.width
 
-    def _processed(self, rows: Rows, variant: str) -> Rows:
-        return rows if self.postprocess is None else self.postprocess.apply(rows, variant)
-
     def _ids(self, text: str) -> list[int]:
         return list(self.pair.tokenizer(text).input_ids)
 
@@ -227,11 +223,6 @@ class Encoder:
         if shortened:
             log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.limit)
         return ids
-
-    def _pooled(self, states: torch.Tensor) -> Rows:
-        """Return (V, D) float32 states of one row without padding from its (V, T, D)."""
-        pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
-        return np.asarray(pooled.cpu())
 
     def _read(
         self, groups: Sequence[Sequence[Sequence[int]]], variant: str, layer: Layers, prefix: PrefixCache
@@ -263,8 +254,3 @@ def _checked(sentences: Sequence[str]) -> Sequence[str]:
         if not sentence.strip():
             raise InputError(f"Row {row} is empty: every sentence needs at least one word.")
     return sentences
-
-
-def _unit(rows: Rows) -> Rows:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.ascontiguousarray(rows / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -42,14 +44,26 @@ class Hit:
     tags: Mapping[str, str]
 
 
+class _ByRecipe(dict[EncoderConfig, Vectors | Codes]):
+    """Hold vectors by recipe; a recipe that is not there is an error naming the field that differs."""
+
+    def __missing__(self, recipe: EncoderConfig) -> Vectors | Codes:
+        if not self:
+            raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
+        nearest = min(list(self), key=lambda known: len(known.differences(recipe)))
+        nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
+        raise AssertionError("a recipe equal to a known one was not found")
+
+
 class SentenceIndex:
-    """Hold N texts and, for each model they were read with, their vectors over the same ids."""
+    """Hold N texts and, for each model that embedded them, their vectors over the same ids."""
 
     def __init__(self, corpus: Corpus) -> None:
         if not corpus.texts:
             raise InputError("An index needs at least one text.")
         self.corpus = corpus
-        self._vectors: list[tuple[EncoderConfig, Vectors | Codes]] = []
+        self._vectors = _ByRecipe()
+        self._adding = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.corpus.texts)
@@ -57,7 +71,20 @@ class SentenceIndex:
     @property
     def recipes(self) -> list[EncoderConfig]:
         """Return the recipes there are vectors for."""
-        return [recipe for recipe, _ in self._vectors]
+        return list(self._vectors)
+
+    @contextmanager
+    def adding(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the index while vectors are computed for it, so that two visitors do not embed the same texts.
+
+        `waiting` is called every second until the index is free.
+        """
+        while not self._adding.acquire(timeout=1):
+            waiting()
+        try:
+            yield
+        finally:
+            self._adding.release()
 
     def add(self, recipe: EncoderConfig, rows: Rows | sparse.csr_array) -> None:
         """Add the vectors of one model, in the order of the texts: (N, D) unit float32 rows, or sparse codes.
@@ -67,36 +94,28 @@ class SentenceIndex:
         """
         if rows.shape[0] != len(self):
             raise InputError(f"The index holds {len(self)} texts, but {rows.shape[0]} vectors were given.")
-        self._hold(recipe, Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows))
+        self._vectors[recipe] = Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows)
 
     def rows(self, recipe: EncoderConfig, ids: Sequence[int] | None = None) -> Rows:
         """Return the dense vectors of texts, of all unless `ids` are given, (N, D), as they are held.
 
         Raises: RecipeMismatch if there are none of this recipe.
         """
-        held = self._of(recipe)
+        held = self._vectors[recipe]
         if not isinstance(held, Vectors):
             raise TypeError("rows are asked of dense vectors")
         return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
         """Return the features shared by a query's code and a text's, each with its part of the score, largest first."""
-        held = self._of(recipe)
+        held = self._vectors[recipe]
         if not isinstance(held, Codes):
             raise TypeError("only sparse codes share features")
         return held.shared(query, number)
 
-    def _hold(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
-        self._vectors = [(known, held) for known, held in self._vectors if known != recipe] + [(recipe, vectors)]
-
-    def _hold_read(self, recipe: EncoderConfig, vectors: Vectors | Codes) -> None:
-        if len(vectors) != len(self):
-            raise ValueError(f"{len(self)} texts, {len(vectors)} vectors")
-        self._hold(recipe, vectors)
-
     def approximation(self, recipe: EncoderConfig) -> Approximation | None:
         """Return how a model's vectors are searched approximately, None where the search is exact."""
-        return self._of(recipe).approximation
+        return self._vectors[recipe].approximation
 
     def search(self, recipe: EncoderConfig, queries: Query, k: int) -> list[list[Hit]]:
         """Return, for each of (Q, D) unit query rows or codes, its min(k, N) nearest texts, best first; ties by id.
@@ -105,8 +124,12 @@ class SentenceIndex:
         """
         if k < 1:
             raise InputError(f"k is {k}: ask for at least 1 hit.")
-        cosines, ids = self._of(recipe).nearest(queries, k)
-        return [self._hits(found, scores) for found, scores in zip(ids, cosines, strict=True)]
+        texts, tags, found = self.corpus.texts, self.corpus.tags, []
+        for cosines, ids in zip(*self._vectors[recipe].nearest(queries, k), strict=True):
+            order = np.lexsort((ids, -cosines))  # faiss leaves texts of equal cosine in any order
+            best = [(int(ids[at]), float(cosines[at])) for at in order if ids[at] >= 0]  # -1: fewer found than asked
+            found.append([Hit(i, texts[i], cosine, rank, tags[i]) for rank, (i, cosine) in enumerate(best, start=1)])
+        return found
 
     def ranks(self, recipe: EncoderConfig, query: Query, ids: Sequence[int]) -> list[int | None]:
         """Return the rank (from 1) that each of `ids` has for one query, a (1, D) row or (1, H) code, under a recipe.
@@ -116,7 +139,7 @@ class SentenceIndex:
         if self.approximation(recipe):
             place = {hit.id: hit.rank for hit in self.search(recipe, query, RANKED)[0]}
             return [place.get(i) for i in ids]
-        cosines = self._of(recipe).cosines(query)
+        cosines = self._vectors[recipe].cosines(query)
         return [
             1 + int((cosines > cosines[i]).sum()) + int((cosines[:i] == cosines[i]).sum())  # ties by id
             for i in ids
@@ -125,28 +148,10 @@ class SentenceIndex:
     def pair_cosines(self, recipe: EncoderConfig, pairs: int = 20_000, seed: int = 0) -> Rows:
         """Return the cosines of random pairs of different texts, ascending: what is usual in this corpus."""
         generator = np.random.default_rng(seed)
-        vectors = self._of(recipe)
+        vectors = self._vectors[recipe]
         first = generator.integers(0, len(self), pairs)
         second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
         return np.sort(vectors.pair_cosines(first, second))
-
-    def _hits(self, found: NDArray[np.int64], cosines: Rows) -> list[Hit]:
-        order = np.lexsort((found, -cosines))  # faiss leaves texts of equal cosine in any order
-        return [
-            Hit(i, self.corpus.texts[i], float(cosines[at]), rank, self.corpus.tags[i])
-            for rank, (at, i) in enumerate(zip(order, map(int, found[order]), strict=True), start=1)
-            if i >= 0  # an approximate search may find fewer than asked for
-        ]
-
-    def _of(self, recipe: EncoderConfig) -> Vectors | Codes:
-        for known, vectors in self._vectors:
-            if known == recipe:
-                return vectors
-        if not self._vectors:
-            raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
-        nearest = min(self.recipes, key=lambda known: len(known.differences(recipe)))
-        nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
-        raise AssertionError("a recipe equal to a known one was not found")
 
     def save(self, folder: Path) -> None:
         """Write texts, vectors and recipes to a folder, whole or not at all, in place of what was there.
@@ -170,7 +175,7 @@ class SentenceIndex:
         folder.chmod(0o755)
         write_corpus(self.corpus, folder / TEXTS)
         parts: list[dict[str, object]] = []
-        for recipe, vectors in self._vectors:
+        for recipe, vectors in self._vectors.items():
             name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
             file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
             # faiss's own writer goes on when the disk fills up with the last bytes.
@@ -198,10 +203,12 @@ class SentenceIndex:
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
                 path = folder / Path(entry["file"]).name
                 kind = Codes if path.suffix == Codes.suffix else Vectors
-                index._hold_read(recipe, kind.read(path, entry))
+                index._vectors[recipe] = vectors = kind.read(path, entry)
+                if len(vectors) != len(index):
+                    raise ValueError(f"{len(index)} texts, {len(vectors)} vectors")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise StorageError(f"{folder} is damaged ({reason}): build the index anew.") from error
+            raise StorageError(f"{folder} is damaged ({reason}): build the index again.") from error
         return index
 
 

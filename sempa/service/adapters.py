@@ -1,41 +1,42 @@
-"""Several adapters on one base: a studio for each, chosen by name."""
+"""Several adapters of one base model, chosen by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.service.index_store import Shelf
+from sempa.service.embedding_cache import EmbeddingCache
+from sempa.service.index_store import IndexStore
 from sempa.service.studio import RESULTS_ROOT, Studio
 from sempa.sparse.coders import codes_folder
 
 
 class Adapters:
-    """Hold one studio for each adapter of a base model, on one shelf: a visitor chooses by name."""
+    """Hold a studio for each adapter of a base model; all of them share indexes and cached vectors."""
 
     def __init__(
-        self, encoders: Sequence[Encoder], shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT
+        self, encoders: Sequence[Encoder], indexes: IndexStore | None = None, results_root: Path = RESULTS_ROOT
     ) -> None:
-        self._shelf, self._results_root = shelf or Shelf(), results_root
-        made = [self._studio(encoder) for encoder in encoders]
+        self.indexes = indexes or IndexStore()
+        self._results_root, self._cache = results_root, EmbeddingCache()
+        loaded = [self._studio(encoder) for encoder in encoders]
+        names = [studio.adapter for studio in loaded]
         self._by_name: dict[str, Studio] = {}
-        for studio in made:
-            twin = any(other is not studio and other.adapter == studio.adapter for other in made)
+        for studio, name in zip(loaded, names, strict=True):
             source = studio.pair.adapter.source if studio.pair.adapter else ""
-            self._by_name[source if twin else studio.adapter] = studio
+            self._by_name[source if names.count(name) > 1 else name] = studio
 
     def _studio(self, encoder: Encoder) -> Studio:
-        return Studio(encoder, self._shelf, self._results_root)
+        return Studio(encoder, self.indexes, self._results_root, self._cache)
 
     def add(self, adapter: str) -> str:
         """Load one more adapter onto the base for every visitor and return its name.
 
-        Raises: InputError where the base stands alone, or another adapter has that name; else what
-        `ModelPair.with_adapter` raises.
+        Raises: InputError without a first adapter or for a name that is taken; what `ModelPair.with_adapter` raises.
         """
         first = self.choose()
         if not first.adapter:
-            raise InputError(f"The base stands alone here: start the app again with --adapter {adapter}.")
+            raise InputError(f"The app runs without an adapter: start it again with --adapter {adapter}.")
         name = Path(adapter).name
         if name in self._by_name:
             raise InputError(f"There is an adapter {name!r} already.")
@@ -44,18 +45,18 @@ class Adapters:
 
     @property
     def names(self) -> list[str]:
-        """Return the adapters' names in the order given; one empty name where the base stands alone."""
+        """Return the adapters' names in the order given; one empty name for a base without adapters."""
         return list(self._by_name)
 
     @property
     def coded(self) -> bool:
-        """Whether an adapter here has sparse codes."""
+        """Whether any adapter has sparse codes."""
         return any(codes_folder(studio.pair) for studio in self._by_name.values())
 
     def choose(self, adapter: str = "") -> Studio:
-        """Return the studio of one adapter, of the first if none is named.
+        """Return the studio of an adapter, by default of the first.
 
-        Raises: InputError for a name that is not there.
+        Raises: InputError for an unknown name.
         """
         if (studio := self._by_name.get(adapter or self.names[0])) is None:
             raise InputError(f"There is no adapter {adapter!r} here: choose one of {', '.join(self.names)}.")

@@ -10,13 +10,11 @@ MAX_SENTENCES = 256
 """Most sentences of one request."""
 MAX_MATRIX = 200
 """Most sentences compared with each other at once: 19,900 pairs."""
-READ_TOGETHER = 20
-"""Sentences read between two reports of progress."""
 MAX_HITS = 100
 MAX_PAIRS = 1_000
 """Most scored pairs a visitor may have measured: a minute on two cores."""
-READ_AT_ONCE = 5_000
-"""Most texts that are read while a visitor waits: a few minutes on two cores, with progress."""
+MAX_TEXTS = 5_000
+"""Most texts embedded while a visitor waits: a few minutes on two cores, with progress."""
 
 
 def require_sentences(sentences: object) -> None:

@@ -70,7 +70,7 @@ class Coded:
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[CodedHit]]:
         """Return each model's k best texts by codes, each with its rank under the other model and what matched.
 
-        Raises: InputError for an empty query or k out of bounds; what `Studio.read_index` raises.
+        Raises: InputError for an empty query or k out of bounds; what `Studio.embed_index` raises.
         """
         require_text(query, "The query")
         require_k(k)
@@ -98,10 +98,10 @@ class Coded:
 
     def _coded(self, name: str) -> SentenceIndex:
         """Open an index and give it codes of the vectors it holds, in memory."""
-        index = self._studio.read_index(name)
+        index = self._studio.embed_index(name)
         wanted = {self._reader.recipe(variant) for variant in self._studio.variants}
         if not wanted <= set(index.recipes):
-            with self._studio.shelf.reading(name):
+            with index.adding():
                 add_codes(index, self._reader)
         return index
 

@@ -1,4 +1,4 @@
-"""What every face offers, as plain functions of text: the app, its endpoints and the command line all call this."""
+"""The API behind the app, the endpoints and the command line."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sempa.data.corpora import Corpus
 from sempa.data.scored_pairs import read_scored_pairs
-from sempa.embedding.encoder import Encoder
+from sempa.embedding.build import embed_corpus
+from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.embedding.ranking import RankedHit, search_each
 from sempa.errors import InputError, RecipeMismatch
@@ -21,13 +22,14 @@ from sempa.evaluation.sts import MeasuredPairs, measured_pairs
 from sempa.evaluation.tokens import TOP, KeyToken, key_tokens
 from sempa.models.generate import Sampling, Texts, write
 from sempa.models.pair import BASE, ModelPair
-from sempa.service.index_store import DEMO, Shelf
+from sempa.models.source import Report
+from sempa.service.embedding_cache import EmbeddingCache
+from sempa.service.index_store import DEMO, IndexStore
 from sempa.service.limits import (
     MAX_CHARACTERS,
     MAX_MATRIX,
     MAX_PAIRS,
-    READ_AT_ONCE,
-    READ_TOGETHER,
+    MAX_TEXTS,
     require_k,
     require_sentences,
     require_text,
@@ -37,15 +39,23 @@ from sempa.sparse.coders import Coder, load_coders
 from sempa.templates import SentenceTemplate
 
 RESULTS_ROOT = Path(__file__).parents[2] / "results"
-Progress = Callable[[str], None]
+Rows = NDArray[np.float32]
 
 
 class Studio:
     """Answer for a base model and one adapter of it; safe to call from many threads."""
 
-    def __init__(self, encoder: Encoder, shelf: Shelf | None = None, results_root: Path = RESULTS_ROOT) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        indexes: IndexStore | None = None,
+        results_root: Path = RESULTS_ROOT,
+        cache: EmbeddingCache | None = None,
+    ) -> None:
+        """Take an encoder, and what it shares with other adapters of its base: indexes and cached vectors."""
         self.encoder = encoder
-        self.shelf = shelf or Shelf()
+        self.indexes = indexes or IndexStore()
+        self.cache = cache or EmbeddingCache()
         self._results_root = results_root
 
     @property
@@ -55,7 +65,7 @@ class Studio:
 
     @property
     def adapter(self) -> str:
-        """Return the adapter's name, empty where the base stands alone."""
+        """Return the adapter's name, empty without one."""
         return self.pair.adapter.name if self.pair.adapter else ""
 
     @property
@@ -71,154 +81,118 @@ class Studio:
         """
         return load_coders(self.pair)
 
-    def embed(self, sentences: Sequence[str], variant: str = "") -> NDArray[np.float32]:
-        """Return (N, D) unit rows; each sentence is read by itself, so its vector is the same in any request.
+    def embed(self, sentences: Sequence[str], variant: str = "") -> Rows:
+        """Return (N, D) unit rows; a sentence's vector is the same in any request.
 
         `variant` is "base" or "sempa" (default: the best there is).
         Raises: InputError for too many, too long, empty or non-text sentences, or an unknown variant.
         """
         variant = variant or self.encoder.best_variant
-        return self._embedded(sentences, [variant])[variant]
+        self.encoder.recipe(variant)  # refuses an unknown one
+        return self.embed_each(sentences)[variant]
 
-    def embed_each(self, sentences: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Return every model's (N, D) unit rows, as `embed` gives them, in less time.
+    def embed_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
+        """Return every model's (N, D) unit rows, as `embed` gives them.
 
         Raises: what `embed` raises.
         """
-        return self._embedded(sentences, self.variants)
-
-    def _embedded(self, sentences: Sequence[str], variants: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         require_sentences(sentences)
-        recipes = {variant: self.encoder.recipe(variant) for variant in variants}  # refuses an unknown one
-        known = {variant: self.shelf.recall(recipe, sentences) for variant, recipe in recipes.items()}
-        lacking = [variant for variant, rows in known.items() if any(text not in rows for text in sentences)]
-        missing = [s for s in dict.fromkeys(sentences) if any(s not in known[variant] for variant in lacking)]
-        if len(lacking) > 1:
-            read = self.encoder.encode_each(missing)
-        else:
-            read = {variant: self.encoder.encode(missing, variant, alone=True) for variant in lacking}
-        for variant, rows in read.items():
-            fresh = {s: row for s, row in zip(missing, rows, strict=True) if s not in known[variant]}
-            self.shelf.remember(recipes[variant], fresh)
-            known[variant].update(fresh)
-        shape = (len(sentences), self.encoder.width)
-        return {v: np.array([rows[s] for s in sentences], np.float32).reshape(shape) for v, rows in known.items()}
+        return self.cache.vectors(self.encoder, sentences)
 
     def similarity(self, first: str, second: str) -> dict[str, float]:
         """Return each model's cosine of two sentences, clipped to -1..1."""
         require_text(first, "The first sentence")
         require_text(second, "The second sentence")
-        rows = self.embed_each([first, second])
+        rows = self.cache.vectors(self.encoder, [first, second])
         return {variant: float(np.clip(a @ b, -1, 1)) for variant, (a, b) in rows.items()}
 
     def percentiles(self, cosines: dict[str, float]) -> dict[str, float]:
-        """Return, for each model's cosine, the share (0..1) of random pairs of demo sentences that are less alike.
+        """Return the percentile (0..1) of each model's cosine among random pairs of demo sentences.
 
-        Raw cosines of two models do not compare; this share does. Empty while the demo index has no vectors for them.
+        Raw cosines of two models do not compare; percentiles do. Empty while the demo index has no vectors of a model.
         """
-        shares = {}
-        for variant, cosine in cosines.items():
-            background = self.shelf.background(self.encoder.recipe(variant))
-            if background is not None:
-                shares[variant] = float(np.searchsorted(background, cosine) / len(background))
-        return shares
+        known = self._random_cosines
+        return {
+            v: float(np.searchsorted(known[v], cosine) / len(known[v])) for v, cosine in cosines.items() if v in known
+        }
 
-    def matrix(self, sentences: Sequence[str], progress: Progress | None = None) -> PairMatrix:
+    @property
+    def _random_cosines(self) -> dict[str, Rows]:
+        found = {variant: self.indexes.random_cosines(recipe) for variant, recipe in self.encoder.recipes.items()}
+        return {variant: cosines for variant, cosines in found.items() if cosines is not None}
+
+    def matrix(self, sentences: Sequence[str], report: Report = lambda _: None) -> PairMatrix:
         """Return every pair of 2 to MAX_MATRIX sentences under each model.
 
         Raises: InputError for too few or too many, too long or empty sentences.
         """
         if len(sentences) > MAX_MATRIX:
             raise InputError(f"There are {len(sentences)} sentences, the matrix takes {MAX_MATRIX}: leave some out.")
-        parts = []
-        for start in range(0, max(1, len(sentences)), READ_TOGETHER):
-            if progress:
-                progress(f"Reading: {start} of {len(sentences)} sentences")
-            parts.append(self.embed_each(sentences[start : start + READ_TOGETHER]))
-        rows = {variant: np.concatenate([part[variant] for part in parts]) for variant in self.variants}
-        found = {variant: self.shelf.background(self.encoder.recipe(variant)) for variant in self.variants}
-        background = {variant: values for variant, values in found.items() if values is not None}
-        return pair_matrix(sentences, rows, background)
-
-    def index(self, name: str) -> SentenceIndex:
-        """Open an index by name: see `Shelf.index`."""
-        return self.shelf.index(name)
-
-    def index_names(self) -> list[str]:
-        """Return the names of the indexes there are, the demo first."""
-        return self.shelf.index_names()
+        require_sentences(sentences)
+        rows = self.cache.vectors(self.encoder, sentences, _counted(report))
+        return pair_matrix(sentences, rows, self._random_cosines)
 
     def missing_vectors(self, name: str) -> list[str]:
-        """Return the models an index has no vectors of yet."""
-        recipes = self.index(name).recipes
-        return [variant for variant in self.variants if self.encoder.recipe(variant) not in recipes]
+        """Return the models that an index has no vectors of."""
+        known = self.indexes.open(name).recipes
+        return [variant for variant, recipe in self.encoder.recipes.items() if recipe not in known]
 
-    def read_index(self, name: str, progress: Progress | None = None) -> SentenceIndex:
-        """Give an index the vectors of every model here, in memory, if it is small enough to wait for.
+    def embed_index(self, name: str, report: Report = lambda _: None) -> SentenceIndex:
+        """Return an index with the vectors of every model, computing those it lacks, in memory.
 
-        Raises: RecipeMismatch for an index of more than READ_AT_ONCE texts that was not read with these models.
+        Raises: RecipeMismatch for an index of more than MAX_TEXTS texts that lacks some.
         """
-        index = self.index(name)
-        if not self.missing_vectors(name):  # nobody waits for what another visitor has read
+        index = self.indexes.open(name)
+        if not self.missing_vectors(name):  # nobody waits for what another visitor embeds
             return index
-        with self.shelf.reading(name, progress):
-            for variant in self.missing_vectors(name):
-                if len(index) > READ_AT_ONCE:
+        with index.adding(partial(report, "Another visitor is building these vectors. Waiting ...")):
+            if missing := self.missing_vectors(name):
+                if len(index) > MAX_TEXTS:
                     raise RecipeMismatch(
-                        f"The index {name!r} has {len(index):,} texts and no vectors of {variant} as it runs here: add "
-                        f"them once with `python -m sempa index {name}` and this --base and --adapter."
+                        f"The index {name!r} has {len(index):,} texts and no vectors of {' and '.join(missing)} as "
+                        f"loaded here: add them with `sempa index {name}` and this --base and --adapter."
                     )
-                self._read_corpus(index, variant, progress)
+                embed_corpus(index, self.encoder, _counted(report), variants=missing)
         return index
 
-    def _read_corpus(self, index: SentenceIndex, variant: str, progress: Progress | None) -> None:
-        started = time.monotonic()
+    def build_index(self, corpus: Corpus, report: Report = lambda _: None) -> SentenceIndex:
+        """Return a new index of a visitor's texts with every model's vectors; see `IndexStore.put` to keep it.
 
-        def said(done: int, total: int) -> None:
-            if progress:
-                rate = done / max(time.monotonic() - started, 1e-6)
-                progress(
-                    f"Reading the texts with {variant}: {done:,} of {total:,}, {rate:.0f} a second, "
-                    f"{(total - done) / rate:.0f} s left"
-                )
-
-        rows = self.encoder.encode(index.corpus.texts, variant, progress=said)
-        index.add(self.encoder.recipe(variant), rows)
-
-    def build_index(self, corpus: Corpus, progress: Progress | None = None) -> SentenceIndex:
-        """Return a new index of a visitor's texts with both models' vectors; nothing is kept until it is put away.
-
-        Raises: InputError for more than READ_AT_ONCE texts, or one that is too long.
+        Raises: InputError for more than MAX_TEXTS texts, or one that is too long.
         """
-        if len(corpus.texts) > READ_AT_ONCE:
+        if len(corpus.texts) > MAX_TEXTS:
             raise InputError(
-                f"There are more than {READ_AT_ONCE:,} texts, the most the page takes: build the index in the terminal "
-                f"with `python -m sempa index NAME --texts FILE`."
+                f"There are more than {MAX_TEXTS:,} texts, the most the page takes: build the index in the terminal "
+                f"with `sempa index NAME --texts FILE`."
             )
         for number, text in enumerate(corpus.texts, start=1):
             require_text(text, f"Text {number}")
         index = SentenceIndex(corpus)
-        for variant in self.variants:
-            self._read_corpus(index, variant, progress)
+        embed_corpus(index, self.encoder, _counted(report))
         return index
 
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[RankedHit]]:
-        """Return each model's k nearest texts with the rank they have under the other model."""
+        """Return each model's k nearest texts with the rank they have under the other model.
+
+        Raises: InputError for an unusable query, k or index name; what `embed_index` raises.
+        """
         require_text(query, "The query")
         require_k(k)
-        opened = self.read_index(index)
-        rows = self.embed_each([query])
-        return search_each(opened, {variant: self.encoder.recipe(variant) for variant in rows}, rows, k)
+        opened = self.embed_index(index)
+        return search_each(opened, self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
 
-    def how_searched(self, name: str) -> str:
-        """Return in words how far an approximate search of an index can be trusted, empty where it is exact."""
-        index = self.index(name)
-        told = [index.approximation(self.encoder.recipe(variant)) for variant in self.variants]
-        found = " and ".join(f"{how.recall:.0%}" for how in told if how)
-        named = " and ".join(variant for variant, how in zip(self.variants, told, strict=True) if how)
-        if not found:
+    def approximation_note(self, name: str) -> str:
+        """Return a sentence on the recall of an approximate search of an index, empty if the search is exact."""
+        index = self.indexes.open(name)
+        known = {variant: index.approximation(recipe) for variant, recipe in self.encoder.recipes.items()}
+        recalls = {variant: found.recall for variant, found in known.items() if found}
+        if not recalls:
             return ""
-        return f"{len(index):,} texts are searched approximately: {found} of the exact ten nearest are found ({named})."
+        found = " and ".join(f"{recall:.0%}" for recall in recalls.values())
+        return (
+            f"{len(index):,} texts are searched approximately: {found} of the exact ten nearest are found "
+            f"({' and '.join(recalls)})."
+        )
 
     def paraphrase(
         self, sentence: str, sampling: Sampling, template: str = "P1", stopped: Callable[[], bool] = lambda: False
@@ -260,7 +234,7 @@ class Studio:
             for variant in self.variants
         }
 
-    def measure_pairs(self, path: Path, progress: Progress | None = None) -> MeasuredPairs:
+    def measure_pairs(self, path: Path, report: Report = lambda _: None) -> MeasuredPairs:
         """Measure both models on a visitor's file of scored pairs: columns score, sentence1, sentence2.
 
         Raises: InputError for a file that is no such table, or of more than MAX_PAIRS pairs.
@@ -269,16 +243,15 @@ class Studio:
         if len(pairs.scores) > MAX_PAIRS:
             raise InputError(
                 f"The file has {len(pairs.scores):,} pairs, the page takes {MAX_PAIRS:,}: measure it in the terminal "
-                f"with `python -m sempa evaluate sts --data FILE`."
+                f"with `sempa evaluate sts --data FILE`."
             )
         for text in (*pairs.first, *pairs.second):
             require_text(text, "A sentence of the file")
 
-        def said(variant: str, done: int, total: int) -> None:
-            if progress:
-                progress(f"Reading with {variant}: {done:,} of {total:,} sentences")
-
-        readers = {v: partial(self.encoder.encode, variant=v, progress=partial(said, v)) for v in self.variants}
+        readers = {
+            variant: partial(self.encoder.encode, variant=variant, progress=_counted(report, f" with {variant}"))
+            for variant in self.variants
+        }
         return measured_pairs(readers, pairs)
 
     def results(self) -> list[dict[str, Any]]:
@@ -292,3 +265,18 @@ class Studio:
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         found = read_results(self._results_root, [FRONTIER_KIND])
         return [result for result in found if adapter in result["adapters"].values()]
+
+
+def _counted(report: Report, model: str = "") -> Progress:
+    """Return a callback of (done, total) that reports, as text, the count, the rate and the time left."""
+    began, first = time.monotonic(), -1
+
+    def show(done: int, total: int) -> None:
+        nonlocal began, first
+        if first < 0:
+            began, first = time.monotonic(), done
+        rate = (done - first) / max(time.monotonic() - began, 1e-6)
+        left = f", {rate:.0f} per second, {(total - done) / rate:.0f} s left" if rate else ""
+        report(f"Computing vectors{model}: {done:,} of {total:,}{left}")
+
+    return show

@@ -63,7 +63,7 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
             codes: "words" or "features" to search by sparse codes and see what matched (default: dense vectors)
         """
         studio = adapters.choose(adapter)
-        studio.shelf.require_public(index)
+        studio.indexes.require_public(index)
         return found_payload(studio, query, index, k, codes)
 
     def paraphrase(

@@ -10,25 +10,27 @@ from sempa.data.rows import TABLES, read_rows
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import MAX_EACH
-from sempa.service.limits import READ_AT_ONCE
+from sempa.service.limits import MAX_TEXTS
 from sempa.service.studio import Studio
 from sempa.ui.events import LONG, PRIVATE, Context, ask
 from sempa.ui.present import say
 from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
+KEPT_SECONDS = 86_400
+"""How long a private index is kept after its maker's last search or build; on a closed page Gradio keeps it an hour."""
 STORED = (
-    f"Up to {READ_AT_ONCE:,} texts. Your index stays in memory, for you alone, until an hour after you leave the page. "
-    f"You may have {MAX_EACH}; another one replaces the oldest. A public index is written to this app's disk and shown "
-    "to every visitor."
+    f"Up to {MAX_TEXTS:,} texts. Your index stays in memory, for you alone. It expires an hour after you leave the page, "
+    f"or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index is "
+    "written to this app's disk and shown to every visitor."
 )
 
 
 def choices(adapters: Adapters, visitor: str) -> Choices:
     """Return the indexes a visitor may search as (shown, name): everybody's, then the visitor's own."""
     studio = adapters.choose()
-    own = [(f"{key.rsplit('/', 1)[-1]} (yours)", key) for key in studio.shelf.own_names(visitor)]
-    return [(name, name) for name in studio.index_names()] + own
+    own = [(f"{key.rsplit('/', 1)[-1]} (yours)", key) for key in studio.indexes.own_names(visitor)]
+    return [(name, name) for name in studio.indexes.names()] + own
 
 
 def columns(path: str | None) -> list[str]:
@@ -50,7 +52,7 @@ def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
     if path and texts:
         raise InputError("There are a file and pasted lines: remove one of them.")
     if path:
-        return read_corpus(Path(path), column or None, READ_AT_ONCE + 1)  # one too many is refused when it is built
+        return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # one too many is refused when it is built
     if not texts:
         raise InputError("There is no text yet: choose a file or paste some lines.")
     return Corpus(texts, tuple({} for _ in texts))
@@ -60,31 +62,45 @@ def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: boo
     """Yield progress, and at the end a message with the name that the new index is searched by."""
     if not name.strip():
         raise InputError("The index needs a name: lower-case letters, digits, '-' and '_'.")
-    studio.shelf.require_free(name.strip(), visitor, public=public)  # before minutes of embedding
+    studio.indexes.require_free(name.strip(), visitor, public=public)  # before minutes of embedding
     for line, index in worked(lambda progress: studio.build_index(corpus, progress)):
         if index is None:
             yield say(line), None
         else:
-            key = studio.shelf.put(index, name.strip(), visitor, public=public)
+            key = studio.indexes.put(index, name.strip(), visitor, public=public)
             yield say(f"{len(index):,} texts are ready: search them above."), key
 
 
-def build_own_index(context: Context, index: gr.Dropdown) -> None:
+def visitor_state(adapters: Adapters) -> gr.State:
+    """Return the visitor's key as state: when Gradio lets it expire, the visitor's private indexes go.
+
+    Gradio counts from the last write, and takes a page whose connection broke, as on a locked phone, for closed from
+    then on. So every event that uses an index writes the key again.
+    """
+    return gr.State("", time_to_live=KEPT_SECONDS, delete_callback=adapters.indexes.forget)
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Return the key of the visitor who asks."""
+    return request.session_hash or ""
+
+
+def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> None:
     """Put the part's widgets and events into the page; a new index is chosen in the dropdown `index`."""
     adapters = context.adapters
 
     def build(
         request: gr.Request, path: str | None, column: str | None, pasted: str, name: str, public: bool, adapter: str
-    ) -> Iterator[tuple[str, dict[str, object]]]:
-        visitor = request.session_hash or ""
+    ) -> Iterator[tuple[str, dict[str, object], str]]:
+        maker = visitor_of(request)
         corpus = given_corpus(path, column, pasted)
-        for view, key in made(adapters.choose(adapter), corpus, name, visitor, public=public):
-            yield view, gr.update(choices=choices(adapters, visitor), value=key) if key else gr.update()
+        for view, key in made(adapters.choose(adapter), corpus, name, maker, public=public):
+            yield view, gr.update(choices=choices(adapters, maker), value=key) if key else gr.update(), maker
 
     def delete(request: gr.Request, name: str) -> tuple[str, dict[str, object], dict[str, object]]:
-        visitor = request.session_hash or ""
-        context.studio.shelf.drop(name, visitor)
-        still = choices(adapters, visitor)
+        maker = visitor_of(request)
+        adapters.indexes.delete(name, maker)
+        still = choices(adapters, maker)
         value = still[0][1] if still else None
         return say("Deleted."), gr.update(choices=still, value=value), gr.update(visible=False)
 
@@ -94,10 +110,7 @@ def build_own_index(context: Context, index: gr.Dropdown) -> None:
         return gr.update(choices=names, value=likely, visible=bool(names))
 
     def known(request: gr.Request) -> dict[str, object]:
-        return gr.update(choices=choices(adapters, request.session_hash or ""))
-
-    def left(request: gr.Request) -> None:
-        context.studio.shelf.forget(request.session_hash or "")
+        return gr.update(choices=choices(adapters, visitor_of(request)))
 
     with gr.Accordion("Search your own text", open=False, elem_id="own"):
         gr.Markdown(STORED)
@@ -120,10 +133,9 @@ def build_own_index(context: Context, index: gr.Dropdown) -> None:
         out = gr.HTML(elem_id="own-out", label="Progress")
     file.change(of_file, file, column, **PRIVATE)
     fields = [file, column, pasted, name, public, context.adapter]
-    building = ask([run.click, name.submit], build, fields, [out, index], **LONG)
+    building = ask([run.click, name.submit], build, fields, [out, index, visitor], **LONG)
     cancel.click(lambda: say("Cancelled: nothing was kept."), None, out, cancels=[building], **PRIVATE)
     remove.click(lambda: gr.update(visible=True), None, sure, **PRIVATE)
     no.click(lambda: gr.update(visible=False), None, sure, **PRIVATE)
     ask([yes.click], delete, index, [out, index, sure])
     context.page.load(known, None, index, **PRIVATE)
-    context.page.unload(left)

@@ -13,7 +13,7 @@ from sempa.service.studio import Studio
 from sempa.ui.codes import matched_parts
 from sempa.ui.downloads import csv_file, offered
 from sempa.ui.events import PRIVATE, SEND, Context, ask, examples, slider
-from sempa.ui.own_index import build_own_index
+from sempa.ui.own_index import build_own_index, visitor_of, visitor_state
 from sempa.ui.present import hit_cards, say
 from sempa.ui.streaming import worked
 
@@ -45,10 +45,10 @@ def find(
     is a text that is the query itself.
     """
     if studio.missing_vectors(index):
-        for line, done in worked(lambda progress: studio.read_index(index, progress)):
+        for line, done in worked(lambda progress: studio.embed_index(index, progress)):
             if done is None:
                 yield say(line), None
-    notes = [studio.how_searched(index)]
+    notes = [studio.approximation_note(index)]
     if method == DENSE:
         hits: Hits = {name: [(hit, "") for hit in row] for name, row in studio.search(query, index, k + 1).items()}
     else:
@@ -107,15 +107,15 @@ def opening(studio: Studio, index: str) -> tuple[str, str | None]:
 
 def build_search_tab(context: Context) -> None:
     """Put the tab's widgets and events into the page under construction."""
-    names = context.studio.index_names()
+    names = context.adapters.indexes.names()
 
     def answer(
-        query: str, index: str, k: int, least: float, method: str, adapter: str
-    ) -> Iterator[tuple[str, dict[str, object]]]:
+        request: gr.Request, query: str, index: str, k: int, least: float, method: str, adapter: str
+    ) -> Iterator[tuple[str, dict[str, object], str]]:
         if not index:
             raise InputError("There is no index yet: build one from your own text below.")
         for view, table in find(context.adapters.choose(adapter), query, index, k, least, method):
-            yield view, offered(table)
+            yield view, offered(table), visitor_of(request)
 
     def pressed(event: gr.SelectData) -> str:
         return str(event.value)
@@ -139,7 +139,7 @@ def build_search_tab(context: Context) -> None:
         k = slider(1, 20, FIRST_K, "Hits", min_width=240, elem_id="search-k")
         least = slider(0, 100, 0, "Minimum similarity, percentile", min_width=240, elem_id="search-least")
     context.links.add(
-        "search", names={"index": context.studio.index_names}, query=query, index=index, k=k, least=least, by=method
+        "search", names={"index": context.adapters.indexes.names}, query=query, index=index, k=k, least=least, by=method
     )
     run = gr.Button("Search", variant="primary", elem_id="search-run")
     view, table = opening(context.studio, names[0]) if names else (say("Build an index of your own text below."), None)
@@ -147,5 +147,6 @@ def build_search_tab(context: Context) -> None:
     hits = gr.DownloadButton("Download these hits (CSV)", table, visible=table is not None, elem_id="search-table")
     asked = [run.click, query.submit, k.release, least.release, index.input, method.input, context.adapter.input]
     after = [examples([[text] for text in EXAMPLES], [query]), out.select(pressed, None, query, **PRIVATE)]
-    ask(asked, answer, [query, index, k, least, method, context.adapter], [out, hits], after)
-    build_own_index(context, index)
+    visitor = visitor_state(context.adapters)
+    ask(asked, answer, [query, index, k, least, method, context.adapter], [out, hits, visitor], after)
+    build_own_index(context, index, visitor)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from sempa.data.corpora import Corpus
-from sempa.embedding.build import read_into
+from sempa.embedding.build import embed_corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
 from sempa.embedding.row_file import RowFile
@@ -57,10 +57,10 @@ def test_two_processes_make_the_index_of_one(
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*LAUNCH, *OPTIONS, str(script), *asked], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.count(f"{len(TEXTS)} texts, read with base and sempa.") == 1
+    assert done.stdout.count(f"{len(TEXTS)} texts, embedded with base and sempa.") == 1
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["mine", "vectors"]
     made, alone, encoder = SentenceIndex.load(tmp_path / "mine"), _index(), Encoder(tuned_pair)
-    read_into(alone, encoder, Processes(), tmp_path / "alone")
+    embed_corpus(alone, encoder)
     assert made.corpus == alone.corpus
     assert made.recipes == alone.recipes
     for variant in encoder.variants:
@@ -93,7 +93,7 @@ def test_a_process_without_a_part_takes_the_other_s(tuned_pair: ModelPair, tmp_p
             return torch.from_numpy(encoder.encode(TEXTS[:1], "base"))
 
     index = _index(TEXTS[:1])
-    read_into(index, encoder, Alone(0, 2), tmp_path)
+    embed_corpus(index, encoder, processes=Alone(0, 2), partial=tmp_path)
     assert len(index.recipes) == 2
 
 
@@ -116,7 +116,7 @@ def test_a_reading_goes_on_where_it_broke_off(
 
     monkeypatch.setattr(encoder, "encode", breaking)
     with pytest.raises(_Broken):
-        read_into(_index(), encoder, Processes(), tmp_path / "kept", tmp_path / "vectors")
+        embed_corpus(_index(), encoder, partial=tmp_path / "kept", parquet=tmp_path / "vectors")
     assert read == [("base", 5)] * 3
     (part,) = (tmp_path / "kept").iterdir()
     with part.open("ab") as stream:
@@ -125,11 +125,12 @@ def test_a_reading_goes_on_where_it_broke_off(
     read.extend([("", 0)] * 4)  # breaks off no more
     told: list[tuple[int, int]] = []
     index = _index()
-    read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors", lambda *at: told.append(at))
+    embed_corpus(index, encoder, lambda *at: told.append(at), partial=tmp_path / "kept", parquet=tmp_path / "vectors")
     assert read[4:] == [("base", 5), ("base", 3), *[("sempa", 5)] * 4, ("sempa", 3)]
-    assert told[0] == (15, 23)
-    assert (0, 23) in told  # the next variant
-    assert told[-1] == (23, 23)
+    assert told[0] == (15, 46)
+    assert (23, 46) in told  # the next variant
+    assert told[-1] == (46, 46)
+    assert told == sorted(told)
     monkeypatch.undo()
     for variant in encoder.variants:
         rows = encode(TEXTS, variant)
@@ -151,7 +152,7 @@ def test_what_is_kept_is_taken_for_the_same_texts_alone(
     (shards / "mine.parquet").write_text("somebody's own")
     for texts, rows in expected.items():
         index = _index(texts)
-        read_into(index, encoder, Processes(), tmp_path / "kept", tmp_path / "vectors")
+        embed_corpus(index, encoder, partial=tmp_path / "kept", parquet=tmp_path / "vectors")
         starts = range(0, len(texts), 10)
         names = [f"{start:012}.parquet" for start in starts]
         assert sorted(path.name for path in shards.iterdir()) == [*names, "mine.parquet"]
@@ -159,7 +160,7 @@ def test_what_is_kept_is_taken_for_the_same_texts_alone(
         assert [i for name in names for i in pq.read_table(shards / name)["id"].to_pylist()] == list(range(len(texts)))
         np.testing.assert_allclose(index.rows(encoder.recipe("base")), rows, atol=1e-5)
     monkeypatch.setattr(encoder, "encode", lambda *_, **__: pytest.fail("read again"))
-    read_into(_index(), encoder, Processes(), tmp_path / "kept")
+    embed_corpus(_index(), encoder, partial=tmp_path / "kept")
 
 
 def test_a_vector_that_is_no_direction_is_not_kept(
@@ -167,8 +168,8 @@ def test_a_vector_that_is_no_direction_is_not_kept(
 ) -> None:
     encoder = Encoder(tuned_pair)
     monkeypatch.setattr(encoder, "encode", lambda own, *_, **__: np.full((len(own), encoder.width), np.nan, np.float32))
-    with pytest.raises(InputError, match="texts from 0 to 22"):
-        read_into(_index(), encoder, Processes(), tmp_path / "kept")
+    with pytest.raises(InputError, match="texts 0 to 22"):
+        embed_corpus(_index(), encoder, partial=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
@@ -185,21 +186,21 @@ def test_a_disk_that_refuses_the_rows_is_said(
 ) -> None:
     encoder = Encoder(tuned_pair)
     with full_disk(1_000), pytest.raises(StorageError, match="could not be kept"):
-        read_into(_index(), encoder, Processes(), tmp_path / "kept")
+        embed_corpus(_index(), encoder, partial=tmp_path / "kept")
     index = _index()
-    read_into(index, encoder, Processes(), tmp_path / "kept")
+    embed_corpus(index, encoder, partial=tmp_path / "kept")
     np.testing.assert_allclose(index.rows(encoder.recipe("base")), encoder.encode(TEXTS, "base"), atol=1e-5)
 
 
-def test_readme_s_database_finds_what_the_index_finds(
+def test_the_documented_database_finds_what_the_index_finds(
     tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lancedb", reason="lancedb is not installed")
     index, encoder = _index(), Encoder(tuned_pair)
     monkeypatch.chdir(tmp_path)
-    read_into(index, encoder, Processes(), tmp_path / "kept", Path("vectors"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "lancedb" in block)
+    embed_corpus(index, encoder, partial=tmp_path / "kept", parquet=Path("vectors"))
+    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "lancedb" in block)
     monkeypatch.setattr(Encoder, "default", lambda: encoder)
     names: dict[str, Any] = {}
     exec(example, names)
@@ -213,4 +214,4 @@ def test_readme_s_database_finds_what_the_index_finds(
 def test_a_disk_that_refuses_is_said(tuned_pair: ModelPair, tmp_path: Path) -> None:
     (tmp_path / "vectors").write_text("in the way")
     with pytest.raises(StorageError, match="could not be written"):
-        read_into(_index(), Encoder(tuned_pair), Processes(), tmp_path / "kept", tmp_path / "vectors")
+        embed_corpus(_index(), Encoder(tuned_pair), parquet=tmp_path / "vectors")

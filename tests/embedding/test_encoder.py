@@ -69,7 +69,7 @@ def test_many_sentences_are_read_behind_the_prompts_head(
         shortest.append(min(int(mask.sum(1).min()) for _, mask in batches))
         return each_hidden_states(self, variant, batches, *rest)
 
-    expected = Encoder(tiny_pair).encode(SENTENCES[-count:], alone=True)
+    expected = Encoder(tiny_pair).encode_each(SENTENCES[-count:])["base"]
     monkeypatch.setattr(ModelPair, "each_hidden_states", record)
     rows = Encoder(tiny_pair).encode(SENTENCES[-count:])
     assert min(shortest) == fed + len('x." means in one word:"') - 1
@@ -78,7 +78,7 @@ def test_many_sentences_are_read_behind_the_prompts_head(
 
 def test_alone_equals_together(make_pair: MakePair, architecture: str) -> None:
     encoder = Encoder(make_pair(architecture))
-    np.testing.assert_allclose(encoder.encode(SENTENCES), encoder.encode(SENTENCES, alone=True), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(encoder.encode(SENTENCES), encoder.encode_each(SENTENCES)["base"], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("config", [EncoderConfig(), EncoderConfig(layer=1), EncoderConfig(pooling="mean")])
@@ -92,7 +92,7 @@ def test_each_variant_at_once_equals_one_after_the_other(
     assert list(rows) == ["base", "sempa"]
     assert np.abs(rows["base"] - rows["sempa"]).max() > 1e-3
     for variant, values in rows.items():
-        np.testing.assert_allclose(values, encoder.encode(SENTENCES, variant, alone=True), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(values, encoder.encode(SENTENCES, variant), atol=1e-5, rtol=0)
         assert np.array_equal(values[1], encoder.encode_each(SENTENCES[1:2])[variant][0])  # whatever is beside it
     assert {variant: values.shape for variant, values in encoder.encode_each([]).items()} == {
         "base": (0, tuned_pair.width),
@@ -104,16 +104,16 @@ def test_without_an_adapter_each_is_the_base(tiny_pair: ModelPair) -> None:
     encoder = Encoder(tiny_pair)
     rows = encoder.encode_each(SENTENCES)
     assert list(rows) == ["base"]
-    np.testing.assert_allclose(rows["base"], encoder.encode(SENTENCES, alone=True), atol=1e-6)
+    np.testing.assert_allclose(rows["base"], encoder.encode(SENTENCES), atol=1e-5)
     with pytest.raises(InputError, match="Row 1 is empty"):
         encoder.encode_each(["a", " "])
 
 
 def test_alone_does_not_depend_on_the_neighbours(tuned_pair: ModelPair) -> None:
     encoder = Encoder(tuned_pair)
-    together = encoder.encode(SENTENCES, alone=True)
+    together = encoder.encode_each(SENTENCES)["sempa"]
     for row, sentence in zip(together, SENTENCES, strict=True):
-        assert np.array_equal(row, encoder.encode([sentence], alone=True)[0])
+        assert np.array_equal(row, encoder.encode_each([sentence])["sempa"][0])
 
 
 @pytest.mark.parametrize("variant", ["base", "sempa"])
@@ -199,7 +199,7 @@ def test_other_templates_and_ones_own(tiny_pair: ModelPair, template: str) -> No
 def test_the_pad_token_does_not_matter(make_pair: MakePair, make_tokenizer: MakeTokenizer, pad: str | None) -> None:
     """Not even for sentences that hold its text, since masks come from lengths."""
     sentences = [*SENTENCES, "it ends with </s>", "<s>", "</s> </s>"]
-    expected = Encoder(make_pair("gpt2")).encode(sentences, alone=True)
+    expected = Encoder(make_pair("gpt2")).encode_each(sentences)["base"]
     rows = Encoder(make_pair("gpt2", make_tokenizer(pad=pad))).encode(sentences)
     np.testing.assert_allclose(rows, expected, atol=1e-5)
 
@@ -216,7 +216,7 @@ def test_rows_are_unit_float32_and_contiguous(tuned_pair: ModelPair) -> None:
 def test_bfloat16_stays_within_its_bound(make_pair: MakePair) -> None:
     """A cosine between a row read together and the same row read alone, as `encode` promises."""
     encoder = Encoder(make_pair(dtype=torch.bfloat16))
-    together, alone = encoder.encode(SENTENCES), encoder.encode(SENTENCES, alone=True)
+    together, alone = encoder.encode(SENTENCES), encoder.encode_each(SENTENCES)["base"]
     np.testing.assert_allclose(together @ together.T, alone @ alone.T, atol=0.01)
 
 
@@ -230,7 +230,7 @@ def test_more_sentences_than_one_batch_come_back_in_order(make_pair: MakePair) -
     sentences = [f"Sentence number {i}{' and more' * (i % 7)}." for i in range(90)]
     seen: list[tuple[int, int]] = []
     rows = encoder.encode(sentences, progress=lambda done, total: seen.append((done, total)))
-    np.testing.assert_allclose(rows, encoder.encode(sentences, alone=True), atol=1e-5)
+    np.testing.assert_allclose(rows, encoder.encode_each(sentences)["base"], atol=1e-5)
     assert len(seen) >= 3
     assert seen[-1] == (90, 90)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})

@@ -12,7 +12,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.service.index_store import Shelf
+from sempa.service.index_store import IndexStore
 from sempa.service.sparse_search import Coded, found_payload
 from sempa.service.studio import Studio
 from sempa.sparse.autoencoder import SparseCoder
@@ -26,7 +26,7 @@ QUERY = "A fast cat."
 def studio(tuned_pair: ModelPair, tmp_path: Path) -> Studio:
     """Return a studio with codes of a random coder: what is told must hold for any."""
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(tmp_path / "index" / "demo")
-    made = Studio(Encoder(tuned_pair), Shelf(tmp_path / "index"), tmp_path / "results")
+    made = Studio(Encoder(tuned_pair), IndexStore(tmp_path / "index"), tmp_path / "results")
     rows = {variant: made.embed(TEXTS, variant) for variant in made.variants}
     coders = {variant: SparseCoder(32, 128, seed).requires_grad_(False) for seed, variant in enumerate(rows)}
     for variant, coder in coders.items():
@@ -62,7 +62,7 @@ def test_hits_are_those_of_brute_force_and_their_parts_are_the_score(studio: Stu
 
 def test_an_index_is_coded_once_from_the_vectors_it_holds(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Coded(studio, FEATURES).search(QUERY)
-    assert [recipe.code is not None for recipe in studio.index("demo").recipes].count(True) == 2
+    assert [recipe.code is not None for recipe in studio.indexes.open("demo").recipes].count(True) == 2
     monkeypatch.setattr(SentenceIndex, "add", lambda *_: pytest.fail("coded again"))
     assert Coded(studio, FEATURES).search(QUERY) == first
 

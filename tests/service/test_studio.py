@@ -21,7 +21,8 @@ from sempa.evaluation.results import write_result
 from sempa.models.generate import Sampling
 from sempa.models.pair import ModelPair
 from sempa.service.adapters import Adapters
-from sempa.service.index_store import Shelf
+from sempa.service.embedding_cache import EmbeddingCache
+from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 
 TEXT = tuple(
@@ -31,18 +32,18 @@ A, B = "The hare outran the hound.", "The hound outran the hare."
 
 
 @pytest.fixture
-def roots(tmp_path: Path) -> tuple[Shelf, Path]:
+def roots(tmp_path: Path) -> tuple[IndexStore, Path]:
     SentenceIndex(Corpus(TEXT, tuple({"topic": "animals"} for _ in TEXT))).save(tmp_path / "index" / "demo")
-    return Shelf(tmp_path / "index"), tmp_path / "results"
+    return IndexStore(tmp_path / "index"), tmp_path / "results"
 
 
 @pytest.fixture
-def studio(tuned_pair: ModelPair, roots: tuple[Shelf, Path]) -> Studio:
+def studio(tuned_pair: ModelPair, roots: tuple[IndexStore, Path]) -> Studio:
     return Studio(Encoder(tuned_pair), *roots)
 
 
 @pytest.fixture
-def base_alone(tiny_pair: ModelPair, roots: tuple[Shelf, Path]) -> Studio:
+def base_alone(tiny_pair: ModelPair, roots: tuple[IndexStore, Path]) -> Studio:
     return Studio(Encoder(tiny_pair), *roots)
 
 
@@ -59,7 +60,7 @@ def test_similarity_is_the_dot_product_of_embed(studio: Studio) -> None:
 
 
 def test_a_vector_is_identical_whatever_else_is_in_the_request(
-    tuned_pair: ModelPair, roots: tuple[Shelf, Path]
+    tuned_pair: ModelPair, roots: tuple[IndexStore, Path]
 ) -> None:
     requests = [[A], [A, B], [B, "x" * 300, A], [*TEXT, A], [A, A]]
     for variant in ("base", "sempa"):
@@ -72,24 +73,26 @@ def test_a_vector_is_identical_whatever_else_is_in_the_request(
         assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
 
 
-def test_what_is_remembered_is_bounded_and_not_read_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded_and_nothing_in_it_is_computed_again(
+    tuned_pair: ModelPair, roots: tuple[IndexStore, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = Studio(Encoder(tuned_pair), *roots, EmbeddingCache(5))
     read: list[str] = []
-    encode = studio.encoder.encode
+    encode_each = studio.encoder.encode_each
 
-    def counted(sentences: list[str], *args: Any, **options: Any) -> Any:
+    def counted(sentences: list[str]) -> Any:
         read.extend(sentences)
-        return encode(sentences, *args, **options)
+        return encode_each(sentences)
 
-    monkeypatch.setattr(studio.encoder, "encode", counted)
-    monkeypatch.setattr("sempa.service.index_store.REMEMBERED", 5)
+    monkeypatch.setattr(studio.encoder, "encode_each", counted)
     first = studio.embed([A, B, A], "base")
     assert read == [A, B]
     again = studio.embed([B, A], "base")
     assert read == [A, B]
     assert np.array_equal(again, first[[1, 0]])
     many = studio.embed(TEXT, "base")
-    assert len(studio.shelf._rows) == 5
-    assert np.array_equal(many, encode(TEXT, "base", alone=True))
+    assert len(studio.cache._rows) == 5
+    assert np.array_equal(many, encode_each(TEXT)["base"])
     assert studio.embed([A], "sempa").tolist() != first[:1].tolist()
 
 
@@ -148,7 +151,7 @@ def test_mistakes_are_input_errors(studio: Studio, ask: Callable[[Studio], objec
 
 def _order(encoder: Encoder, query: str, variant: str) -> tuple[list[int], np.ndarray]:
     rows = encoder.encode(TEXT, variant)
-    cosines = rows @ encoder.encode([query], variant, alone=True)[0]
+    cosines = rows @ encoder.encode_each([query])[variant][0]
     return sorted(range(len(TEXT)), key=lambda i: -cosines[i]), cosines
 
 
@@ -179,7 +182,7 @@ def test_payload_says_the_same_in_json_types(studio: Studio) -> None:
 
 def test_standing_is_the_share_of_pairs_that_are_less_alike(studio: Studio) -> None:
     assert studio.percentiles({"base": 0.5}) == {}  # no vectors yet
-    studio.read_index("demo")
+    studio.embed_index("demo")
     for variant in ("base", "sempa"):
         rows = studio.encoder.encode(TEXT, variant)
         every = (rows @ rows.T)[~np.eye(len(TEXT), dtype=bool)]
@@ -191,25 +194,25 @@ def test_standing_is_the_share_of_pairs_that_are_less_alike(studio: Studio) -> N
 def test_progress_is_told_while_an_index_is_read_and_then_never_again(studio: Studio) -> None:
     assert studio.missing_vectors("demo") == ["base", "sempa"]
     lines: list[str] = []
-    studio.read_index("demo", lines.append)
-    assert lines[0].startswith("Reading the texts with base")
-    assert lines[-1].startswith("Reading the texts with sempa: 12 of 12, ")
+    studio.embed_index("demo", lines.append)
+    assert lines[0] == "Computing vectors: 0 of 24"
+    assert lines[-1].startswith("Computing vectors: 24 of 24, ")
     assert lines[-1].endswith(" 0 s left")
     assert studio.missing_vectors("demo") == []
     lines.clear()
-    studio.read_index("demo", lines.append)
+    studio.embed_index("demo", lines.append)
     assert lines == []
 
 
 def test_nobody_waits_for_another_index_to_be_read(studio: Studio) -> None:
-    studio.read_index("demo")
-    with ThreadPoolExecutor(1) as pool, studio.shelf.reading("demo"):  # another visitor's is under way
+    studio.embed_index("demo")
+    with ThreadPoolExecutor(1) as pool, studio.indexes.open("demo").adding():  # another visitor's is under way
         assert pool.submit(studio.search, "a quiet place").result(timeout=60)["base"]
 
 
 def test_a_large_index_is_not_read_while_a_visitor_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sempa.service.studio.READ_AT_ONCE", len(TEXT) - 1)
-    with pytest.raises(RecipeMismatch, match="'demo' has 12 texts and no vectors of base.*python -m sempa index demo"):
+    monkeypatch.setattr("sempa.service.studio.MAX_TEXTS", len(TEXT) - 1)
+    with pytest.raises(RecipeMismatch, match="'demo' has 12 texts and no vectors of base.*sempa index demo"):
         studio.search(A)
 
 
@@ -241,7 +244,7 @@ def _written(studio: Studio, sentence: str) -> dict[str, list[str]]:
     return last
 
 
-def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[Shelf, Path]) -> None:
+def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[IndexStore, Path]) -> None:
     """Each thread mixes all kinds of request; no answer may come from the model in the other one's state."""
     asks: dict[str, Callable[[Studio, str], Any]] = {
         "similarity": lambda s, text: s.similarity(A, text),
@@ -271,7 +274,7 @@ def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tupl
     assert sorted(done) == list(range(8))
 
 
-def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots: tuple[Shelf, Path]) -> None:
+def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots: tuple[IndexStore, Path]) -> None:
     assert studio.results() == []
     about = {"hardware": "h", "date": "d", "precision": "p"}
     sets = {"a-test": {"pairs": 2, "base": {"spearman": 1.0}, "sempa": {"spearman": 2.0}}}
@@ -288,11 +291,11 @@ def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots:
 def test_demo_is_listed_first(studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "index" / "aa").mkdir()
     (tmp_path / "index" / "aa" / TEXTS).write_text("text\nx\n")
-    assert studio.index_names() == ["demo", "aa"]
+    assert studio.indexes.names() == ["demo", "aa"]
 
 
 def test_studios_of_two_adapters_share_what_the_base_has_read(
-    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[Shelf, Path], monkeypatch: pytest.MonkeyPatch
+    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[IndexStore, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = [tuned_pair, tuned_pair.with_adapter(str(other_adapter))]
     adapters = Adapters([Encoder(pair) for pair in pairs], *roots)
@@ -302,29 +305,24 @@ def test_studios_of_two_adapters_share_what_the_base_has_read(
     read: list[tuple[str, str]] = []
     for studio in (first, second):
 
-        def counted(texts: Any, variant: str, _real: Any = studio.encoder.encode, **options: Any) -> Any:
-            read.extend((text, variant) for text in texts)
-            return _real(texts, variant, **options)
-
-        def counted_each(texts: Any, _real: Any = studio.encoder.encode_each) -> Any:
-            read.extend((text, "each") for text in texts)
+        def counted(texts: Any, _real: Any = studio.encoder.encode_each, _adapter: str = studio.adapter) -> Any:
+            read.extend((text, _adapter) for text in texts)
             return _real(texts)
 
-        monkeypatch.setattr(studio.encoder, "encode", counted)
-        monkeypatch.setattr(studio.encoder, "encode_each", counted_each)
+        monkeypatch.setattr(studio.encoder, "encode_each", counted)
     cosines = [studio.similarity(A, B) for studio in (first, second, first)]
-    assert read == [(A, "each"), (B, "each"), (A, "sempa"), (B, "sempa")]
+    assert read == [(text, studio.adapter) for studio in (first, second) for text in (A, B)]
     assert cosines[0] == cosines[2]
     assert cosines[0]["base"] == cosines[1]["base"]
     assert cosines[0]["sempa"] != cosines[1]["sempa"]
-    first.read_index("demo")
+    first.embed_index("demo")
     assert second.missing_vectors("demo") == ["sempa"]
     with pytest.raises(InputError, match=f"no adapter 'absent' here: choose one of {first.adapter}, other"):
         adapters.choose("absent")
 
 
 def test_adapters_of_one_name_are_told_by_their_whole_path(
-    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[Shelf, Path]
+    tuned_pair: ModelPair, other_adapter: Path, roots: tuple[IndexStore, Path]
 ) -> None:
     twins = [tuned_pair.with_adapter(str(other_adapter)), tuned_pair]
     copy = roots[1] / "else" / "other"
@@ -334,14 +332,14 @@ def test_adapters_of_one_name_are_told_by_their_whole_path(
     assert adapters.names == [str(other_adapter), Path(tuned_pair.adapter.source).name, str(copy)]
 
 
-def test_a_base_alone_has_one_nameless_studio(tiny_pair: ModelPair, roots: tuple[Shelf, Path]) -> None:
+def test_a_base_alone_has_one_nameless_studio(tiny_pair: ModelPair, roots: tuple[IndexStore, Path]) -> None:
     adapters = Adapters([Encoder(tiny_pair)], *roots)
     assert adapters.names == [""]
     assert adapters.choose().variants == ("base",)
 
 
 def test_an_approximate_search_says_how_far_it_can_be_trusted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    studio.read_index("demo")
-    assert studio.how_searched("demo") == ""
+    studio.embed_index("demo")
+    assert studio.approximation_note("demo") == ""
     monkeypatch.setattr(SentenceIndex, "approximation", lambda *_: Approximation(64, 8, 0.963))
-    assert "96% and 96% of the exact ten nearest are found (base and sempa)" in studio.how_searched("demo")
+    assert "96% and 96% of the exact ten nearest are found (base and sempa)" in studio.approximation_note("demo")

@@ -95,6 +95,6 @@ def test_app_answers_soon_after_its_start_and_asks_nobody(app: tuple[str, float,
     assert (folder / "outside").read_text() == "guarded\n"
     assert "Traceback" not in (folder / "said").read_text()
     for variant, cosine in answer.items():
-        a, b = (encoder.encode([text], variant, alone=True)[0] for text in ("a cat", "a dog"))
+        a, b = (encoder.encode_each([text])[variant][0] for text in ("a cat", "a dog"))
         assert cosine == pytest.approx(float(a @ b), abs=1e-3)
     assert seconds < limit

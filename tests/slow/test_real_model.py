@@ -19,8 +19,7 @@ ROUNDS = 500
 
 def test_two_threads_get_exactly_what_one_gets(encoder: Encoder) -> None:
     expected = {
-        variant: {text: encoder.encode([text], variant, alone=True)[0] for text in SENTENCES}
-        for variant in encoder.variants
+        variant: {text: encoder.encode([text], variant)[0] for text in SENTENCES} for variant in encoder.variants
     }
     wrong: list[tuple[str, str]] = []
     rounds = dict.fromkeys(encoder.variants, 0)
@@ -28,7 +27,7 @@ def test_two_threads_get_exactly_what_one_gets(encoder: Encoder) -> None:
     def ask(variant: str) -> None:
         for text in islice(cycle(SENTENCES), ROUNDS):
             rounds[variant] += 1
-            if not np.array_equal(encoder.encode([text], variant, alone=True)[0], expected[variant][text]):
+            if not np.array_equal(encoder.encode([text], variant)[0], expected[variant][text]):
                 wrong.append((variant, text))
 
     threads = [threading.Thread(target=ask, args=(variant,)) for variant in encoder.variants]
@@ -47,7 +46,7 @@ def test_cosines_of_a_batch_stay_near_those_read_alone(encoder: Encoder) -> None
     bound = 1e-4 if encoder.pair.dtype == torch.float32 else 0.02
     texts = read_corpus(INDEX_ROOT / "demo" / TEXTS).texts[::9]
     for variant in encoder.variants:
-        together, alone = encoder.encode(texts, variant), encoder.encode(texts, variant, alone=True)
+        together, alone = encoder.encode(texts, variant), encoder.encode_each(texts)[variant]
         assert np.abs(together @ together.T - alone @ alone.T).max() < bound
         assert (1 - (together * alone).sum(axis=1)).max() < bound
 

@@ -29,7 +29,7 @@ def test_both_are_offered_the_paper_s_own_first(adapters: Adapters) -> None:
 
 def test_the_demo_index_holds_the_vectors_this_model_gives(studio: Studio) -> None:
     assert studio.missing_vectors("demo") == []
-    index = studio.index("demo")
+    index = studio.indexes.open("demo")
     for variant in studio.variants:
         rows = studio.encoder.encode(index.corpus.texts[:20], variant)
         hits = index.search(studio.encoder.recipe(variant), rows, 1)

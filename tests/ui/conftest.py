@@ -12,7 +12,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
 from sempa.models.pair import ModelPair
 from sempa.service.adapters import Adapters
-from sempa.service.index_store import Shelf
+from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
@@ -27,9 +27,9 @@ def adapters(
     root = tmp_path_factory.mktemp("studio")
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(root / "index" / "demo")
     pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
-    made = Adapters([Encoder(pair), Encoder(pair.with_adapter(str(other_adapter)))], Shelf(root / "index"), root)
+    made = Adapters([Encoder(pair), Encoder(pair.with_adapter(str(other_adapter)))], IndexStore(root / "index"), root)
     for name in made.names:
-        made.choose(name).read_index("demo")
+        made.choose(name).embed_index("demo")
     return made
 
 

@@ -5,12 +5,14 @@ import json
 import re
 from pathlib import Path
 
+import gradio as gr
 import pytest
+from gradio.state_holder import StateHolder
 
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
-from sempa.ui.own_index import choices, columns, given_corpus, made
+from sempa.ui.own_index import KEPT_SECONDS, choices, columns, given_corpus, made, visitor_state
 from sempa.ui.search import find
 
 LINES = "The hare is fast.\n\n  The hound is ill. \nA cat sat."
@@ -18,7 +20,8 @@ LINES = "The hare is fast.\n\n  The hound is ill. \nA cat sat."
 
 def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: Adapters, studio: Studio) -> None:
     *before, (view, key) = made(studio, given_corpus(None, None, LINES), " pasted ", "ada", public=False)
-    assert all("a second" in line and found is None for line, found in before)
+    assert all("Computing vectors" in line and found is None for line, found in before)
+    assert "per second" in before[-1][0]
     assert len(before) >= 2
     assert "3 texts are ready" in view
     assert key is not None
@@ -28,9 +31,9 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: 
     assert found["base"][0].hit.text == "The hare is fast."
     other = adapters.choose(adapters.names[1])
     *progress, last = find(other, "A cat sits.", key, 2)  # read with the other adapter at the first search
-    assert any("Reading the texts with sempa" in view for view, _ in progress)
+    assert any("Computing vectors: 3 of 3" in view for view, _ in progress)
     assert last[0].count("sp-send") == 4
-    studio.shelf.drop(key, "ada")
+    studio.indexes.delete(key, "ada")
 
 
 def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
@@ -89,12 +92,12 @@ def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest
     for name, says in (("", "needs a name"), ("../up", "is no index name"), ("demo", "There is an index 'demo'")):
         with pytest.raises(InputError, match=says):
             list(made(studio, corpus, name, "ada", public=False))
-    monkeypatch.setattr("sempa.service.studio.READ_AT_ONCE", 2)
+    monkeypatch.setattr("sempa.service.studio.MAX_TEXTS", 2)
     with pytest.raises(InputError, match="There are more than 2 texts, the most the page takes"):
         list(made(studio, corpus, "three", "ada", public=False))
     with pytest.raises(InputError, match="Text 1 has 6,000 characters"):
         list(made(studio, given_corpus(None, None, "x" * 6000), "long", "ada", public=False))
-    assert studio.shelf.own_names("ada") == []
+    assert studio.indexes.own_names("ada") == []
 
 
 def test_leaving_in_the_middle_keeps_nothing(studio: Studio) -> None:
@@ -102,4 +105,31 @@ def test_leaving_in_the_middle_keeps_nothing(studio: Studio) -> None:
     steps = made(studio, corpus, "half", "ada", public=False)
     next(steps)
     steps.close()
-    assert studio.shelf.own_names("ada") == []
+    assert studio.indexes.own_names("ada") == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_private_index_goes_an_hour_after_its_page_was_closed_and_a_day_after_its_last_use(
+    adapters: Adapters, studio: Studio, closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, (_, key) = made(studio, given_corpus(None, None, LINES), "kept", "ada", public=False)
+    *_, (_, other) = made(studio, given_corpus(None, None, LINES), "kept", "bob", public=False)
+    assert key
+    assert other
+    with gr.Blocks() as page:
+        state = visitor_state(adapters)
+    holder = StateHolder()
+    holder.set_blocks(page)
+    session = holder["session"]
+    session[state._id] = "ada"  # as every search writes it
+    session.is_closed = closed
+    holder.delete_all_expired_state()
+    assert adapters.indexes.own_names("ada") == [key]
+    assert (state.time_to_live, session.STATE_TTL_WHEN_CLOSED) == (KEPT_SECONDS, 3_600)
+    monkeypatch.setattr(session if closed else state, "STATE_TTL_WHEN_CLOSED" if closed else "time_to_live", -1)
+    session[state._id] = "ada"
+    holder.delete_all_expired_state()
+    with pytest.raises(InputError, match="Your index 'kept' has expired. Build it again."):
+        studio.search("A cat sat.", key)
+    assert adapters.indexes.own_names("bob") == [other]
+    adapters.indexes.forget("bob")
