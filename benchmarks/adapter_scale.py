@@ -24,10 +24,10 @@ from sempa.config import DEFAULT_BASE
 from sempa.evaluation.judge import open_judge
 from sempa.evaluation.paraphrase import MEASURES, Judge, paraphrase_figures, read_sentences
 from sempa.evaluation.result_cache import cached
+from sempa.files import sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_scaled
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.models.source import sha256_of
 
 
 def parser() -> argparse.ArgumentParser:

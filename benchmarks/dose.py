@@ -22,9 +22,9 @@ from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation.generation import PERPLEXITY, TASKS, generation_figures
 from sempa.evaluation.sts import sts_spearman
+from sempa.files import sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.models.source import sha256_of
 
 PREDICTED = ("lambada_openai", PERPLEXITY)
 

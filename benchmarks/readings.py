@@ -35,9 +35,9 @@ from sempa.embedding.settings import fit_settings, save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
 from sempa.evaluation.result_cache import cached, read_rows
 from sempa.evaluation.sts import is_test, set_scores, sts_spearman
+from sempa.files import sha256_of
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.models.source import sha256_of
 from sempa.templates import SentenceTemplate
 
 TEMPLATES = {"prompteol": "prompteol", "one example": ONE_EXAMPLE, "cot": "cot", "knowledge": "knowledge"}

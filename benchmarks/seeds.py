@@ -22,8 +22,8 @@ from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation.result_cache import read_rows
 from sempa.evaluation.sts import is_test, set_scores
+from sempa.files import sha256_of
 from sempa.models.pair import BASE, SEMPA, ModelPair
-from sempa.models.source import sha256_of
 
 
 def parser() -> argparse.ArgumentParser:

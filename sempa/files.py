@@ -1,5 +1,8 @@
-"""Folders that are there whole or not at all."""
+"""Files and folders that appear complete or not at all, and their hashes."""
 
+import hashlib
+import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,37 +12,90 @@ from safetensors import SafetensorError
 
 from sempa.errors import InputError, StorageError
 
-WRITING = ".writing"
-"""What is put behind a folder's name until it is whole; a run in training has `.partial` there, which stays."""
+REFUSALS = (OSError, SafetensorError)
+"""What a failed write raises; safetensors turns a full disk into an error of its own."""
 
 
 @contextmanager
-def new_folder(folder: Path, what: str, refusals: tuple[type[Exception], ...] = (OSError,)) -> Iterator[Path]:
-    """Yield an empty folder to write into, which gets its own name when the block ends without an error.
+def writing(what: str, path: Path, cure: str = "make room there") -> Iterator[None]:
+    """Turn a failed write in the block into an error that says `what` was to be written where, and the cure.
 
-    `what` names in words what is written, `refusals` what a disk that refuses raises.
-    Raises: InputError if the folder exists; StorageError if the disk refuses.
+    Raises: StorageError.
     """
-    if folder.exists():
-        raise InputError(f"{folder} exists already: choose another folder or remove it.")
-    aside = folder.with_name(folder.name + WRITING)
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        yield aside
-        aside.replace(folder)
-    except refusals as error:
+        yield
+    except REFUSALS as error:
         reason = getattr(error, "strerror", None) or error
-        raise StorageError(f"{what} could not be written to {folder} ({reason}): make room there.") from error
+        raise StorageError(f"{what} could not be written to {path} ({reason}): {cure}.") from error
+
+
+@contextmanager
+def atomic_file(path: Path, what: str, cure: str = "make room there") -> Iterator[Path]:
+    """Yield a hidden path beside `path` to write to; the file is flushed to disk and renamed when the block ends.
+
+    Raises: StorageError if the disk refuses; what was at `path` is then unchanged.
+    """
+    aside = path.with_name(f".new-{path.name}")
+    with writing(what, path, cure):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            flush(aside)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path, what: str, cure: str = "make room there", *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty hidden folder beside `folder` to write into; it is renamed when the block ends.
+
+    Raises: InputError if the folder exists, unless it is to be replaced; StorageError if the disk refuses. What was
+    there is then unchanged.
+    """
+    if folder.exists() and not replace:
+        raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    made = folder.with_name(f".{folder.name}-new-{secrets.token_hex(4)}")
+    with writing(what, folder, cure):
+        try:
+            made.mkdir(parents=True)
+            yield made
+            _rename(made, folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _rename(made: Path, folder: Path) -> None:
+    old = made.with_name(made.name.replace("-new-", "-old-"))
+    if folder.exists():
+        folder.replace(old)
+    try:
+        made.replace(folder)
+    except OSError:
+        if old.exists():
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk; Windows lets neither be opened for that."""
+    if os.name == "nt":
+        return
+    held = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(held)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-REFUSALS = (OSError, SafetensorError)
-"""What a disk refuses to write weights with: of a full one safetensors makes an error of its own."""
+        os.close(held)
 
 
 def share(folder: Path) -> None:
-    """Let whoever may read the settings in a folder read the weights beside them, which are their owner's alone."""
+    """Give weights the permissions of the settings beside them: safetensors lets only the owner read them."""
     for weights in folder.rglob("*.safetensors"):
         shutil.copymode(next(weights.parent.glob("*.json")), weights)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

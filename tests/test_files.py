@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from sempa.errors import InputError, StorageError
-from sempa.files import new_folder
+from sempa.files import atomic_file, atomic_folder
 from sempa.training.run_folder import RunFolder
 
 
 def test_a_folder_gets_its_name_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "made"
-    with new_folder(target, "It") as aside:
+    with atomic_folder(target, "It") as aside:
         (aside / "file").write_text("x")
         assert not target.exists()
     assert [path.name for path in target.iterdir()] == ["file"]
     assert [path.name for path in target.parent.iterdir()] == ["made"]
-    with pytest.raises(InputError, match="exists already"), new_folder(target, "It"):
+    with pytest.raises(InputError, match="exists already"), atomic_folder(target, "It"):
         pytest.fail("entered")
 
 
@@ -32,7 +32,7 @@ def test_what_breaks_off_leaves_nothing(
     tmp_path: Path, error: BaseException, kind: type[BaseException], says: str
 ) -> None:
     def write() -> None:
-        with new_folder(tmp_path / "made", "It") as aside:
+        with atomic_folder(tmp_path / "made", "It") as aside:
             (aside / "file").write_text("x")
             raise error
 
@@ -45,6 +45,28 @@ def test_a_run_that_was_broken_off_stays(tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path / "mine", {"seed": 1}, resume=False)
     run.begin({"seed": 1})
     run.release()
-    with new_folder(tmp_path / "mine", "Something else of that name") as aside:
+    with atomic_folder(tmp_path / "mine", "Something else of that name") as aside:
         (aside / "file").write_text("x")
     assert run.begun
+
+
+def test_a_file_is_replaced_at_the_end_or_stays(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.npy"
+
+    def write(text: str, error: Exception | None = None) -> None:
+        with atomic_file(target, "It") as aside:
+            aside.write_text(text)
+            if error:
+                raise error
+
+    write("old")
+    with pytest.raises(StorageError, match="It could not be written to .*full.: make room there"):
+        write("half", OSError(28, "full"))
+    assert {path.name: path.read_text() for path in target.parent.iterdir()} == {"file.npy": "old"}
+
+
+def test_a_folder_can_be_replaced(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with atomic_folder(tmp_path / "made", "It", replace=True) as aside:
+            (aside / text).write_text(text)
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "new"]

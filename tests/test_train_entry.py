@@ -15,10 +15,10 @@ import torch
 import train
 from sempa import cli
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, RECIPES, Recipe, TrainConfig
+from sempa.files import sha256_of
 from sempa.models.adapters import SHIPPED
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
-from sempa.models.source import sha256_of
 from sempa.training.card import write_card
 from sempa.training.run import _without_bos
 

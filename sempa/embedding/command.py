@@ -84,7 +84,7 @@ def _fit(args: argparse.Namespace) -> None:
     from sempa.data.corpora import read_corpus
     from sempa.data.rows import subsample
     from sempa.embedding.settings import fit_settings, save_settings
-    from sempa.models.source import sha256_of
+    from sempa.files import sha256_of
 
     texts = subsample(read_corpus(args.texts, args.column).texts, args.limit)
     fitted_on = f"{len(texts):,} texts of {args.texts.name} (SHA-256 {sha256_of(args.texts)})"

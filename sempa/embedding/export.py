@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.files import REFUSALS, new_folder, share
+from sempa.files import atomic_folder, share
 from sempa.models.merge import standalone
 from sempa.models.prompts import padding_id
 from sempa.templates import SentenceTemplate
@@ -39,7 +39,7 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
         raise InputError(f"The recipe reads layer {encoder.config.layer}: sentence-transformers reads the last alone.")
     variant = variant or encoder.best_variant
     decoder = standalone(encoder.pair, variant, torch.float32).base_model
-    with new_folder(folder, "The export", REFUSALS) as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with atomic_folder(folder, "The export") as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         decoder.save_pretrained(scratch)
         _save_tokenizer(encoder, Path(scratch))
         reads = modules.Transformer(

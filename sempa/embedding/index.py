@@ -1,10 +1,7 @@
 """Search a corpus by meaning: inner product over unit rows, for several models over the same ids."""
 
 import json
-import os
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from sempa.data.corpora import Corpus, read_corpus, write_corpus
 from sempa.embedding.inverted import Codes
 from sempa.embedding.vectors import Approximation, Vectors
 from sempa.errors import InputError, RecipeMismatch, StorageError
+from sempa.files import atomic_folder
 from sempa.models.source import COMPLETE
 
 Rows = NDArray[np.float32]
@@ -158,21 +156,10 @@ class SentenceIndex:
 
         Raises: StorageError if the disk refuses; the old folder then stays as it was.
         """
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-            try:
-                self._write(made)
-                _swap(made, folder)
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
-        except OSError as error:
-            raise StorageError(
-                f"The index could not be written to {folder} ({error.strerror or error}); what was there is unchanged."
-            ) from error
+        with atomic_folder(folder, "The index", "what was there is unchanged", replace=True) as made:
+            self._write(made)
 
     def _write(self, folder: Path) -> None:
-        folder.chmod(0o755)
         write_corpus(self.corpus, folder / TEXTS)
         parts: list[dict[str, object]] = []
         for recipe, vectors in self._vectors.items():
@@ -210,19 +197,6 @@ class SentenceIndex:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index again.") from error
         return index
-
-
-def _swap(made: Path, folder: Path) -> None:
-    aside = folder.with_name(f".{folder.name}-old-{os.getpid()}")
-    if folder.exists():
-        folder.replace(aside)
-    try:
-        made.replace(folder)
-    except OSError:
-        if aside.exists():
-            aside.replace(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def index_names(root: Path = INDEX_ROOT) -> list[str]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
-from sempa.errors import StorageError
+from sempa.files import atomic_file, writing
 
 Rows = NDArray[np.float32]
 _SHARD = re.compile(r"\d{12}\.parquet")
@@ -27,7 +27,7 @@ def write_shards(folder: Path, texts: Sequence[str], rows: Rows, recipe: Encoder
     Raises: StorageError if the disk refuses.
     """
     metadata = {"sempa": json.dumps(asdict(recipe))}
-    try:
+    with writing("The vectors", folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             if _SHARD.fullmatch(path.name):
@@ -38,11 +38,5 @@ def write_shards(folder: Path, texts: Sequence[str], rows: Rows, recipe: Encoder
             columns = {"id": pa.array(range(first, first + len(own)), pa.int64()), "text": pa.array(own, pa.string())}
             table = pa.table(columns | {"vector": lists}, metadata=metadata)
             path = folder / f"{first:012}.parquet"
-            aside = path.with_name(f".{path.name}.new")
-            try:
+            with atomic_file(path, "The vectors") as aside:
                 pq.write_table(table, aside, row_group_size=ROWS_A_GROUP)
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"The vectors could not be written to {folder} ({error.strerror or error}).") from error

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from sempa.errors import InputError, StorageError
-from sempa.models.source import sha256_of
+from sempa.files import atomic_file, sha256_of
 
 Rows = NDArray[np.float32]
 FILE = "postprocess.safetensors"
@@ -71,12 +71,8 @@ class Postprocess:
 
         Raises: StorageError if the disk refuses.
         """
-        aside = folder / f"{FILE}.new"
-        try:
+        with atomic_file(folder / FILE, "The statistics") as aside:
             aside.write_bytes(self._serialised())
-            aside.replace(folder / FILE)
-        except OSError as error:
-            raise StorageError(f"{folder / FILE} could not be written ({error.strerror or error}).") from error
         return self.sha256
 
     def _serialised(self) -> bytes:

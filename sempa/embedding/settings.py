@@ -7,7 +7,7 @@ from pathlib import Path
 from sempa.config import EncoderConfig, Recipe
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import Postprocess, Rows
-from sempa.files import new_folder
+from sempa.files import atomic_folder
 from sempa.models.pair import ModelPair
 
 
@@ -36,7 +36,7 @@ def save_settings(encoder: Encoder, folder: Path) -> None:
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
-    with new_folder(folder, "The reading") as aside:
+    with atomic_folder(folder, "The reading") as aside:
         Recipe(encoder.recipe(encoder.best_variant)).save(aside)
         if encoder.postprocess:
             encoder.postprocess.save(aside)

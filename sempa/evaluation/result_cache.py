@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sempa.config import cache_folder
 from sempa.embedding.encoder import Encoder, Rows
+from sempa.files import atomic_file
 from sempa.machine import MEASURING, hardware, versions
 
 OFTEN = 2_000
@@ -31,10 +32,8 @@ def cached(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArr
         kept: NDArray[Any] = np.load(path, allow_pickle=False)
         return kept
     found = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{key}.new.npy")
-    np.save(aside, found, allow_pickle=False)
-    aside.replace(path)
+    with atomic_file(path, "The result") as aside:
+        np.save(aside, found, allow_pickle=False)
     return found
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.errors import InputError, StorageError
+from sempa.errors import InputError
+from sempa.files import atomic_file
 
 STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "baselines", "paired", "geometry", "tokens"
 FRONTIER_KIND = "frontier"
@@ -24,13 +25,8 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
 
     Raises: StorageError if the disk refuses.
     """
-    aside = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, "The result") as aside:
         aside.write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise StorageError(f"The result could not be written to {path} ({error.strerror or error}).") from error
 
 
 class FinishedParts:

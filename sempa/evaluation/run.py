@@ -119,7 +119,7 @@ def _readers(encoder: Encoder, report: Callable[[str], None]) -> dict[str, Calla
 def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
     from sempa.data.scored_pairs import read_scored_pairs
     from sempa.evaluation.sts import sts_figures
-    from sempa.models.source import sha256_of
+    from sempa.files import sha256_of
 
     if asked.data == HUB:
         yield from _hub_sts(encoder, report)

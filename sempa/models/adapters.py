@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
-from sempa.files import REFUSALS, share
-from sempa.models.source import can_be_hub_id, sha256_of
+from sempa.files import REFUSALS, sha256_of, share
+from sempa.models.source import can_be_hub_id
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sempa.config import RECIPE_FILE, Recipe
 from sempa.errors import InputError
+from sempa.files import sha256_of
 from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_folder
-from sempa.models.source import sha256_of
 
 LARGEST = 2.0
 """No adapter is made stronger than this: what lies beyond its training is not known."""

@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from sempa.errors import InputError
-from sempa.files import REFUSALS, new_folder, share
+from sempa.files import atomic_folder, share
 from sempa.models.pair import SEMPA, ModelPair
 
 
@@ -36,7 +36,7 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
     Raises: InputError without an adapter, for a base in four bits, or if the folder exists; StorageError if the disk
     refuses.
     """
-    with new_folder(folder, "The merged model", REFUSALS) as aside:
+    with atomic_folder(folder, "The merged model") as aside:
         merged = standalone(pair, SEMPA)
         merged.save_pretrained(aside, safe_serialization=True)
         pair.tokenizer.save_pretrained(aside)

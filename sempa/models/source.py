@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sempa.config import DEFAULT_BASE, cache_folder
 from sempa.errors import ModelUnavailable, StorageError
-from sempa.files import REFUSALS, share
+from sempa.files import REFUSALS, sha256_of, share
 
 log = logging.getLogger(__name__)
 
@@ -226,9 +226,3 @@ def _fingerprint(files: Iterable[Path]) -> str:
                 stream.seek(size * place // SAMPLES)
                 found.update(stream.read(SAMPLED))
     return found.hexdigest()[:16]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

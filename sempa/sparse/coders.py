@@ -19,9 +19,8 @@ from sempa.config import CODES_FOLDER, FEATURES, WORDS, CodingConfig, EncoderCon
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
-from sempa.files import new_folder
+from sempa.files import atomic_folder, sha256_of
 from sempa.models.pair import ModelPair
-from sempa.models.source import sha256_of
 from sempa.sparse.autoencoder import CODER_FILE, SparseCoder
 
 Rows = NDArray[np.float32]
@@ -207,7 +206,7 @@ def save_coders(
     tensors = {f"{v}.direction": torch.from_numpy(direction) for v, direction in directions.items()}
     tensors |= {f"{v}.{name}": value for v, coder in coders.items() for name, value in coder.tensors().items()}
     named = {variant: [asdict(feature) for feature in every] for variant, every in features.items()}
-    with new_folder(folder, "The codes") as aside:
+    with atomic_folder(folder, "The codes") as aside:
         (aside / CODER_FILE).write_bytes(save(tensors))
         (aside / ABOUT_FILE).write_text(json.dumps({**about, "features": named}, indent=1) + "\n", encoding="utf-8")
 

@@ -19,10 +19,10 @@ from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.evaluation.metrics import nearer_share
 from sempa.evaluation.result_cache import read_rows
+from sempa.files import sha256_of
 from sempa.losses import reconstruction_loss
 from sempa.machine import environment
 from sempa.models.pair import SEMPA, ModelPair
-from sempa.models.source import sha256_of
 from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
 from sempa.sparse.coders import Feature, fit_direction, save_coders
 from sempa.sparse.loss import fit_coder

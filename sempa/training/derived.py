@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
-from sempa.files import new_folder
+from sempa.files import atomic_folder, sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_average, write_scaled
-from sempa.models.source import sha256_of
 from sempa.training.card import write_card
 from sempa.training.plot import plot_runs
 
@@ -20,7 +19,7 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
 
     Raises: InputError if the folder exists; what `write_scaled` raises; StorageError if the disk refuses.
     """
-    with new_folder(output, "The adapter") as aside:
+    with atomic_folder(output, "The adapter") as aside:
         source = write_scaled(adapter, aside, scale)
         for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
             if path.is_file():
@@ -36,7 +35,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
     Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
     Raises: InputError if the folder exists; what `write_average` raises; StorageError if the disk refuses.
     """
-    with new_folder(output, "The adapter") as aside:
+    with atomic_folder(output, "The adapter") as aside:
         sources, size, kept = write_average(adapters, aside, rank)
         for number, source in enumerate(sources, 1):
             if (source / METRICS).is_file():

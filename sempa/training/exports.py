@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sempa.errors import InputError
-from sempa.files import new_folder
+from sempa.files import atomic_folder
 from sempa.templates import SYSTEM_PROMPT
 from sempa.training.preferences import Preference
 
@@ -39,7 +39,7 @@ def export_preferences(
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     else:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    with new_folder(folder, "The preferences") as aside:
+    with atomic_folder(folder, "The preferences") as aside:
         (aside / DATA_FILE[form]).write_text(text, encoding="utf-8")
         if form == "llama-factory":
             (aside / "dataset_info.json").write_text(json.dumps(_DATASET_INFO, indent=2) + "\n", encoding="utf-8")

@@ -19,8 +19,8 @@ from sempa.data.triplets import (
     with_neutrals,
 )
 from sempa.errors import InputError
+from sempa.files import sha256_of
 from sempa.models.prompts import request_text
-from sempa.models.source import sha256_of
 from sempa.training.preferences import preferences
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from sempa.data.corpora import Corpus, read_corpus
 from sempa.embedding.index import INDEX_ROOT, TEXTS, SentenceIndex, index_names
+from sempa.files import sha256_of
 from sempa.models.adapters import SHIPPED, WEIGHTS_FILE
-from sempa.models.source import sha256_of
 
 KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
 """Same words, same meaning; other words, same meaning; two ways to turn the meaning with few words; one word, two."""

@@ -9,7 +9,7 @@ import pytest
 
 from sempa.embedding.postprocess import Postprocess, Rows
 from sempa.errors import InputError, StorageError
-from sempa.models.source import sha256_of
+from sempa.files import sha256_of
 
 
 def _rows(count: int, width: int, seed: int = 0) -> Rows:

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import AdapterMismatch, StorageError
+from sempa.files import sha256_of
 from sempa.models.pair import ModelPair
-from sempa.models.source import sha256_of
 from sempa.training.policy import PolicyModel
 
 IDS = torch.arange(40, 60).unsqueeze(0)

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import InputError, StorageError
+from sempa.files import sha256_of
 from sempa.models.combine import write_average, write_scaled
 from sempa.models.pair import ModelPair
-from sempa.models.source import sha256_of
 from sempa.training.derived import scaled
 
 IDS = torch.arange(40, 60).unsqueeze(0)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sempa.models.source import sha256_of
+from sempa.files import sha256_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = 60

@@ -13,9 +13,9 @@ import torch
 
 from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError, StorageError
+from sempa.files import sha256_of
 from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
-from sempa.models.source import sha256_of
 from sempa.training.loop import Example, Objective, TrainStep, learning_rate, sample_order, train
 from sempa.training.policy import PolicyModel
 from sempa.training.run_folder import RunFolder
@@ -169,7 +169,7 @@ def test_a_full_disk_stops_with_a_sentence_and_can_be_resumed(
     session = _Session(make_pair, tmp_path / "run")
     list(islice(session.steps, 12))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

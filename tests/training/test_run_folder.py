@@ -1,6 +1,5 @@
 """A run's folder: whole or not there, refused by name, and none the worse for a full disk."""
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -78,7 +77,7 @@ def test_an_output_that_exists_is_refused(tmp_path: Path) -> None:
 
 def test_a_broken_off_run_is_not_overwritten(tmp_path: Path) -> None:
     _begun(tmp_path / "run")
-    with pytest.raises(InputError, match=r"run\.partial holds a run that was broken off: add --resume"):
+    with pytest.raises(InputError, match=r"run\.partial holds an interrupted run: add --resume"):
         RunFolder.open(tmp_path / "run", FACTS, resume=False)
 
 
@@ -124,7 +123,7 @@ def test_the_last_checkpoint_is_given_back_and_the_log_cut_to_it(tmp_path: Path)
     assert kept.facts == {"step": 4, "best": None}
     assert kept.tensors["weight"].tolist() == [4.0] * 4
     assert [line["step"] for line in run.lines()] == [0, 1, 2, 3]
-    assert [folder.name for folder in run.partial.glob("checkpoint-*")] == ["checkpoint-0000004"]
+    assert [folder.name for folder in run.partial.glob("checkpoint-*")] == ["checkpoint-0000004.safetensors"]
 
 
 def test_without_a_checkpoint_the_run_starts_over(tmp_path: Path) -> None:
@@ -134,18 +133,16 @@ def test_without_a_checkpoint_the_run_starts_over(tmp_path: Path) -> None:
     assert run.lines() == []
 
 
-@pytest.mark.parametrize("lost", ["complete", "state.safetensors"])
-def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path, lost: str) -> None:
+def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
     run = _begun(tmp_path / "run")
     run.save_checkpoint(1, _checkpoint(1))
-    torn = run.partial / "checkpoint-0000002"
-    torn.mkdir()
-    (torn / "state.json").write_text(json.dumps({"step": 2}), encoding="utf-8")
-    if lost == "complete":
-        (torn / "state.safetensors").write_bytes(b"")
+    (run.partial / ".new-checkpoint-0000002.safetensors").write_bytes(b"torn")
     kept = run.load_checkpoint()
     assert kept is not None
     assert kept.facts["step"] == 1
+    best = run.scored_folder(1)
+    best.mkdir(parents=True)
+    assert [file.name for file in run.finish(best).iterdir()] == ["metrics.jsonl"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), None], ids=["ENOSPC", "file size limit"])
@@ -157,7 +154,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(
     run.save_checkpoint(1, _checkpoint(1))
     if error is not None:
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise error
 
         monkeypatch.setattr("sempa.training.run_folder.save_file", refuse)
@@ -166,7 +163,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(
     kept = run.load_checkpoint()
     assert kept is not None
     assert kept.facts["step"] == 1
-    assert [folder.name for folder in run.partial.glob("checkpoint-*")] == ["checkpoint-0000001"]
+    assert [folder.name for folder in run.partial.glob("checkpoint-*")] == ["checkpoint-0000001.safetensors"]
 
 
 def test_a_full_disk_is_a_storage_error_everywhere(tmp_path: Path, full_disk: FullDisk) -> None:
@@ -178,7 +175,7 @@ def test_a_full_disk_is_a_storage_error_everywhere(tmp_path: Path, full_disk: Fu
     with full_disk(20):
         with pytest.raises(StorageError, match="metrics.jsonl could not be written"):
             run.append({"step": 1, "much": "text " * 10})
-        with pytest.raises(StorageError, match="run cannot be written"):
+        with pytest.raises(StorageError, match="run could not be written"):
             _begun(tmp_path / "other")
         with pytest.raises(StorageError, match="adapter could not be written"):
             run.finish(best)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe, TrainConfig
 from sempa.embedding.encoder import Encoder
+from sempa.files import sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.pair import ModelPair
-from sempa.models.source import sha256_of
 from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 from sempa.ui.compare import facts
