@@ -20,8 +20,8 @@ Choices = list[tuple[str, str]]
 KEPT_SECONDS = 86_400
 """How long a private index is kept after its maker's last search or build; on a closed page Gradio keeps it an hour."""
 STORED = (
-    f"Up to {MAX_TEXTS:,} texts. Your index stays in memory, for you alone. It expires an hour after you leave the page, "
-    f"or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index is "
+    f"Up to {MAX_TEXTS:,} texts. Your index stays in memory, for you alone. It expires an hour after you leave the "
+    f"page, or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index is "
     "written to this app's disk and shown to every visitor."
 )
 
