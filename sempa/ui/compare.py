@@ -10,8 +10,9 @@ from sempa.machine import hardware
 from sempa.models.generate import Sampling
 from sempa.models.pair import SEMPA
 from sempa.service.studio import Studio
+from sempa.ui.downloads import offered
 from sempa.ui.events import PRIVATE, Context, slider, whole_number
-from sempa.ui.evidence import evidence, planes
+from sempa.ui.evidence import evidence
 from sempa.ui.own_pairs import build_own_pairs
 from sempa.ui.plots import run_curves, run_words
 from sempa.ui.present import fact_table, say
@@ -60,15 +61,13 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 
 
 def details(studio: Studio) -> list[Any]:
-    """Return the facts and the adapter's training curves, then every measured result and a picture of the geometry."""
-    runs, results = studio.pair.adapter.runs if studio.pair.adapter else [], studio.results()
-    tables = evidence(results, studio.frontiers(), studio.adapter)
-    curves, plane = run_curves(runs), planes(results)
+    """Return the facts with the ends of the training curves, the curves, and every measured result."""
+    runs = studio.pair.adapter.runs if studio.pair.adapter else []
     return [
         fact_table(facts(studio)) + run_words(runs),
-        gr.update(value=curves, visible=curves is not None),
-        tables or say("No measured results for this model and adapter yet."),
-        gr.update(value=plane, visible=plane is not None),
+        offered(run_curves(runs)),
+        evidence(studio.results(), studio.frontiers(), studio.adapter)
+        or say("No measured results for this model and adapter yet."),
     ]
 
 
@@ -89,15 +88,10 @@ def build_compare_tab(context: Context) -> None:
     build_tokens(context)
     build_own_pairs(context)
     gr.Markdown("## Model details")
-    facts_html, curves, tables, plane = details(context.studio)
+    known, curves, results = details(context.studio)
     out = [
-        gr.HTML(facts_html, elem_id="compare-known", label="Model details"),
-        gr.Plot(**_initial(curves), label="Training", elem_id="compare-curves"),
-        gr.HTML(tables, elem_id="compare-evidence", label="Measured results"),
-        gr.Plot(**_initial(plane), label="Triplets on each model's two main axes", elem_id="compare-plane"),
+        gr.HTML(known, elem_id="compare-known", label="Model details"),
+        gr.Plot(curves["value"], visible=curves["visible"], label="Training", elem_id="compare-curves"),
+        gr.HTML(results, elem_id="compare-evidence", label="Measured results"),
     ]
     context.adapter.change(lambda name: details(context.adapters.choose(name)), context.adapter, out, **PRIVATE)
-
-
-def _initial(update: dict[str, Any]) -> dict[str, Any]:
-    return {name: update[name] for name in ("value", "visible")}

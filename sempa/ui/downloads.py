@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -21,9 +22,9 @@ def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
     return save_bytes_to_cache(stream.getvalue().encode(), f"{name}.csv", get_upload_folder())
 
 
-def offered(path: str | None) -> dict[str, object]:
-    """Return the update of a download button: shown once there is a table."""
-    return gr.update(value=path, visible=path is not None)
+def offered(value: Any) -> Any:
+    """Return the update of a download or a chart: shown once there is one."""
+    return gr.update(value=value, visible=value is not None)
 
 
 def _cell(cell: object) -> object:

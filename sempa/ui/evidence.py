@@ -1,14 +1,11 @@
-"""Measured results as HTML tables, and the geometry of both models as a chart."""
+"""Measured results as HTML tables."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from gradio.components.plot import PlotData
-
 from sempa.evaluation.tables import ResultTable, result_table
 from sempa.evaluation.verdicts import title, verdict
-from sempa.ui.plots import GROUPS, figure, points
 from sempa.ui.present import MODEL_NAMES, note, table
 
 OPEN = ("sts", "generation")
@@ -32,8 +29,7 @@ def evidence(results: Sequence[Mapping[str, Any]], frontiers: Sequence[Mapping[s
     shown += [("Sparse codes", "quality by bytes per text", _of_adapter(result, adapter)) for result in frontiers]
     return "".join(
         f"<details class='sp-result'{' open' if result.get('what') in OPEN else ''}>"
-        f"<summary><b>{escape(name)}</b> {escape(line)}</summary>{measured(result_table(result))}"
-        f"{_plane(result)}</details>"
+        f"<summary><b>{escape(name)}</b> {escape(line)}</summary>{measured(result_table(result))}</details>"
         for name, line, result in shown
     )
 
@@ -47,39 +43,3 @@ def _place(result: Mapping[str, Any]) -> tuple[int, int]:
     if result["what"] not in OPEN:
         return len(OPEN), 0
     return OPEN.index(result["what"]), -len(result.get("sets") or result["tasks"])
-
-
-_TRIPLET = {"anchor": "anchor", "positive": "entailment", "negative": "contradiction"}
-
-
-def _plane(result: Mapping[str, Any]) -> str:
-    """Return the geometry chart's text alternative."""
-    if result.get("kind") != "geometry":
-        return ""
-    shares = [
-        f"{' and '.join(f'{share:.0%}' for share in found['plane_variance'])} of the variance "
-        f"({MODEL_NAMES[variant]}, {len(found['plane']['anchor'])} triplets)"
-        for variant, found in result["models"].items()
-    ]
-    return note(f"Drawn below on two main axes, which hold {', '.join(shares)}.")
-
-
-def planes(results: Sequence[Mapping[str, Any]]) -> PlotData | None:
-    """Return the measured triplets on the plane of each model's two main axes, side by side; None if not measured."""
-    result = next((result for result in results if result["kind"] == "geometry"), None)
-    if result is None:
-        return None
-    traces, layout = [], {}
-    for number, (variant, found) in enumerate(result["models"].items(), start=1):
-        for colour, (part, name) in zip(GROUPS, _TRIPLET.items(), strict=True):
-            on: dict[str, Any] = {
-                "xaxis": f"x{number}",
-                "yaxis": f"y{number}",
-                "legendgroup": name,
-                "showlegend": number == 1,
-            }
-            traces.append(points(found["plane"][part], name, colour, **on))
-        domain = [(number - 1) * 0.53, (number - 1) * 0.53 + 0.47]
-        layout[f"xaxis{number}"] = {"domain": domain, "title": {"text": f"{MODEL_NAMES[variant]}: first axis"}}
-        layout[f"yaxis{number}"] = {"anchor": f"x{number}", "title": {"text": "second axis"}}
-    return figure(traces, **layout, height=360)

@@ -25,6 +25,7 @@ READABLE = 10
 """Sentences up to which every cell shows its figure."""
 SHOWN = 20
 """Pairs listed below the maps."""
+DIFFERENCE = [[0, "#7c3aed"], [0.5, "#f8fafc"], [1, "#ea580c"]]
 MAPS = (*MODEL_NAMES.values(), "SemPA minus Base")
 
 
@@ -41,12 +42,16 @@ def compared(studio: Studio, text: str) -> Iterator[tuple[Any, ...]]:
 def maps(matrix: PairMatrix) -> list[dict[str, Any]]:
     """Return the updates of the heat maps: each model's on one scale, then their difference."""
     values: list[Square | None] = [matrix.scaled.get(variant) for variant in MODEL_NAMES]
-    drawn = [None if square is None else _map(square, matrix.sentences, "Viridis", 0) for square in values]
-    drawn.append(None if matrix.difference is None else _map(matrix.difference, matrix.sentences, "PuOr", -100))
-    return [gr.update(value=one, visible=one is not None) for one in drawn]
+    drawn = [None if square is None else _map(square, matrix.sentences, "Viridis", (0, 100)) for square in values]
+    if matrix.difference is None:
+        drawn.append(None)
+    else:
+        most = max(10.0, float(100 * abs(matrix.difference).max()))
+        drawn.append(_map(matrix.difference, matrix.sentences, DIFFERENCE, (-most, most)))
+    return [offered(one) for one in drawn]
 
 
-def _map(values: Square, sentences: Sequence[str], colours: str, low: int) -> PlotData:
+def _map(values: Square, sentences: Sequence[str], colours: Any, limits: tuple[float, float]) -> PlotData:
     names = [f"{number}. {escape(sentence[:60])}" for number, sentence in enumerate(sentences, start=1)]
     every = max(1, len(names) // 10)
     numbers = {"tickvals": names[::every], "ticktext": [str(i + 1) for i in range(0, len(names), every)]}
@@ -55,8 +60,8 @@ def _map(values: Square, sentences: Sequence[str], colours: str, low: int) -> Pl
         "z": (100 * values).round(1).tolist(),
         "x": names,
         "y": names,
-        "zmin": low,
-        "zmax": 100,
+        "zmin": limits[0],
+        "zmax": limits[1],
         "colorscale": colours,
         "colorbar": {"thickness": 8, "ticksuffix": "%", "outlinewidth": 0},
         "texttemplate": "%{z:.0f}" if len(names) <= READABLE else "",

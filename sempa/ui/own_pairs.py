@@ -34,7 +34,7 @@ def measured_file(studio: Studio, path: str | None) -> Iterator[tuple[Any, ...]]
         return (
             pairs_view(measured, studio.adapter),
             offered(table),
-            gr.update(value=pairs_chart(measured), visible=True),
+            offered(pairs_chart(measured)),
         )
 
     return tabled(lambda progress: studio.measure_pairs(Path(path), progress), view, 3)

@@ -9,7 +9,6 @@ from gradio.components.plot import PlotData
 
 COLOURS = {"base": "#64748b", "sempa": "#0d9488"}
 """The two models' colours everywhere, 3 to 1 or better against both themes; text takes its colour from the page."""
-GROUPS = ("#0d9488", "#3b82f6", "#ea580c")
 GRID = "#94a3b855"
 Point = tuple[float, float]
 Trace = dict[str, Any]
@@ -25,7 +24,7 @@ def figure(traces: Sequence[Trace], **layout: Any) -> PlotData:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
         "font": {"family": "system-ui, sans-serif", "size": 12},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
         **layout,
     }
     config = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}

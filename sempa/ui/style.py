@@ -10,7 +10,8 @@ CSS = """
 .sp-chip {font-size: .78rem; padding: .12rem .55rem; border-radius: 999px; overflow-wrap: anywhere;
   border: 1px solid var(--border-color-primary); color: var(--body-text-color)}
 .sp-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: .8rem}
-.sp-card {border: 1px solid var(--border-color-primary); border-top: 3px solid var(--sp-c); border-radius: 10px;
+.sp-card {border-style: solid; border-width: 3px 1px 1px; border-radius: 10px;
+  border-color: var(--sp-c) var(--border-color-primary) var(--border-color-primary);
   padding: .75rem .9rem .85rem; background: var(--block-background-fill); min-width: 0}
 .sp-card.base {--sp-c: var(--sp-base); --sp-soft: var(--sp-base-soft)}
 .sp-card.sempa {--sp-c: var(--sp-sempa); --sp-soft: var(--sp-sempa-soft)}
@@ -41,7 +42,7 @@ CSS = """
 .sp-table.sp-table th:first-child, .sp-table.sp-table td:first-child, .sp-table.sp-facts td {text-align: left}
 @media (max-width: 640px) {.sp-table {font-size: .74rem}
   .sp-table.sp-table th, .sp-table.sp-table td {padding: .25rem .2rem}}
-.sp-facts {margin-bottom: 1rem}
+.sp-facts td:first-child {white-space: nowrap; vertical-align: top}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
 .sp-result {border-top: 1px solid var(--border-color-primary); padding: .15rem 0}
 .sp-result summary {cursor: pointer; padding: .45rem 0; color: var(--body-text-color-subdued); font-size: .92rem}
@@ -69,7 +70,7 @@ CSS = """
 .sp-table.sp-pair td:first-child, .sp-table.sp-pair th:first-child {min-width: 1.6rem}
 :is(input, textarea, button, summary, [tabindex]):focus-visible {outline: 2px solid var(--sp-sempa) !important;
   outline-offset: 1px}
-footer > .divider:first-child, footer > :not(.divider):not([hidden]) + .divider:last-child {display: none}
+@media (max-width: 640px) {footer .divider {display: none !important}}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
 .label-wrap {gap: .6rem; text-align: left} .label-wrap .icon {align-self: center}

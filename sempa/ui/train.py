@@ -15,6 +15,7 @@ from sempa.errors import InputError
 from sempa.service.jobs import RunRequest, RunState, TrainingJobs
 from sempa.training.inputs import Shown, preview
 from sempa.training.run import SAMPLE_SETTINGS
+from sempa.ui.downloads import offered
 from sempa.ui.events import PRIVATE, Context, as_text, ask
 from sempa.ui.plots import run_curves, run_words
 from sempa.ui.present import note, say, table
@@ -163,10 +164,9 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
 
     def watched(name: str | None) -> tuple[str, Any]:
         if name not in jobs.names:
-            return say("No run yet."), gr.update(visible=False)
+            return say("No run yet."), offered(None)
         state = jobs.state(name)
-        drawn = run_curves([state.lines])
-        return run_view(state), gr.update(value=drawn, visible=drawn is not None)
+        return run_view(state), offered(run_curves([state.lines]))
 
     def known() -> Any:
         names = jobs.names

@@ -20,7 +20,7 @@ from sempa.evaluation.sts import MeasuredPairs
 from sempa.evaluation.tokens import KeyToken
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file
-from sempa.ui.evidence import evidence, planes
+from sempa.ui.evidence import evidence
 from sempa.ui.own_pairs import measured_file, pairs_chart, pairs_view
 from sempa.ui.plots import COLOURS
 from sempa.ui.streaming import worked
@@ -157,28 +157,6 @@ def test_a_table_is_gone_after_an_hour() -> None:
     assert path.is_file()
     delete_files_created_by_app(page, -1)
     assert not path.is_file()
-
-
-def test_geometry_comes_with_a_picture_of_each_model() -> None:
-    figures = dict.fromkeys(("uniformity", "alignment", "distance_to_negative", "isotropy", "mean_cosine"), 0.5)
-    plane = {name: [[0.0, 1.0], [2.0, 3.0]] for name in ("anchor", "positive", "negative")}
-    model = {**figures, "effective_rank": 3, "triplets": 2, "plane": plane, "plane_variance": [0.5, 0.25]}
-    result = {
-        "kind": "geometry",
-        "what": "geometry",
-        "measure": "Rows",
-        "data": {"name": EVIL},
-        "recipes": {"base": {}, "sempa": {}},
-    }
-    results = [{**result, "models": {"base": model, "sempa": model}, "hardware": "h"}]
-    html = evidence(results, [], "mine")
-    drawn = json.loads(planes(results).plot)["data"]
-    assert [(one["name"], one["xaxis"], len(one["x"])) for one in drawn] == [
-        (name, axis, 2) for axis in ("x1", "x2") for name in ("anchor", "entailment", "contradiction")
-    ]
-    assert planes([]) is None
-    assert html.count("50% and 25% of the variance") == 2
-    assert "<script" not in html
 
 
 def test_a_result_is_a_line_that_unfolds() -> None:
