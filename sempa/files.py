@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 
 from sempa.errors import InputError, StorageError
 
+COMPLETE = "complete"
+"""The marker file written last into a folder that takes long to make; a folder without it is incomplete."""
 REFUSALS = (OSError, SafetensorError)
 """What a failed write raises; safetensors turns a full disk into an error of its own."""
 

@@ -18,8 +18,7 @@ from sempa.data.corpora import Corpus, read_corpus, write_corpus
 from sempa.embedding.inverted import Codes
 from sempa.embedding.vectors import Approximation, Vectors
 from sempa.errors import InputError, RecipeMismatch, StorageError
-from sempa.files import atomic_folder
-from sempa.models.source import COMPLETE
+from sempa.files import COMPLETE, atomic_folder
 
 Rows = NDArray[np.float32]
 Query: TypeAlias = Rows | sparse.csr_array

@@ -1,14 +1,11 @@
-"""Load weights: precision chosen from the processor, errors turned into sentences."""
+"""Load a model and its tokenizer, with errors that name the cure."""
 
-import importlib.util
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
@@ -24,94 +21,27 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sempa.errors import InputError, ModelUnavailable
+from sempa.models.precision import FOUR_BIT, Precision
 from sempa.models.sharding import share_out
-from sempa.models.source import ModelSource
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-FOUR_BIT = "nf4"
+Report = Callable[[str], None]
+"""Receives one line of progress text at a time."""
 
 
 @dataclass(frozen=True)
-class Precision:
-    """Say on which device and in which number format the model computes, and why; `four_bit` weights are NF4."""
+class ModelSource:
+    """Name the place of weights: a folder or hub id, and the GGUF file in it if that is the format.
 
-    device: str
-    dtype: torch.dtype
-    reason: str
-    four_bit: bool = False
-
-    def __str__(self) -> str:
-        weights = "4-bit weights, " if self.four_bit else ""
-        return f"{weights}{str(self.dtype).removeprefix('torch.')} on {self.device} ({self.reason})"
-
-
-def choose_precision(precision: str = "auto", device: str = "auto") -> Precision:
-    """Choose device and number format from what the machine can do, or take the ones asked for.
-
-    A processor with AVX512-BF16 or AMX multiplies bfloat16 twice as fast as float32; without either it is slower.
-    "nf4" keeps the weights in four bits and computes in what "auto" would choose. Source: Dettmers et al. 2023, QLoRA.
-    Raises: InputError for an unknown precision, one whose package is missing, or a device that is not there.
+    `fingerprint` distinguishes weights on this disk from others that were or will be in the same place.
     """
-    if precision not in ("auto", *DTYPES, FOUR_BIT):
-        raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
-    device = choose_device(device)
-    if precision == FOUR_BIT:
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise InputError(f"Precision {FOUR_BIT} needs a package that is not here: pip install bitsandbytes.")
-        computes = _best(device).dtype
-        return Precision(device, torch.float32 if computes == torch.float16 else computes, "asked for", four_bit=True)
-    if precision != "auto":
-        return Precision(device, DTYPES[precision], "asked for")
-    return _best(device)
 
-
-def _best(device: str) -> Precision:
-    if device.startswith("cuda"):
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision(device, torch.bfloat16, "this GPU computes bfloat16")
-        return Precision(device, torch.float16, "this GPU has no bfloat16; enough for inference")
-    if device == "mps":
-        return Precision(device, torch.float16, "Apple GPU")
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return Precision(device, torch.bfloat16, "this processor computes bfloat16")
-    return Precision(device, torch.float32, "this processor has no fast bfloat16")
-
-
-def launched_with(switch: str) -> bool:
-    """Whether `accelerate launch` set a switch in the environment."""
-    return os.environ.get(switch, "").lower() in ("1", "true", "yes")
-
-
-def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
-    """Return the precision to train in: what was asked for, or the automatic choice with float16 made float32.
-
-    Small models train to NaN or to a loss of zero in float16.
-    """
-    if precision == "auto" and choose_precision(precision, device).dtype == torch.float16:
-        return "float32"
-    return precision
-
-
-def choose_device(device: str = "auto") -> str:
-    """Return the device asked for, or the fastest there is; the CPU where `accelerate launch --cpu` said so.
-
-    Raises: InputError for one that is unknown or not there.
-    """
-    if device == "auto":
-        if launched_with("ACCELERATE_USE_CPU"):
-            return "cpu"
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind = device.split(":", maxsplit=1)[0]
-    if kind not in present:
-        raise InputError(f"Device {device!r} is unknown: choose auto, cpu, cuda or mps.")
-    if not present[kind]:
-        raise InputError(f"Device {device!r} is not available on this machine: use --device auto.")
-    return device
+    name: str
+    location: str
+    gguf_file: str | None = None
+    revision: str | None = None
+    fingerprint: str | None = None
 
 
 def read_weights(

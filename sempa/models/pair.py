@@ -16,15 +16,17 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
+from sempa.models.conversions import converted
 from sempa.models.fast.adapter_switch import AdapterSwitch
 from sempa.models.fast.allocator import keep_freed_memory
 from sempa.models.fast.attention import eager_attention
 from sempa.models.fast.prepacked import prepack
-from sempa.models.load import Precision, choose_precision, read_weights
+from sempa.models.load import Report, read_weights
+from sempa.models.precision import Precision, choose_precision
 from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, expand_prefix, prefix_length, read_prefix
 from sempa.models.prompts import stop_ids
 from sempa.models.sharding import held_here
-from sempa.models.source import Report, locate, log
+from sempa.models.source import locate, log
 from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
@@ -97,7 +99,7 @@ class ModelPair:
         precision or device.
         """
         chosen = choose_precision(precision, device)
-        source = locate(base, revision, report)
+        source = converted(locate(base, revision, report), chosen, report)
         report(f"Loading {source.name} in {chosen}.")
         model, tokenizer = read_weights(source, chosen, sharded=sharded)
         if model.device.type == "cpu":

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sempa.errors import InputError
-from sempa.models.load import choose_device, launched_with
+from sempa.models.precision import choose_device, launched_with
 
 _Item = TypeVar("_Item")
 

@@ -21,8 +21,8 @@ from sempa.evaluation.results import FRONTIER_KIND, is_of, read_results
 from sempa.evaluation.sts import MeasuredPairs, measured_pairs
 from sempa.evaluation.tokens import TOP, KeyToken, key_tokens
 from sempa.models.generate import Sampling, Texts, write
+from sempa.models.load import Report
 from sempa.models.pair import BASE, ModelPair
-from sempa.models.source import Report
 from sempa.service.embedding_cache import EmbeddingCache
 from sempa.service.index_store import DEMO, IndexStore
 from sempa.service.limits import (

@@ -21,11 +21,12 @@ from sempa.evaluation.sts import sts_spearman
 from sempa.files import sha256_of
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
-from sempa.models.load import choose_training_precision, read_tokenizer
+from sempa.models.load import Report, read_tokenizer
 from sempa.models.pair import BASE, SEMPA, ModelPair
+from sempa.models.precision import choose_training_precision
 from sempa.models.processes import Processes
 from sempa.models.prompts import request_text
-from sempa.models.source import Report, locate, log
+from sempa.models.source import locate, log
 from sempa.training.card import write_card
 from sempa.training.exports import export_preferences
 from sempa.training.inputs import development_pairs, run_triplets, source_name, source_sha256

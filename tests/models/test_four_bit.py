@@ -10,10 +10,10 @@ from sempa.config import EncoderConfig, TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.errors import InputError
 from sempa.models import load
-from sempa.models.load import choose_precision, read_weights
+from sempa.models.load import ModelSource, read_weights
 from sempa.models.merge import save_merged
 from sempa.models.pair import ModelPair
-from sempa.models.source import ModelSource
+from sempa.models.precision import choose_precision
 from sempa.training.loop import Objective, tokenize
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences

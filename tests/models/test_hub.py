@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sempa.models.source import GGUF_NAME, HUB_REPOSITORY
+from sempa.models.default_model import GGUF_NAME, HUB_REPOSITORY
 from tests.hub_stub import HubStub, Reply, serving
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ from pathlib import Path
 from sempa.errors import SempaError
 from sempa.models.adapters import _download
 from sempa.models.pair import ModelPair
-from sempa.models.source import _fetch_from_hub, default_model_folder
+from sempa.models.default_model import _fetch_from_hub, default_model_folder
 
 def refusal(call, *arguments):
     try:

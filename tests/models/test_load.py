@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from sempa.errors import InputError, ModelUnavailable
-from sempa.models.load import choose_precision, read_weights
-from sempa.models.source import ModelSource
+from sempa.models.load import ModelSource, read_weights
+from sempa.models.precision import choose_precision
 
 
 @pytest.fixture
@@ -24,8 +24,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: gpu_bf16)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": avx, "amx_tile": amx})
 
     return make
 

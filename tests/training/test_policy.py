@@ -8,8 +8,8 @@ import torch
 
 from sempa.config import TrainConfig
 from sempa.errors import InputError
-from sempa.models.load import Precision
 from sempa.models.pair import ModelPair
+from sempa.models.precision import Precision
 from sempa.training.policy import PolicyModel
 
 CONFIG = TrainConfig(lora_dropout=0.1)

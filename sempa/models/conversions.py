@@ -1,0 +1,148 @@
+"""GGUF weights kept as safetensors, so that each file is de-quantised once: 80 s for 268 million parameters.
+
+An entry is a folder in `cache_folder()`: that of the default model, or one named after a GGUF file's SHA-256 and a
+number format. Its marker file, written last, tells a damaged entry by its fingerprint; damaged entries are made again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sempa.config import DEFAULT_BASE, cache_folder
+from sempa.files import COMPLETE, REFUSALS, sha256_of, share
+from sempa.models.load import ModelSource, Report, read_weights
+from sempa.models.precision import Precision
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 16 * 2**30
+"""Size of all entries together, above which the least recently used go; the default model stays."""
+UNFINISHED = ".converting-"
+SAMPLES, SAMPLED = 16, 2**18
+"""Places of a file, and bytes at each, that its fingerprint covers."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A kept conversion: its folder, the GGUF file it came from, its size, and when it was last opened (Unix time)."""
+
+    folder: Path
+    gguf: str
+    bytes: int
+    used: float
+
+    @property
+    def name(self) -> str:
+        """Return the folder's name, by which `clear` takes it."""
+        return self.folder.name
+
+
+def converted(source: ModelSource, precision: Precision, report: Report = log.info) -> ModelSource:
+    """Return where the safetensors of a GGUF file are, converting it on first use; other sources as they are.
+
+    The conversion is in the number format asked for, so that the weights equal those read from the GGUF directly. When
+    the disk refuses it, the GGUF itself is returned.
+    Raises: ModelUnavailable for a file that is not GGUF, or not of a causal language model.
+    """
+    if not source.gguf_file or precision.four_bit:
+        return source
+    gguf = Path(source.location) / source.gguf_file
+    dtype = str(precision.dtype).removeprefix("torch.")
+    folder = cache_folder() / f"gguf-{sha256_of(gguf)[:16]}-{dtype}"
+    if not is_kept(folder):
+        report(f"Converting {source.gguf_file} to safetensors, once ...")
+        try:
+            convert(lambda _: gguf, folder, replace(precision, device="cpu"))
+        except REFUSALS as error:
+            log.warning("The conversion of %s cannot be kept in %s (%s).", gguf, folder.parent, error)
+            return source
+        _evict(folder)
+    return replace(source, location=str(folder), gguf_file=None)
+
+
+def is_kept(folder: Path) -> bool:
+    """Return whether an entry is complete and undamaged, and mark it as used."""
+    marker = folder / COMPLETE
+    try:
+        intact = json.loads(marker.read_text(encoding="utf-8"))["fingerprint"] == _folder_fingerprint(folder)
+        if intact:
+            os.utime(marker)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return intact
+
+
+def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precision) -> None:
+    """Make an entry from the GGUF file that `find_gguf` returns, which gets a scratch folder to fetch it into.
+
+    Raises: OSError or SafetensorError if the disk refuses; ModelUnavailable for a file that is not a model.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as scratch:
+        gguf = find_gguf(Path(scratch))
+        made = Path(scratch) / "model"
+        model, tokenizer = read_weights(ModelSource(gguf.name, str(gguf.parent), gguf.name), precision)
+        model.save_pretrained(made)
+        tokenizer.save_pretrained(made)
+        share(made)
+        facts = {"gguf": gguf.name, "sha256": sha256_of(gguf), "fingerprint": _folder_fingerprint(made)}
+        (made / COMPLETE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        if not (folder / COMPLETE).is_file():  # else another process made it meanwhile
+            made.replace(folder)
+
+
+def conversions() -> list[Conversion]:
+    """Return all complete entries, the least recently used first."""
+    found = []
+    for marker in cache_folder().glob(f"*/{COMPLETE}"):
+        try:
+            gguf = str(json.loads(marker.read_text(encoding="utf-8"))["gguf"])
+            size = sum(file.stat().st_size for file in marker.parent.iterdir())
+            found.append(Conversion(marker.parent, gguf, size, marker.stat().st_mtime))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def clear(names: Collection[str] = ()) -> int:
+    """Delete the entries of these names, or all and what killed conversions left; return the bytes freed."""
+    going = [entry for entry in conversions() if not names or entry.name in names]
+    for entry in going:
+        shutil.rmtree(entry.folder, ignore_errors=True)
+    if not names:
+        for unfinished in cache_folder().glob(f"{UNFINISHED}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return sum(entry.bytes for entry in going)
+
+
+def _evict(newest: Path) -> None:
+    entries = conversions()
+    total = sum(entry.bytes for entry in entries)
+    for entry in entries:
+        if total > MOST_BYTES and entry.folder != newest and entry.name != DEFAULT_BASE:
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            total -= entry.bytes
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    return fingerprint(file for file in folder.iterdir() if file.name != COMPLETE)
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return a hash of the files' names, sizes and bytes at SAMPLES places: large models take minutes to read whole."""
+    found = hashlib.sha256()
+    for path in sorted(files):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as stream:
+            for place in range(SAMPLES):
+                stream.seek(size * place // SAMPLES)
+                found.update(stream.read(SAMPLED))
+    return found.hexdigest()[:16]
