@@ -6,13 +6,14 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sempa import __version__
-from sempa.config import CODE_KINDS
+from sempa.config import CODE_KINDS, cache_folder
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
-from sempa.errors import SempaError
+from sempa.errors import InputError, SempaError
 from sempa.evaluation.command import add_evaluate, add_tables
 from sempa.sparse.command import add_sparse
 
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         add_merge,
         add_export,
         add_tables,
+        add_cache,
     ):
         add(commands)
     return made
@@ -230,3 +232,25 @@ def _merge(args: argparse.Namespace) -> None:
 
     save_merged(open_encoder(args).pair, args.output)
     print(f"{args.output}: the merged model. Load it with transformers, or with --base {args.output}.")
+
+
+def add_cache(commands: Any) -> None:
+    """Add `sempa cache`."""
+    made = add_command(commands, "cache", _cache, "list or clear the models converted from GGUF files")
+    made.add_argument("action", choices=("list", "clear"))
+    made.add_argument("names", nargs="*", metavar="NAME", help="entries to clear (default: all)")
+
+
+def _cache(args: argparse.Namespace) -> None:
+    from sempa.models.conversions import clear, conversions
+
+    entries = {entry.name: entry for entry in conversions()}
+    if unknown := [name for name in args.names if name not in entries]:
+        raise InputError(f"There is no entry {unknown[0]} in the cache: `sempa cache list` names them.")
+    if args.action == "clear":
+        print(f"{clear(args.names) / 2**20:,.0f} MiB freed.")
+        return
+    for entry in entries.values():
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d")
+        print(f"{entry.name}  {entry.bytes / 2**20:,.0f} MiB  last used {used}  from {entry.gguf}")
+    print(f"{sum(entry.bytes for entry in entries.values()) / 2**20:,.0f} MiB in {cache_folder()}")

@@ -185,3 +185,20 @@ def test_mistakes_are_one_line_and_exit_2(
     assert "Traceback" not in told.err
     assert told.out == ""
     assert [path.name for path in root.iterdir()] == ["demo"]
+
+
+def test_converted_models_are_listed_and_cleared(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("gguf-1", "gguf-2"):
+        (own_cache / name).mkdir(parents=True)
+        (own_cache / name / "model.safetensors").write_bytes(bytes(3 * 2**20))
+        (own_cache / name / "complete").write_text(json.dumps({"gguf": f"{name}.gguf"}), encoding="utf-8")
+    listed = _said(capsys, "cache", "list").splitlines()
+    assert sorted(line.split("  ")[0] for line in listed[:2]) == ["gguf-1", "gguf-2"]
+    assert all("3 MiB  last used 20" in line for line in listed[:2])
+    assert listed[2] == f"6 MiB in {own_cache}"
+    assert main(["cache", "clear", "gguf-3"]) == 2
+    assert "no entry gguf-3" in capsys.readouterr().err
+    assert _said(capsys, "cache", "clear", "gguf-1") == "3 MiB freed.\n"
+    assert [path.name for path in own_cache.iterdir()] == ["gguf-2"]
+    assert _said(capsys, "cache", "clear") == "3 MiB freed.\n"
+    assert list(own_cache.iterdir()) == []
