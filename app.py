@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
-    made = argparse.ArgumentParser(prog="app.py", description="Compare a base model and its SemPA adapter.")
+    made = argparse.ArgumentParser(description="Compare a base model and its SemPA adapter.")
     add_model_options(made)
     made.add_argument(
         "--adapter",

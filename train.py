@@ -58,7 +58,6 @@ SHOWN = {
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
     made = argparse.ArgumentParser(
-        prog="train.py",
         description="Train a SemPA adapter for a causal language model. Defaults shown are those of --recipe small, by "
         "which --data is trained; the few minutes on sample triplets without it have settings of their own, printed.",
     )

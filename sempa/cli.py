@@ -3,7 +3,9 @@
 import argparse
 import json
 import logging
+import runpy
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sempa import __version__
-from sempa.config import CODE_KINDS, cache_folder
+from sempa.config import CODE_KINDS, SHIPPED, cache_folder
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import InputError, SempaError
 from sempa.evaluation.command import add_evaluate, add_tables
@@ -22,14 +24,21 @@ if TYPE_CHECKING:
 
 _ABOUT = """Compare a language model before and after SemPA alignment: embeddings, search, evaluation, training.
 
+  sempa app
   sempa similarity "The hare outran the hound." "The hound outran the hare."
   sempa index mine --texts notes.txt
   sempa search "a question" --index mine
 """
 
 
+_SCRIPTS = {"app": "open the app in the browser, as `python app.py`", "train": "train an adapter, as `python train.py`"}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, or 2 with one line on standard error."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in _SCRIPTS:
+        return _run_script(*argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     args = parser().parse_args(argv)
     try:
@@ -42,6 +51,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _run_script(name: str, *argv: str) -> int:
+    sys.argv[0] = f"sempa {name}"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # when stopped, end as on Ctrl-C: with a last word
+    status: int = runpy.run_path(str(SHIPPED / f"{name}.py"))["main"](argv)
+    return status
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     made = argparse.ArgumentParser(
@@ -49,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=__version__)
     commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for name, text in _SCRIPTS.items():
+        commands.add_parser(name, help=text, add_help=False)
     for add in (
         add_embed,
         add_similarity,
@@ -141,13 +159,15 @@ def add_index(commands: Any) -> None:
 def _index(args: argparse.Namespace) -> None:
     from sempa.data.corpora import read_corpus
     from sempa.embedding.build import embed_corpus, partial_folder
-    from sempa.embedding.index import SentenceIndex, index_folder
+    from sempa.embedding.index import SentenceIndex, find_index, index_folder
     from sempa.models.processes import Processes
     from sempa.service.sparse_search import code_reader
     from sempa.sparse.coders import add_codes, load_coders
 
     folder = index_folder(args.name)
-    index = SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(folder)
+    index = (
+        SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(find_index(args.name))
+    )
     processes = Processes.join()
     encoder = open_encoder(args)
     coders = load_coders(encoder.pair) if args.codes else {}

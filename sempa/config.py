@@ -350,6 +350,12 @@ def _from_dict(kind: type[_Config], values: Mapping[str, Any], where: str) -> _C
     return kind(**values)
 
 
+INSTALLED = Path(__file__).with_name("_shipped").is_dir()
+"""Whether this is the installed package, not a checkout."""
+SHIPPED = Path(__file__).with_name("_shipped") if INSTALLED else Path(__file__).parents[1]
+"""The folder of app.py, train.py, adapters/, index/demo/ and results/."""
+
+
 def cache_folder() -> Path:
     """Return where fetched models are kept: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
     if own := os.environ.get("SEMPA_CACHE"):

@@ -31,7 +31,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "index"
     SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
     monkeypatch.setattr("sempa.service.studio.IndexStore", partial(IndexStore, folder))
-    monkeypatch.setattr("sempa.embedding.index.index_folder", lambda name: index_folder(name, folder))
+    for name in ("index_folder", "find_index"):
+        monkeypatch.setattr(f"sempa.embedding.index.{name}", partial(index_folder, root=folder))
     return folder
 
 

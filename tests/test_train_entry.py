@@ -16,7 +16,7 @@ import train
 from sempa import cli
 from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, RECIPES, Recipe, TrainConfig
 from sempa.files import sha256_of
-from sempa.models.adapters import SHIPPED
+from sempa.models.adapters import SHIPPED_ADAPTERS
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.training.card import write_card
@@ -271,7 +271,7 @@ def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path
 
 @pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-contrastive")])
 def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -> None:
-    shipped = Recipe.load(SHIPPED / folder).training
+    shipped = Recipe.load(SHIPPED_ADAPTERS / folder).training
     assert shipped is not None
     of_the_run = ("max_samples", "stop_after", "evaluate_every", "token_cap", "seed")
     assert replace(shipped, **{field: getattr(RECIPES[name], field) for field in of_the_run}) == RECIPES[name]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sempa.config import RECIPE_FILE, SCHEMA_VERSION, EncoderConfig, Recipe
+from sempa.config import INSTALLED, RECIPE_FILE, SCHEMA_VERSION, SHIPPED, EncoderConfig, Recipe
 from sempa.data.corpora import Corpus, read_corpus, write_corpus
 from sempa.embedding.inverted import Codes
 from sempa.embedding.vectors import Approximation, Vectors
@@ -23,7 +23,8 @@ from sempa.files import COMPLETE, atomic_folder
 Rows = NDArray[np.float32]
 Query: TypeAlias = Rows | sparse.csr_array
 """Queries of one model: (Q, D) unit rows, or (Q, H) sparse codes."""
-INDEX_ROOT = Path(__file__).parents[2] / "index"
+INDEX_ROOT = Path("index") if INSTALLED else SHIPPED / "index"
+"""Where indexes are kept: index/ of the checkout, or of the current folder if the package is installed."""
 TEXTS = "texts.csv"
 RANKED = 1_000
 """How far down an approximate search looks for a text's rank."""
@@ -199,16 +200,29 @@ class SentenceIndex:
 
 
 def index_names(root: Path = INDEX_ROOT) -> list[str]:
-    """Return the names of the indexes in a folder, the demo first."""
-    names = sorted(path.parent.name for path in root.glob(f"*/{TEXTS}") if _NAME.fullmatch(path.parent.name))
-    return sorted(names, key=lambda name: name != "demo")
+    """Return the names of the indexes in a folder, the demo first; INDEX_ROOT always has the shipped ones."""
+    names = {path.parent.name for where in _roots(root) for path in where.glob(f"*/{TEXTS}")}
+    return sorted(filter(_NAME.fullmatch, names), key=lambda name: (name != "demo", name))
 
 
 def index_folder(name: str, root: Path = INDEX_ROOT) -> Path:
-    """Return the folder of a named index.
+    """Return the folder that a named index is written to.
 
     Raises: InputError for a name that is not plain lower-case letters, digits, '-' and '_'.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no index name: use up to 64 lower-case letters, digits, '-' and '_'.")
     return root / name
+
+
+def find_index(name: str, root: Path = INDEX_ROOT) -> Path:
+    """Return the folder that a named index is read from: its own, or that of a shipped index.
+
+    Raises: what `index_folder` raises.
+    """
+    folders = [index_folder(name, root=where) for where in _roots(root)]
+    return next((folder for folder in folders if folder.exists()), folders[0])
+
+
+def _roots(root: Path) -> list[Path]:
+    return [root, SHIPPED / "index"] if root == INDEX_ROOT else [root]

@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
-from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, Recipe
+from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, SHIPPED, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
 from sempa.files import REFUSALS, sha256_of, share
 from sempa.models.source import can_be_hub_id
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ADAPTER_NAME = "sempa"
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
-SHIPPED = Path(__file__).parents[2] / "adapters"
+SHIPPED_ADAPTERS = SHIPPED / "adapters"
 """The adapters trained for the default model, a folder each."""
 
 
@@ -81,7 +81,7 @@ def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
     """Return the folders of the adapters shipped for a base, the paper's own first; none but for the default model."""
     if base != DEFAULT_BASE:
         return []
-    folders = sorted(file.parent for file in SHIPPED.glob(f"*/{WEIGHTS_FILE}"))
+    folders = sorted(file.parent for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}"))
     return [str(folder) for folder in folders]
 
 
@@ -132,11 +132,13 @@ def attach_adapter(
 
 
 def adapter_folder(adapter: str) -> Path:
-    """Return the folder of an adapter named by folder or hub id, fetched from there if need be.
+    """Return the folder of an adapter: a folder, a shipped one by name ("sempa", "adapters/sempa"), or a hub id.
 
     Raises: StorageError if there is no such folder or it is incomplete; ModelUnavailable if it cannot be fetched.
     """
     folder = Path(adapter).expanduser()
+    if not folder.is_dir() and adapter.removeprefix("adapters/") in {path.name for path in SHIPPED_ADAPTERS.glob("*")}:
+        folder = SHIPPED_ADAPTERS / folder.name
     if not folder.is_dir():
         if "/" not in adapter or not can_be_hub_id(adapter):
             raise StorageError(f"The adapter folder {adapter} does not exist: check the path given to --adapter.")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
-from sempa.embedding.index import INDEX_ROOT, SentenceIndex, index_folder, index_names
+from sempa.embedding.index import INDEX_ROOT, SentenceIndex, find_index, index_folder, index_names
 from sempa.errors import InputError
 
 DEMO = "demo"
@@ -71,7 +71,7 @@ class IndexStore:
                 del self._opened[next(key for key in self._opened if key != DEMO)]
         if loads:
             try:
-                index.set_result(SentenceIndex.load(index_folder(name, self._root)))
+                index.set_result(SentenceIndex.load(find_index(name, self._root)))
             except BaseException as error:
                 with self._lock:
                     if self._opened.get(name) is index:  # the next who asks tries again
@@ -107,7 +107,7 @@ class IndexStore:
 
     def require_free(self, name: str, visitor: str, *, public: bool) -> None:
         """Raise InputError for a malformed or taken name, or a public one beyond MAX_PUBLIC."""
-        if index_folder(name, self._root).exists() or (not public and f"{OWN}{visitor}/{name}" in self._own):
+        if find_index(name, self._root).exists() or (not public and f"{OWN}{visitor}/{name}" in self._own):
             raise InputError(f"There is an index {name!r} already: choose another name.")
         if public and len(self.names()) >= MAX_PUBLIC:
             raise InputError(f"There are {MAX_PUBLIC} public indexes, the most there may be: keep this one private.")

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sempa.config import METRICS
+from sempa.config import METRICS, SHIPPED
 from sempa.errors import InputError, StorageError
 from sempa.training.run_folder import RunFolder
 
-ROOT = Path(__file__).parents[2]
 RUNS = Path("runs")
 SAID = 12
 """Lines of a run's own words that are shown."""
@@ -145,7 +144,7 @@ class TrainingJobs:
     def _launch(self, name: str, command: Sequence[str]) -> None:
         with (self._papers(name) / "said.txt").open("a", encoding="utf-8") as said:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / command[1]), *command[2:]],
+                [sys.executable, str(SHIPPED / command[1]), *command[2:]],
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sempa.config import SHIPPED
 from sempa.data.corpora import Corpus
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.build import embed_corpus
@@ -38,7 +39,7 @@ from sempa.service.matrix import PairMatrix, pair_matrix
 from sempa.sparse.coders import Coder, load_coders
 from sempa.templates import SentenceTemplate
 
-RESULTS_ROOT = Path(__file__).parents[2] / "results"
+RESULTS_ROOT = SHIPPED / "results"
 Rows = NDArray[np.float32]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sempa.models.adapters import SHIPPED, shipped_adapters
+from sempa.models.adapters import SHIPPED_ADAPTERS, shipped_adapters
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 240
@@ -31,7 +31,7 @@ def app(serve: Callable[..., Any]) -> Iterator[str]:
     """Start app.py and yield its address."""
     named = os.environ.get("SEMPA_TEST_ADAPTER")
     if not (adapters := [named] if named else shipped_adapters()):
-        pytest.skip(f"{SHIPPED} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
+        pytest.skip(f"{SHIPPED_ADAPTERS} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
     with serve(*(part for adapter in adapters for part in ("--adapter", adapter))) as served:
         yield served.url
 

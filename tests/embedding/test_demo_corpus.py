@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sempa.data.corpora import Corpus, read_corpus
 from sempa.embedding.index import INDEX_ROOT, TEXTS, SentenceIndex, index_names
 from sempa.files import sha256_of
-from sempa.models.adapters import SHIPPED, WEIGHTS_FILE
+from sempa.models.adapters import SHIPPED_ADAPTERS, WEIGHTS_FILE
 
 KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
 """Same words, same meaning; other words, same meaning; two ways to turn the meaning with few words; one word, two."""
@@ -17,8 +17,8 @@ KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
 
 ADAPTERS = {
     "base": None,
-    "sempa": sha256_of(SHIPPED / "sempa" / WEIGHTS_FILE),
-    "sempa-contrastive": sha256_of(SHIPPED / "sempa-contrastive" / WEIGHTS_FILE),
+    "sempa": sha256_of(SHIPPED_ADAPTERS / "sempa" / WEIGHTS_FILE),
+    "sempa-contrastive": sha256_of(SHIPPED_ADAPTERS / "sempa-contrastive" / WEIGHTS_FILE),
 }
 """The hash of each shipped adapter's weights."""
 
@@ -108,7 +108,7 @@ def _apart(index: SentenceIndex, kind: str, at: int) -> float:
 
 @pytest.fixture(scope="module")
 def shipped() -> SentenceIndex:
-    if not (SHIPPED / "sempa" / WEIGHTS_FILE).is_file():
+    if not (SHIPPED_ADAPTERS / "sempa" / WEIGHTS_FILE).is_file():
         pytest.skip("adapters/sempa is not there")
     return SentenceIndex.load(INDEX_ROOT / "demo")
 

@@ -6,7 +6,7 @@ import pytest
 
 from sempa.config import DEFAULT_BASE
 from sempa.embedding.encoder import Encoder
-from sempa.models.adapters import SHIPPED, shipped_adapters
+from sempa.models.adapters import SHIPPED_ADAPTERS, shipped_adapters
 from sempa.models.pair import ModelPair
 
 
@@ -14,7 +14,7 @@ from sempa.models.pair import ModelPair
 def adapter() -> str:
     named = os.environ.get("SEMPA_TEST_ADAPTER")
     if not (found := [named] if named else shipped_adapters()):
-        pytest.skip(f"{SHIPPED} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
+        pytest.skip(f"{SHIPPED_ADAPTERS} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
     return found[0]
 
 

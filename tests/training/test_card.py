@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from sempa.config import PLOT, RECIPE_FILE, RUN_FACTS, Recipe
-from sempa.models.adapters import SHIPPED
+from sempa.models.adapters import SHIPPED_ADAPTERS
 from sempa.training.card import write_card
 
 
-@pytest.mark.parametrize("name", [folder.name for folder in sorted(SHIPPED.iterdir())])
+@pytest.mark.parametrize("name", [folder.name for folder in sorted(SHIPPED_ADAPTERS.iterdir())])
 def test_a_shipped_card_is_drawn_from_its_facts(name: str, tmp_path: Path) -> None:
-    shipped = SHIPPED / name
+    shipped = SHIPPED_ADAPTERS / name
     for file in (RECIPE_FILE, RUN_FACTS, PLOT):
         shutil.copy(shipped / file, tmp_path)
     facts = json.loads((tmp_path / RUN_FACTS).read_text(encoding="utf-8"))

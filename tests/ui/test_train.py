@@ -9,7 +9,7 @@ import pytest
 
 from sempa.config import RECIPES
 from sempa.errors import InputError
-from sempa.models.adapters import SHIPPED
+from sempa.models.adapters import SHIPPED_ADAPTERS
 from sempa.models.pair import ModelPair
 from sempa.service.jobs import RunState
 from sempa.service.studio import Studio
@@ -75,7 +75,7 @@ def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelP
     assert tuned_pair.adapter
     assert tuned_pair.adapter.runs == []
     assert run_curves(tuned_pair.adapter.runs) is None
-    beside = replace(tuned_pair.adapter, folder=SHIPPED / "sempa")
+    beside = replace(tuned_pair.adapter, folder=SHIPPED_ADAPTERS / "sempa")
     assert [steps[-1]["samples"] for steps in beside.runs] == [2048]
     assert "Development score: " in run_words(beside.runs)
     assert len(_lines(beside.runs)) == 4
