@@ -1,45 +1,59 @@
-"""An encoder as a folder that sentence-transformers loads and that gives the same vectors, without code of ours."""
+"""Write an encoder as a folder from which sentence-transformers computes the same vectors."""
 
 import copy
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
 
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.files import atomic_folder, share
 from sempa.models.merge import standalone
 from sempa.models.prompts import padding_id
+from sempa.models.source import can_be_hub_id
 from sempa.templates import SentenceTemplate
 
-# How the library is told to render every text as a message, which is the one way it has to put words behind a sentence.
+DTYPES = ("float32", "bfloat16", "float16")
+
+# sentence-transformers can put words after a sentence only by rendering every text as a message.
 _FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
 _AS_MESSAGE = {"text": _FORWARD, "message": {**_FORWARD, "format": "flat"}}
+_POOLING = {"last": "lasttoken", "mean": "mean"}
+_BOOLEANS = {"last": "pooling_mode_lasttoken", "mean": "pooling_mode_mean_tokens"}
 
 
-def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | None = None) -> None:
+def export_sentence_transformers(
+    encoder: Encoder, folder: Path, variant: str | None = None, dtype: str = "float32"
+) -> None:
     """Write one variant of an encoder into a new folder for `SentenceTransformer(folder)`.
 
-    The adapter is merged in float32, tidying and template become the tokenizer's chat template, post-processing a
-    linear layer, so that vectors agree with `encode` in float32 to 1e-5. It needs sentence-transformers 6 or later,
-    which keeps a template's end where a sentence is cut.
-    Raises: InputError if sentence-transformers is not installed, the folder exists, the recipe reads another layer
-    than the last, or the base is in four bits; StorageError if the disk refuses.
+    The adapter is merged in float32 and the weights are then stored as `dtype`. Tidying and template become the
+    tokenizer's chat template, post-processing a linear layer, so that float32 vectors agree with `encode` to 1e-5.
+    sentence-transformers 6 or later is needed, which keeps the template's end when it truncates a sentence. The
+    pooling is stated in its current and its older form, which text-embeddings-inference and OpenVINO require.
+    Raises: InputError if sentence-transformers is not installed, the folder exists, `dtype` is unknown, the recipe
+    reads a layer other than the last, or the base is in four bits; StorageError if the disk refuses.
     """
     try:
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer import modules
     except ImportError:
-        raise InputError("The export needs its library: pip install sentence-transformers.") from None
+        raise InputError("The export needs sentence-transformers: pip install sentence-transformers.") from None
     if encoder.config.layer not in (-1, encoder.pair.layers):
-        raise InputError(f"The recipe reads layer {encoder.config.layer}: sentence-transformers reads the last alone.")
+        raise InputError(f"The recipe reads layer {encoder.config.layer}: sentence-transformers reads the last only.")
+    if dtype not in DTYPES:
+        raise InputError(f"The dtype {dtype!r} is unknown: choose {', '.join(DTYPES)}.")
     variant = variant or encoder.best_variant
-    decoder = standalone(encoder.pair, variant, torch.float32).base_model
-    with atomic_folder(folder, "The export") as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    decoder = standalone(encoder.pair, variant, torch.float32).base_model.to(getattr(torch, dtype))
+    with (
+        atomic_folder(folder, "The export") as aside,
+        tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
+    ):
         decoder.save_pretrained(scratch)
         _save_tokenizer(encoder, Path(scratch))
         reads = modules.Transformer(
@@ -48,21 +62,80 @@ def export_sentence_transformers(encoder: Encoder, folder: Path, variant: str | 
             module_output_name="token_embeddings",
             max_seq_length=encoder.limit,
         )
-        pooling = {"last": "lasttoken", "mean": "mean"}[encoder.config.pooling]
-        parts = [reads, modules.Pooling(encoder.width, pooling)]
+        parts = [reads, modules.Pooling(encoder.width, _POOLING[encoder.config.pooling])]
         if encoder.postprocess is not None:
             mean, matrix = encoder.postprocess.means[variant], encoder.postprocess.matrices[variant]
             dense = modules.Dense(encoder.width, matrix.shape[1], activation_function=torch.nn.Identity())
             dense.linear.weight.data = torch.from_numpy(np.ascontiguousarray(matrix.T, dtype=np.float32))
             dense.linear.bias.data = torch.from_numpy(-(mean @ matrix).astype(np.float32))
-            parts.append(dense)
+            parts.append(dense.to(decoder.dtype))
         parts.append(modules.Normalize())
-        SentenceTransformer(modules=parts, device="cpu").save(str(aside))
+        SentenceTransformer(modules=parts, device="cpu").save(str(aside), create_model_card=False)
+        _state_pooling_in_both_forms(aside, encoder)
+        (aside / "README.md").write_text(_card(encoder, folder.name, variant, dtype), encoding="utf-8")
         share(aside)
 
 
+def _state_pooling_in_both_forms(folder: Path, encoder: Encoder) -> None:
+    (path,) = folder.glob("*_Pooling/config.json")
+    booleans = {name: pooling == encoder.config.pooling for pooling, name in _BOOLEANS.items()}
+    older = {"word_embedding_dimension": encoder.width, "pooling_mode_cls_token": False, **booleans}
+    known = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**known, **older}, indent=4) + "\n", encoding="utf-8")
+
+
+def _card(encoder: Encoder, name: str, variant: str, dtype: str) -> str:
+    """Return the model card: how to load the folder, its recipe and, of an adapter, the adapter's own card."""
+    pair, recipe = encoder.pair, encoder.recipe(variant)
+    base = DEFAULT_PUBLISHED if pair.info.name == DEFAULT_BASE else pair.info.name
+    front = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity", f"base_model: {base}"]
+    if not can_be_hub_id(base):
+        front.pop()
+    made, adapter = f"the base model {base}, without an adapter", ""
+    if recipe.adapter and pair.adapter:
+        made = f"{base} with the adapter {pair.adapter.name} (SHA-256 `{recipe.adapter}`) merged into it"
+        known, adapter = _adapter_card(pair.adapter.folder / "README.md")
+        front += known
+    frame = SentenceTemplate.embedding(encoder.config.template)
+    fields = {"template": f"`{frame.before}{{sentence}}{frame.after}`", "layer": "the last", "pooling": recipe.pooling}
+    fields |= {"longest prompt": f"{encoder.limit} tokens", "dimensions": str(encoder.width), "weights": dtype}
+    fields["post-processing"] = f"SHA-256 `{recipe.postprocess}`" if recipe.postprocess else "none"
+    lines = "\n".join(f"- {field}: {value}" for field, value in fields.items())
+    front_matter = "\n".join(["---", *front, "tags: [sentence-transformers, sentence-embeddings, sempa]", "---"])
+    return f"""{front_matter}
+
+# {name}
+
+Sentence embeddings of {made}. Written by SemPA Studio.
+
+## Load
+```python
+from sentence_transformers import SentenceTransformer
+
+SentenceTransformer({name!r}).encode(["A sentence."])
+```
+sentence-transformers 6 or later applies the template by itself. Other engines must send the complete prompt, read the
+last token and append no end-of-text token.
+
+## Recipe
+{lines}
+{adapter}"""
+
+
+def _adapter_card(path: Path) -> tuple[list[str], str]:
+    """Return the licence line of an adapter's card and its text up to its own instructions for use."""
+    if not path.is_file():
+        return [], ""
+    _, front, body = path.read_text(encoding="utf-8").split("---\n", 2)
+    licence = [line for line in front.splitlines() if line.startswith("license:")]
+    body = body.split("\n## Use\n")[0].strip().removeprefix("#").lstrip()
+    body = body.replace("\n## ", "\n### ")
+    kept = [line for line in body.splitlines() if not line.startswith("![")]
+    return licence, "\n## " + "\n".join(kept).strip() + "\n"
+
+
 def _save_tokenizer(encoder: Encoder, folder: Path) -> None:
-    tokenizer: PreTrainedTokenizerBase = copy.deepcopy(encoder.pair.tokenizer)
+    tokenizer = copy.deepcopy(encoder.pair.tokenizer)
     tokenizer.chat_template = _as_chat_template(encoder.config.template, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding_id(tokenizer))
@@ -70,13 +143,13 @@ def _save_tokenizer(encoder: Encoder, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _as_chat_template(template: str, tokenizer: PreTrainedTokenizerBase) -> str:
+def _as_chat_template(template: str, tokenizer: Any) -> str:
     """Return `tidy_sentence`, the template and the tokenizer's own special tokens as the rendering of a message."""
     frame = SentenceTemplate.embedding(template)
     bare = tokenizer("a", add_special_tokens=False).input_ids
-    whole = tokenizer("a").input_ids
-    start = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
-    first, last = whole[:start], whole[start + len(bare) :]
+    complete = tokenizer("a").input_ids
+    start = next(i for i in range(len(complete)) if complete[i : i + len(bare)] == bare)
+    first, last = complete[:start], complete[start + len(bare) :]
     before, after = tokenizer.decode(first) + frame.before, frame.after + tokenizer.decode(last)
     tidy = "" if template == "plain" else _TIDY
     return f"{_TAKE}{tidy}{{{{ {json.dumps(before)} ~ text ~ {json.dumps(after)} }}}}"

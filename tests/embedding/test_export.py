@@ -1,5 +1,7 @@
 """The exported folder against the encoder, through the library itself."""
 
+import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -8,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from sempa.config import EncoderConfig
 from sempa.data.scored_pairs import ScoredPairs
@@ -62,6 +65,56 @@ def test_the_library_gives_the_same_vectors(tuned: ModelPair, tmp_path: Path, li
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["base", "sempa"]
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len({path.stat().st_mode for path in written}) == 1, "all may be read alike"
+
+
+def test_other_engines_parse_the_pooling(tuned_pair: ModelPair, tmp_path: Path, library: Any) -> None:
+    """text-embeddings-inference requires these three booleans and `word_embedding_dimension`."""
+    for pooling, name in (("last", "lasttoken"), ("mean", "mean")):
+        export_sentence_transformers(Encoder(tuned_pair, EncoderConfig(pooling=pooling)), tmp_path / name)
+        config = json.loads((tmp_path / name / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        assert config["pooling_mode"] == name
+        assert config["word_embedding_dimension"] == tuned_pair.width
+        booleans = ("pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_lasttoken")
+        assert [config[key] for key in booleans] == [False, pooling == "mean", pooling == "last"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_are_stored_in_the_dtype_asked_for(
+    tuned_pair: ModelPair, tmp_path: Path, library: Any, dtype: str
+) -> None:
+    plain = Encoder(tuned_pair)
+    rows = {variant: plain.encode([f"Number {i * i}." for i in range(60)], variant) for variant in ("base", "sempa")}
+    encoder = Encoder(tuned_pair, plain.config, Postprocess.fit("centre", rows, "sixty sentences"))
+    export_sentence_transformers(encoder, tmp_path / "out", "sempa", dtype)
+    for path in (tmp_path / "out").rglob("*.safetensors"):
+        assert {str(tensor.dtype) for tensor in load_file(path).values()} == {f"torch.{dtype}"}
+    loaded = library.SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    found, known = loaded.encode(SENTENCES), encoder.encode(SENTENCES, "sempa")
+    assert np.min(np.sum(found * known, axis=1)) > 0.99
+    with pytest.raises(InputError, match="'int3' is unknown: choose float32"):
+        export_sentence_transformers(encoder, tmp_path / "other", dtype="int3")
+
+
+def test_the_card_says_what_it_is_and_how_to_load_it(
+    tuned_pair: ModelPair, adapter_folder: Path, tmp_path: Path, library: Any
+) -> None:
+    assert tuned_pair.adapter
+    front = "---\nlibrary_name: peft\nlicense: cc-by-sa-4.0\n---\n\n"
+    card = "# Adapter of a test\n\nText.\n\n## Scores\n81.22\n\n![picture](training.png)\n\n## Use\nNot this.\n"
+    shutil.copytree(adapter_folder, tmp_path / "own")
+    (tmp_path / "own" / "README.md").write_text(front + card, encoding="utf-8")
+    export_sentence_transformers(Encoder(tuned_pair.with_adapter(str(tmp_path / "own"))), tmp_path / "out")
+    written = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert written.startswith("---\nlibrary_name: sentence-transformers\n")
+    assert "\nlicense: cc-by-sa-4.0\n" in written
+    assert f"with the adapter own (SHA-256 `{tuned_pair.adapter.sha256}`)" in written
+    assert "SentenceTransformer('out')" in written
+    assert 'template: `This sentence : "{sentence}" means in one word:"`' in written
+    assert "## Adapter of a test\n\nText.\n\n### Scores\n81.22\n" in written
+    assert "Not this." not in written
+    assert "training.png" not in written
+    export_sentence_transformers(Encoder(tuned_pair), tmp_path / "base", "base")
+    assert "without an adapter" in (tmp_path / "base" / "README.md").read_text(encoding="utf-8")
 
 
 def test_special_tokens_of_the_tokenizer_go_with_it(
