@@ -11,7 +11,7 @@ from sempa.models.generate import Sampling
 from sempa.models.pair import SEMPA
 from sempa.service.studio import Studio
 from sempa.ui.downloads import offered
-from sempa.ui.events import PRIVATE, Context, slider, whole_number
+from sempa.ui.events import PRIVATE, Context, seed_field, slider
 from sempa.ui.evidence import evidence
 from sempa.ui.own_pairs import build_own_pairs
 from sempa.ui.plots import run_curves, run_words
@@ -80,7 +80,7 @@ def build_compare_tab(context: Context) -> None:
             return {
                 "temperature": slider(0, 1.5, first.temperature, "Temperature (0 = most likely)", step=0.05),
                 "max_new_tokens": slider(16, 512, first.max_new_tokens, "Token limit", step=16),
-                "seed": whole_number(first.seed, "Seed"),
+                "seed": seed_field(first.seed),
             }
 
     gr.Markdown("Can the aligned model still write? Send both the same prompt.")

@@ -29,6 +29,7 @@ OPENING = {"concurrency_id": "opening", "concurrency_limit": 1}
 """Worked examples run one at a time: every page after the first shows what the first one computed."""
 PRIVATE = {"api_visibility": "private"}
 GPU_SECONDS = 60
+MAX_SEED = 2**32 - 1
 SEND = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-text]');
@@ -110,10 +111,10 @@ def slider(low: float, high: float, value: float, label: str, *, step: float = 1
     return made
 
 
-def whole_number(value: int, label: str, **options: Any) -> gr.Number:
-    """Return a field for a whole number of 0 or more that is checked and named by its label."""
-    made = gr.Number(value, label=label, precision=0, **options)
-    _check(made, lambda number: number >= 0 and number % 1 == 0, "0 up", 1)
+def seed_field(value: int) -> gr.Number:
+    """Return a field for a seed that is checked and named by its label."""
+    made = gr.Number(value, label="Seed", precision=0)
+    _check(made, lambda number: 0 <= number <= MAX_SEED and number % 1 == 0, f"0 to {MAX_SEED:,}", 1)
     return made
 
 

@@ -1,7 +1,6 @@
 """A link that holds a tab's inputs: whoever opens it sees the same answer."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +60,10 @@ class Field:
         """
         component = self.component
         if isinstance(component, gr.Slider | gr.Number):
-            low, high = (component.minimum, component.maximum) if isinstance(component, gr.Slider) else (-1e12, 1e12)
             try:
-                number = float(text)
-            except ValueError:
-                number = math.nan
-            if not low <= number <= high:
-                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was ignored.")
-            return int(number) if number.is_integer() else number
+                return component.preprocess(float(text))
+            except (ValueError, gr.Error):
+                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was ignored.") from None
         if isinstance(component, gr.Dropdown) and not component.allow_custom_value:
             known = self.names() if self.names else [value for _, value in component.choices]
             if text not in known:

@@ -1,6 +1,7 @@
 """A visitor's own text as an index: uploaded or pasted, private unless made public, deleted on request."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import gradio as gr
@@ -17,12 +18,14 @@ from sempa.ui.present import say
 from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
+LOOKED_AT = 20
+"""Rows by which the column of the texts is chosen."""
 KEPT_SECONDS = 86_400
 """How long a private index is kept after its maker's last search or build; on a closed page Gradio keeps it an hour."""
 STORED = (
     f"Up to {MAX_TEXTS:,} texts. Your index stays in memory, for you alone. It expires an hour after you leave the "
-    f"page, or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index is "
-    "written to this app's disk and shown to every visitor."
+    f"page, or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index "
+    "is written to this app's disk and shown to every visitor."
 )
 
 
@@ -34,13 +37,14 @@ def choices(adapters: Adapters, visitor: str) -> Choices:
 
 
 def columns(path: str | None) -> list[str]:
-    """Return the columns of a table, to choose the text column from; none for other files."""
+    """Return the columns of a table, the one with the longest texts first; none for other files or faulty ones."""
     if not path or Path(path).suffix.lower() not in TABLES:
         return []
     try:
-        return list(next(iter(read_rows(Path(path))), ()))
-    except InputError:  # which reading the file will name
+        rows = list(islice(read_rows(Path(path)), LOOKED_AT))
+    except InputError:
         return []
+    return sorted(rows[0], key=lambda name: -sum(len(str(row[name])) for row in rows)) if rows else []
 
 
 def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
@@ -106,8 +110,7 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
 
     def of_file(path: str | None) -> dict[str, object]:
         names = columns(path)
-        likely = next((name for name in ("text", "sentence") if name in names), names[0] if names else None)
-        return gr.update(choices=names, value=likely, visible=bool(names))
+        return gr.update(choices=names, value=names[0] if names else None, visible=bool(names))
 
     def known(request: gr.Request) -> dict[str, object]:
         return gr.update(choices=choices(adapters, visitor_of(request)))

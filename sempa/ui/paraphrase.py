@@ -8,7 +8,7 @@ import gradio as gr
 from sempa.models.generate import Sampling, Texts
 from sempa.service.studio import Studio
 from sempa.templates import PARAPHRASE_TEMPLATES, SentenceTemplate
-from sempa.ui.events import Context, slider, whole_number
+from sempa.ui.events import Context, seed_field, slider
 from sempa.ui.present import candidate_cards, text_cards
 from sempa.ui.similarity import SimilarityTab
 from sempa.ui.streaming import build_writing, shown
@@ -53,7 +53,7 @@ def build_paraphrase_tab(context: Context, similarity: SimilarityTab) -> None:
                 "temperature": slider(0, 1.5, first.temperature, "Temperature (0 = most likely)", step=0.05),
                 "top_p": slider(0.1, 1, first.top_p, "Top p", step=0.05),
                 "max_new_tokens": slider(8, 256, first.max_new_tokens, "Token limit", step=8),
-                "seed": whole_number(first.seed, "Seed"),
+                "seed": seed_field(first.seed),
             }
 
     gr.Markdown("Same prompt, same seed for both models. Candidates are ranked by meaning kept and words changed.")

@@ -12,6 +12,10 @@ from sempa.models.adapters import SHIPPED_ADAPTERS, shipped_adapters
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 240
 """Seconds; on two free cores nothing takes a tenth of it."""
+SETTLED = """
+() => !document.querySelector('.pending, .generating') && document.getAnimations().every(
+  moved => moved.playState !== 'running' || moved.effect.getComputedTiming().iterations === Infinity)
+"""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -27,12 +31,13 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def app(serve: Callable[..., Any]) -> Iterator[str]:
-    """Start app.py and yield its address."""
+def app(serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start app.py once for every browser test, with training, and yield its address; runs go to a folder of ours."""
     named = os.environ.get("SEMPA_TEST_ADAPTER")
     if not (adapters := [named] if named else shipped_adapters()):
         pytest.skip(f"{SHIPPED_ADAPTERS} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
-    with serve(*(part for adapter in adapters for part in ("--adapter", adapter))) as served:
+    chosen = (part for adapter in adapters for part in ("--adapter", str(Path(adapter).resolve())))
+    with serve("--allow-training", *chosen, cwd=tmp_path_factory.mktemp("runs")) as served:
         yield served.url
 
 
@@ -44,9 +49,15 @@ def client(app: str) -> Any:
     return Client(app, verbose=False)
 
 
-@pytest.fixture(params=[1280, 390])
+@pytest.fixture(params=[1280, 390])  # for what depends on the layout; behaviour is tested at one width
 def width(request: pytest.FixtureRequest) -> int:
     return int(request.param)
+
+
+@pytest.fixture
+def settled() -> Callable[[Any], None]:
+    """Return a function that waits until nothing is computed any more, which is shown dimmed, and nothing moves."""
+    return lambda page: page.wait_for_function(SETTLED)
 
 
 @pytest.fixture
@@ -55,11 +66,14 @@ def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
     bad: list[str] = []
     contexts = []
 
+    from playwright.sync_api import expect
+
     def opened(width: int = 1280, theme: str = "light", tab: str = "Similarity", link: str | None = None) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE * 1000)
+        expect.set_options(timeout=PATIENCE * 1000)
         page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: bad.append(str(error)))
         page.on("request", lambda asked: bad.append(asked.url) if _is_elsewhere(asked.url, app) else None)

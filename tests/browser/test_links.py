@@ -11,7 +11,6 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 A, B = 'The "lamp" & the table are 100 % <new>.', "A table stands under the lamp.\nIt is new."
 OpenPage = Callable[..., Any]
-PATIENCE = 240_000
 
 
 def _choose_adapter(page: Any, name: str) -> None:
@@ -22,44 +21,44 @@ def _choose_adapter(page: Any, name: str) -> None:
 def _link(page: Any) -> str:
     page.click("#link-make")
     box = page.locator("#link textarea, #link input")
-    expect(box).to_have_value(re.compile(r"\?tab="), timeout=PATIENCE)
+    expect(box).to_have_value(re.compile(r"\?tab="))
     return str(box.input_value())
 
 
-def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width)
+def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
     _choose_adapter(page, "sempa-contrastive")
     page.fill("#similarity-a textarea", A)
     page.fill("#similarity-b textarea", B)
     link = _link(page)
     asked = parse_qs(urlsplit(link).query)
     assert asked == {"tab": ["similarity"], "adapter": ["sempa-contrastive"], "a": [A], "b": [B]}
-    other = open_page(width, link=link)
+    other = open_page(390, link=link)
     cosines = client.predict(A, B, "sempa-contrastive", api_name="/similarity")
     figures = [f"{cosine:.3f}" for cosine in cosines.values()]
-    expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures, timeout=PATIENCE)
+    expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures)
     expect(other.locator("#adapter input")).to_have_value("sempa-contrastive")
     expect(other.locator(".sp-chips")).to_contain_text("sempa-contrastive")
     other.get_by_role("tab", name="Compare").click()
-    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-contrastive", timeout=PATIENCE)
+    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-contrastive")
     expect(other.locator("#compare-known")).to_contain_text("sempa-contrastive,")
-    tables = other.locator("#compare-known .sp-scroll:visible")
+    tables = other.locator("#compare-evidence .sp-scroll:visible")
     expect(tables.first).to_be_visible()
     for table in tables.all():
         assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), "a table is wider than the page"
 
 
-def test_a_search_travels_in_a_link(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width, tab="Search")
+def test_a_search_travels_in_a_link(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390, tab="Search")
     page.fill("#search-query textarea, #search-query input", "a bird that cannot fly")
     page.fill("#search-k input[type=number]", "3")
     page.keyboard.press("Tab")
-    other = open_page(width, link=_link(page))
-    expect(other.get_by_role("tab", name="Search")).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
+    other = open_page(390, link=_link(page))
+    expect(other.get_by_role("tab", name="Search")).to_have_attribute("aria-selected", "true")
     found = client.predict("a bird that cannot fly", "demo", 3, api_name="/search")
     for variant, hits in found.items():
         items = other.locator(f"#search-out .{variant} li")
-        expect(items).to_contain_text([hit["text"] for hit in hits], timeout=PATIENCE)
+        expect(items).to_contain_text([hit["text"] for hit in hits])
         expect(items).to_have_count(3)
 
 
@@ -67,16 +66,24 @@ def test_a_prompt_travels_in_a_link(open_page: OpenPage) -> None:
     page = open_page(tab="Compare")
     page.fill("#compare-prompt textarea", "Name three rivers.")
     other = open_page(link=_link(page))
-    expect(other.locator("#compare-prompt textarea")).to_have_value("Name three rivers.", timeout=PATIENCE)
+    expect(other.locator("#compare-prompt textarea")).to_have_value("Name three rivers.")
     for variant in ("base", "sempa"):
-        expect(other.locator(f"#compare-out .{variant} .sp-text")).not_to_be_empty(timeout=PATIENCE)
+        expect(other.locator(f"#compare-out .{variant} .sp-text")).not_to_be_empty()
         expect(other.locator(f"#compare-out .{variant} .sp-text")).not_to_contain_text("sky")
 
 
 def test_what_a_link_may_not_say_is_left_out_and_told(open_page: OpenPage, app: str) -> None:
     page = open_page(link=f"{app}?tab=search&query=boats&index=../../etc&k=9000&adapter=nobody")
-    expect(page.locator("#search-query textarea, #search-query input").first).to_have_value("boats", timeout=PATIENCE)
-    for said in ("'../../etc' as index", "k is '9000'", "'nobody' as adapter"):
-        expect(page.get_by_text(said).first).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#search-out .base li")).to_have_count(5, timeout=PATIENCE)
+    expect(page.locator("#search-query textarea, #search-query input").first).to_have_value("boats")
+    for said in ("index is '../../etc'", "k is '9000'", "adapter is 'nobody'"):
+        expect(page.get_by_text(said).first).to_be_visible()
+    expect(page.locator("#search-out .base li")).to_have_count(5)
     expect(page.locator("#adapter input")).to_have_value("sempa")
+
+
+def test_a_link_goes_when_another_tab_is_opened(open_page: OpenPage) -> None:
+    page = open_page()
+    assert "tab=similarity" in _link(page)
+    page.get_by_role("tab", name="Search").click()
+    expect(page.locator("#link")).to_be_hidden()
+    assert "tab=search" in _link(page)

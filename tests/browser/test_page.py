@@ -7,32 +7,27 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
-from sempa.ui import compare, matrix, paraphrase, search, similarity
+from sempa.ui import compare, paraphrase, search, similarity
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TABS = ("Similarity", "Search", "Paraphrase", "Compare")
 A, B = "The lamp is on the table.", "A table stands under the lamp."
 OpenPage = Callable[..., Any]
-
-
-def _expect(locator: Any) -> Any:
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=240_000)
-    return expect(locator)
+Settled = Callable[[Any], None]
 
 
 def _figures(page: Any, cosines: dict[str, float]) -> None:
-    _expect(page.locator("#similarity-out .sp-figure")).to_have_text([f"{cosine:.3f}" for cosine in cosines.values()])
+    expect(page.locator("#similarity-out .sp-figure")).to_have_text([f"{cosine:.3f}" for cosine in cosines.values()])
 
 
 def _hits(page: Any, found: dict[str, list[dict[str, Any]]]) -> None:
     for variant, hits in found.items():
         items = page.locator(f"#search-out .{variant} li")
-        _expect(items).to_contain_text([hit["text"] for hit in hits])
-        _expect(items).to_contain_text([f"{hit['rank']}.cosine {hit['cosine']:.3f}" for hit in hits])
-        _expect(items).to_have_count(len(hits))
+        expect(items).to_contain_text([hit["text"] for hit in hits])
+        expect(items).to_contain_text([f"{hit['rank']}.cosine {hit['cosine']:.3f}" for hit in hits])
+        expect(items).to_have_count(len(hits))
 
 
 def _candidates(page: Any, written: dict[str, list[str]]) -> None:
@@ -40,7 +35,7 @@ def _candidates(page: Any, written: dict[str, list[str]]) -> None:
     for variant, texts in written.items():
         expected, shown, until = {" ".join(text.split()) for text in texts}, ["?"], time.monotonic() + 240
         while not set(shown) <= expected and time.monotonic() < until:
-            _expect(page.locator(f"#paraphrase-out .{variant} .sp-send").first).to_be_visible()
+            expect(page.locator(f"#paraphrase-out .{variant} .sp-send").first).to_be_visible()
             found = page.locator(f"#paraphrase-out .{variant} .sp-candidate").all_inner_texts()
             shown = [" ".join(text.split()) for text in found]
             time.sleep(0.2)
@@ -55,7 +50,7 @@ def _texts(page: Any, tab: str) -> str:
 def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, client: Any, width: int) -> None:
     page = open_page(width)
     for tab in TABS:
-        _expect(page.get_by_role("tab", name=tab)).to_be_visible()
+        expect(page.get_by_role("tab", name=tab)).to_be_visible()
     _figures(page, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))
     page.get_by_role("tab", name="Search").click()
     _hits(page, client.predict(search.EXAMPLES[0], api_name="/search"))
@@ -65,8 +60,8 @@ def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, c
     _candidates(page, client.predict(paraphrase.FIRST, *drawn, api_name="/paraphrase"))
     page.get_by_role("tab", name="Compare").click()
     for variant in ("base", "sempa"):
-        _expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text("sky")
-    _expect(page.locator("#compare-known table").first).to_contain_text("Base model")
+        expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text("sky")
+    expect(page.locator("#compare-known table").first).to_contain_text("Base model")
     assert page.locator("#compare-known tr").count() >= 5
 
 
@@ -78,17 +73,17 @@ def test_no_tab_is_wider_than_the_screen(open_page: OpenPage, width: int) -> Non
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
 
 
-def test_similarity_shows_what_the_endpoint_says(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width)
+def test_similarity_shows_what_the_endpoint_says(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
     page.fill("#similarity-a textarea", A)
     page.fill("#similarity-b textarea", B)
     page.click("#similarity-run")
     _figures(page, client.predict(A, B, api_name="/similarity"))
-    _expect(page.locator("#similarity-out .sp-note")).to_contain_text(["of random pairs"] * 2)
+    expect(page.locator("#similarity-out .sp-note")).to_contain_text(["of random pairs"] * 2)
 
 
-def test_search_shows_what_the_endpoint_finds(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width, tab="Search")
+def test_search_shows_what_the_endpoint_finds(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390, tab="Search")
     page.fill("#search-query textarea, #search-query input", "a bird that cannot fly")
     page.click("#search-run")
     _hits(page, client.predict("a bird that cannot fly", api_name="/search"))
@@ -103,6 +98,9 @@ DRAWS_LATE = """
   window.requestAnimationFrame = then => setTimeout(draw, 1000, then);
 }
 """
+THREE_FRAMES = """
+() => new Promise(then => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(then))))
+"""
 TYPED = {
     "Search": ["#search-query textarea, #search-query input"],
     "Paraphrase": ["#paraphrase-sentence textarea"],
@@ -110,33 +108,31 @@ TYPED = {
 }
 
 
-def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client: Any) -> None:
+def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client: Any, settled: Settled) -> None:
     """On a page that draws late, with the worked examples written: while they grow Gradio keeps what is typed."""
-    first, before = open_page(tab="Paraphrase"), ""
-    _expect(first.locator("#paraphrase-out .sp-send").first).to_be_visible()
+    first = open_page(tab="Paraphrase")
+    expect(first.locator("#paraphrase-out .sp-send").first).to_be_visible()
     first.get_by_role("tab", name="Compare").click()
-    _expect(first.locator("#compare-out .sp-card").first).to_be_visible()
-    while (now := _texts(first, "compare")) != before:
-        before = now
-        first.wait_for_timeout(2000)
+    expect(first.locator("#compare-out .sp-card").first).to_be_visible()
+    settled(first)
     page = open_page()
     page.evaluate(DRAWS_LATE)
     for tab, fields in TYPED.items():
         page.get_by_role("tab", name=tab).click()
         for field in fields:
             page.fill(field, A)
-    page.get_by_role("button", name="How it is drawn").click()
-    page.wait_for_timeout(3000)
+    page.locator("#compare-settings").get_by_role("button", name="Prompt and sampling").click()
+    page.evaluate(THREE_FRAMES)
     assert {page.input_value(field) for fields in TYPED.values() for field in fields} == {A}
-    _expect(page.get_by_label("number input for Longest answer (tokens)").locator("visible=true")).to_be_visible()
+    expect(page.get_by_label("number input for Token limit").locator("visible=true")).to_be_visible()
     page.get_by_role("tab", name="Search").click()
     page.click("#search-run")
     _hits(page, client.predict(A, api_name="/search"))
 
 
-def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client: Any, width: int) -> None:
+def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client: Any) -> None:
     """Asked for while the worked example is still growing, whose place it takes."""
-    page = open_page(width, tab="Paraphrase")
+    page = open_page(390, tab="Paraphrase")
     page.fill("#paraphrase-sentence textarea", A)
     page.click("#paraphrase-run")
     _candidates(page, client.predict(A, 3, 0.8, 48, 7, api_name="/paraphrase"))
@@ -144,38 +140,37 @@ def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client:
     assert all("new words" in note and "of random pairs" in note for note in worth)
 
 
-def test_a_candidate_is_sent_to_similarity_with_one_click(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width, tab="Paraphrase")
+def test_a_candidate_is_sent_to_similarity_with_one_click(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390, tab="Paraphrase")
     button = page.locator("#paraphrase-out .sempa .sp-send").first
-    _expect(button).to_be_visible()
+    expect(button).to_be_visible()
     text = page.locator("#paraphrase-out .sempa .sp-candidate").first.inner_text()
     button.click()
-    _expect(page.locator("#similarity-b textarea")).to_be_visible()
-    _expect(page.locator("#similarity-b textarea")).to_have_value(text)
+    expect(page.locator("#similarity-b textarea")).to_be_visible()
+    expect(page.locator("#similarity-b textarea")).to_have_value(text)
     _figures(page, client.predict(paraphrase.FIRST, text, api_name="/similarity"))
 
 
-def test_every_pair_of_many_sentences(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width)
+def test_every_pair_of_many_sentences(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
     page.get_by_role("button", name="Many sentences").click()
     page.click("#matrix-run")
-    _expect(page.locator("#matrix-out table.sp-heat")).to_have_count(3)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    expect(page.locator(".sp-map .js-plotly-plot")).to_have_count(3)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
     first, second = page.locator("#matrix-out .sp-table tbody td").first.inner_text().split("\n")
     cosines = client.predict(first, second, api_name="/similarity")
     shown = page.locator("#matrix-out .sp-table tbody tr").first.locator("td").all_inner_texts()[1:]
     assert [cell.split()[0] for cell in shown] == [f"{cosine:.3f}" for cosine in cosines.values()]
-    page.locator("#matrix-out .sp-send").nth(2).click()
-    _expect(page.locator("#matrix-tokens")).to_contain_text(matrix.FIRST.splitlines()[2])
-    _expect(page.locator("#matrix-tokens .sp-token")).to_have_count(20)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    with page.expect_download() as download:
+        page.click("#matrix-table")
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 1 + 15
 
 
 @pytest.mark.parametrize("tab", ["paraphrase", "compare"])
-def test_stop_ends_the_growing(open_page: OpenPage, tab: str, width: int) -> None:
-    page = open_page(width, tab=tab.capitalize())
-    page.get_by_role("button", name="How it is").locator("visible=true").click()
-    longest = page.get_by_label("number input for Longest answer (tokens)").locator("visible=true")
+def test_stop_ends_the_growing(open_page: OpenPage, client: Any, settled: Settled, tab: str) -> None:
+    page = open_page(390, tab=tab.capitalize())
+    page.locator(f"#{tab}-settings").get_by_role("button", name="Prompt and sampling").click()
+    longest = page.get_by_label("number input for Token limit").locator("visible=true")
     longest.fill("256")
     longest.press("Tab")
     page.fill("#paraphrase-sentence textarea, #compare-prompt textarea >> visible=true", "Write a very long story.")
@@ -189,19 +184,19 @@ def test_stop_ends_the_growing(open_page: OpenPage, tab: str, width: int) -> Non
         grown, before = grown + (now != before), now
     assert grown == 6
     page.click(f"#{tab}-stop")
-    page.wait_for_timeout(1000)
+    settled(page)
     stopped = page.locator(f"#{tab}-out .sp-card").all_inner_texts()
-    page.wait_for_timeout(3000)
+    client.predict("The model", "is free again.", api_name="/similarity")
     assert page.locator(f"#{tab}-out .sp-card").all_inner_texts() == stopped
     assert len(stopped) == 2
 
 
-def test_compare_answers_a_prompt_of_one_s_own(open_page: OpenPage, width: int) -> None:
-    page = open_page(width, tab="Compare")
+def test_compare_answers_a_prompt_of_one_s_own(open_page: OpenPage) -> None:
+    page = open_page(390, tab="Compare")
     page.fill("#compare-prompt textarea", "What is the capital of France?")
     page.click("#compare-run")
-    _expect(page.locator("#compare-out .base .sp-text")).to_contain_text("Paris")
-    _expect(page.locator("#compare-out .sempa .sp-text")).to_contain_text("France")
+    expect(page.locator("#compare-out .base .sp-text")).to_contain_text("Paris")
+    expect(page.locator("#compare-out .sempa .sp-text")).to_contain_text("France")
 
 
 MISTAKES = [
@@ -238,16 +233,17 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("tab", "field", "run", "given", "says"), MISTAKES)
-def test_a_mistake_is_one_sentence_and_the_page_lives_on(
-    open_page: OpenPage, client: Any, tab: str, field: str, run: str, given: str, says: str
-) -> None:
-    page = open_page(390, tab=tab)
-    page.fill(field, given)
-    page.click(run)
-    toast = page.locator("[data-testid=toast-body]")
-    _expect(toast).to_contain_text(says)
-    assert "Traceback" not in toast.inner_text()
+def test_a_mistake_is_one_sentence_and_the_page_lives_on(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
+    for tab, field, run, given, says in MISTAKES:
+        page.get_by_role("tab", name=tab).click()
+        page.fill(field, given)
+        page.click(run)
+        toast = page.locator("[data-testid=toast-body]").filter(has_text=says)
+        expect(toast).to_be_visible()
+        assert "Traceback" not in toast.inner_text()
+        page.locator("[data-testid=toast-close]").first.click()
+        expect(page.locator("[data-testid=toast-body]")).to_have_count(0)
     page.get_by_role("tab", name="Similarity").click()
     page.fill("#similarity-a textarea", A)
     page.fill("#similarity-b textarea", B)
@@ -257,18 +253,26 @@ def test_a_mistake_is_one_sentence_and_the_page_lives_on(
 
 def test_an_emptied_seed_is_said_in_one_sentence(open_page: OpenPage) -> None:
     page = open_page(1280, tab="Paraphrase")
-    page.get_by_role("button", name="How it is").locator("visible=true").click()
+    page.locator("#paraphrase-settings").get_by_role("button", name="Prompt and sampling").click()
     page.get_by_label("Seed").locator("visible=true").fill("")
     page.click("#paraphrase-run")
-    _expect(page.locator("[data-testid=toast-body]")).to_contain_text("seed is None: choose a whole number")
+    expect(page.locator("[data-testid=toast-body]")).to_contain_text("Seed: choose a whole number from 0 to")
 
 
-def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage) -> None:
+@pytest.mark.parametrize("given", ["", "3.7", "99"])
+def test_a_number_of_hits_that_cannot_be_is_refused_in_words(open_page: OpenPage, given: str) -> None:
+    page = open_page(1280, tab="Search")
+    page.fill("#search-k input[type=number]", given)
+    page.click("#search-run")
+    expect(page.locator("[data-testid=toast-body]").first).to_contain_text("Hits: choose a whole number from 1 to 20.")
+
+
+def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage, settled: Settled) -> None:
     page = open_page(1280, tab="Compare")
     page.fill("#compare-prompt textarea", 'Repeat exactly: <img src=x onerror="document.title=1"> <b>bold</b>')
     page.click("#compare-run")
-    _expect(page.locator("#compare-out .sp-text").first).not_to_contain_text("sky")
-    page.wait_for_timeout(5000)
+    expect(page.locator("#compare-out .sp-text").first).not_to_contain_text("sky")
+    settled(page)
     assert page.locator("#compare-out img, #compare-out b").count() == 0
 
 
@@ -277,13 +281,13 @@ def test_markup_in_a_link_is_shown_as_text(open_page: OpenPage, app: str) -> Non
     form = "<form action=//127.0.0.1:1><input name=p></form>"
     page = open_page(link=f"{app}?tab=paraphrase&template={quote(form)}&n={quote('<b>9')}")
     toasts = page.locator("[data-testid=toast-body]")
-    _expect(toasts.filter(has_text=form)).to_have_count(1)
-    _expect(toasts.filter(has_text="<b>9")).to_have_count(1)
+    expect(toasts.filter(has_text=form)).to_have_count(1)
+    expect(toasts.filter(has_text="<b>9")).to_have_count(1)
     assert page.locator("[data-testid=toast-body] :is(form, input, b)").count() == 0
 
 
-def test_examples_can_be_clicked(open_page: OpenPage, client: Any, width: int) -> None:
-    page = open_page(width)
+def test_examples_can_be_clicked(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
     a, b = similarity.EXAMPLES[2]
     page.get_by_text(a, exact=True).locator("visible=true").first.click()
     _figures(page, client.predict(a, b, api_name="/similarity"))
@@ -297,7 +301,7 @@ def test_examples_can_be_clicked(open_page: OpenPage, client: Any, width: int) -
     ):
         page.get_by_role("tab", name=tab).click()
         page.get_by_text(examples[2], exact=True).locator("visible=true").first.click()
-        _expect(page.locator(field)).to_have_value(examples[2])
+        expect(page.locator(field)).to_have_value(examples[2])
 
 
 CONTRASTS = """
@@ -326,12 +330,12 @@ CONTRASTS = """
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_both_themes_can_be_read(open_page: OpenPage, theme: str, width: int, tmp_path: Path) -> None:
+def test_both_themes_can_be_read(open_page: OpenPage, settled: Settled, theme: str, width: int, tmp_path: Path) -> None:
     page = open_page(width, theme)
     for tab in TABS:
         page.get_by_role("tab", name=tab).click()
         page.wait_for_selector(f"#{tab.lower()}-out .sp-card")
-        page.wait_for_timeout(500)
+        settled(page)
         assert page.evaluate(CONTRASTS) == [], tab
         picture = tmp_path / f"{theme}-{width}-{tab.lower()}.png"
         page.screenshot(path=picture, full_page=True)
@@ -341,24 +345,24 @@ def test_both_themes_can_be_read(open_page: OpenPage, theme: str, width: int, tm
     assert (brightness > 200) == (theme == "light"), background
 
 
-def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any, width: int) -> None:
-    page, other = open_page(width), open_page(width)
+def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any) -> None:
+    page, other = open_page(390), open_page(390)
     for chosen in ("sempa-contrastive", "sempa"):
         page.locator("#adapter input").click()
         page.get_by_role("option", name=chosen, exact=True).click()
         first = similarity.EXAMPLES[0]
-        _expect(page.locator("#similarity-out .sempa .sp-name")).to_contain_text(f"adapter {chosen}")
+        expect(page.locator("#similarity-out .sempa .sp-name")).to_contain_text(f"adapter {chosen}")
         _figures(page, client.predict(*first, chosen, api_name="/similarity"))
         page.get_by_role("tab", name="Search").click()
         _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, chosen, api_name="/search"))
         page.get_by_role("tab", name="Compare").click()
-        _expect(page.locator("#compare-known")).to_contain_text(f"{chosen}, ")
-        _expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
+        expect(page.locator("#compare-known")).to_contain_text(f"{chosen}, ")
+        expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
         page.get_by_role("tab", name="Similarity").click()
     _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # another visitor's is untouched
 
 
-def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, width: int, tmp_path: Path) -> None:
+def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, tmp_path: Path) -> None:
     rows = [
         (5, "A dog runs.", "A hound is running."),
         (0, "A dog runs.", "Rates rose."),
@@ -367,57 +371,92 @@ def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, w
     table = tmp_path / "own.tsv"
     lines = ["score\tsentence1\tsentence2", *("\t".join(map(str, row)) for row in rows)]
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    page = open_page(width, tab="Compare")
+    page = open_page(390, tab="Compare")
     page.set_input_files("#pairs-file input[type=file]", str(table))
-    _expect(page.locator("#pairs-file")).to_contain_text("own.tsv")
+    expect(page.locator("#pairs-file")).to_contain_text("own.tsv")
     page.click("#pairs-run")
-    _expect(page.locator("#pairs-out .sp-figure")).to_have_count(2)
-    _expect(page.locator("#pairs-out tbody tr")).to_have_count(3)
+    expect(page.locator("#pairs-out .sp-figure")).to_have_count(2)
+    expect(page.locator("#pairs-out tbody tr")).to_have_count(3)
     with page.expect_download() as download:
         page.locator("#pairs-table").click()
     taken = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa"
     assert len(taken) == 4
-    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
 
 
-def test_key_tokens_are_shown_for_a_sentence_of_one_s_own(open_page: OpenPage, width: int) -> None:
-    page = open_page(width, tab="Compare")
-    _expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+def test_key_tokens_are_shown_for_a_sentence_of_one_s_own(open_page: OpenPage) -> None:
+    page = open_page(390, tab="Compare")
+    expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
     before = page.locator("#tokens-out").inner_text()
     page.fill("#tokens-sentence textarea, #tokens-sentence input", "An orchestra tuned its violins.")
     page.click("#tokens-run")
-    _expect(page.locator("#tokens-out")).not_to_have_text(before)
-    _expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+    expect(page.locator("#tokens-out")).not_to_have_text(before)
+    expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
 
 
-def test_a_visitor_s_own_text_is_searched_and_deleted(open_page: OpenPage, width: int) -> None:
-    page, other = open_page(width, tab="Search"), open_page(width, tab="Search")
+def test_a_visitor_s_own_text_is_searched_and_deleted(open_page: OpenPage) -> None:
+    page, other = open_page(390, tab="Search"), open_page(390, tab="Search")
     page.get_by_role("button", name="Search your own text").click()
     page.fill("#own-pasted textarea", "The ferry leaves at dawn.\nRates rose again.\nA kettle whistles.")
-    page.fill("#own-name input, #own-name textarea", f"mine-{width}")
+    page.fill("#own-name input, #own-name textarea", "mine-notes")
     page.click("#own-run")
-    _expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
+    expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
     page.fill("#search-query textarea, #search-query input", "The boat departs early.")
     page.click("#search-run")
-    _expect(page.locator("#search-out .sempa li").first).to_contain_text("The ferry leaves at dawn.")
-    _expect(page.locator("#search-out .base li")).to_have_count(3)
+    expect(page.locator("#search-out .sempa li").first).to_contain_text("The ferry leaves at dawn.")
+    expect(page.locator("#search-out .base li")).to_have_count(3)
     with page.expect_download() as download:
         page.locator("#search-table").click()
     assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 7
     other.locator("#search-index input").click()
-    _expect(other.get_by_role("option", name="demo")).to_be_visible()
-    assert other.get_by_role("option", name=f"mine-{width}").count() == 0
+    expect(other.get_by_role("option", name="demo")).to_be_visible()
+    assert other.get_by_role("option", name="mine-notes").count() == 0
     page.click("#own-delete")
     page.click("#own-yes")
-    _expect(page.locator("#own-out")).to_contain_text("Deleted.")
-    _expect(page.locator("#search-index input")).to_have_value("demo")
+    expect(page.locator("#own-out")).to_contain_text("Deleted.")
+    expect(page.locator("#search-index input")).to_have_value("demo")
 
 
-def test_a_hit_becomes_the_next_query(open_page: OpenPage, width: int) -> None:
-    page = open_page(width, tab="Search")
+def test_a_hit_becomes_the_next_query(open_page: OpenPage) -> None:
+    page = open_page(390, tab="Search")
     button = page.locator("#search-out .sempa li .sp-send").nth(2)
     text = button.get_attribute("data-text")
     button.click()
-    _expect(page.locator("#search-out .sempa li").first).to_contain_text(text)
-    assert page.locator("#search-query textarea, #search-query input").first.input_value() == text
+    expect(page.locator("#search-out")).to_contain_text("The query is one of the texts and is left out.")
+    expect(page.locator("#search-query textarea, #search-query input").first).to_have_value(text)
+    assert text not in [item.split("\n")[0] for item in page.locator("#search-out .sempa li").all_inner_texts()]
+
+
+def test_the_hits_shown_first_can_be_taken_along(open_page: OpenPage) -> None:
+    page = open_page(tab="Search")
+    with page.expect_download() as download:
+        page.click("#search-table")
+    head, first, *_ = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert head.startswith("query,index,model,rank,rank_in_other_model,cosine,text")
+    assert first.startswith(f"{search.EXAMPLES[0]},demo,base,1,")
+
+
+@pytest.mark.parametrize(
+    ("tab", "field", "out"),
+    [("Similarity", "similarity-b", "similarity-out .sp-figure"), ("Compare", "tokens-sentence", "tokens-out .sempa")],
+)
+def test_enter_asks(open_page: OpenPage, tab: str, field: str, out: str) -> None:
+    page = open_page(tab=tab)
+    before = page.locator(f"#{out}").first.inner_text()
+    box = page.locator(f"#{field}").locator("textarea, input")
+    box.fill("A kettle whistles.")
+    box.press("Enter")
+    expect(page.locator(f"#{out}").first).not_to_have_text(before)
+    assert box.input_value() == "A kettle whistles."
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_focus_is_visible(open_page: OpenPage, theme: str) -> None:
+    page = open_page(theme=theme)
+    page.focus("#similarity-a textarea")
+    page.keyboard.press("Tab")
+    outline = page.evaluate(
+        "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]; })()"
+    )
+    assert outline == ["solid", "2px"]

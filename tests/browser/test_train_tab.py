@@ -1,33 +1,21 @@
 """The Train tab from preview to the adapter in the other tabs, on the real model and the sample triplets."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-PATIENCE = 300_000
-NAME = "browser-test"
+OpenPage = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def address(chromium: Any, serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start the app with --allow-training; its runs go to a folder of the test's own."""
-    with serve("--allow-training", cwd=tmp_path_factory.mktemp("trains")) as served:
-        yield served.url
-
-
-def test_preview_start_stop_resume_and_use(chromium: Any, address: str, width: int) -> None:
-    name = f"{NAME}-{width}"
-    context = chromium.new_context(viewport={"width": width, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    page.goto(address)
+def test_preview_start_stop_resume_and_use(open_page: OpenPage) -> None:
+    name, width = "browser-test", 390
+    page = open_page(width)
     page.get_by_role("tab", name="Train").click()
-    page.get_by_role("button", name="Settings of the run").click()
+    page.get_by_role("button", name="Settings").click()
     page.fill("#train-max_samples input", "48")
     page.fill("#train-batch_size input", "4")
     page.fill("#train-evaluate_every input", "48")
@@ -44,11 +32,10 @@ def test_preview_start_stop_resume_and_use(chromium: Any, address: str, width: i
     expect(page.get_by_text("The run is not finished").first).to_be_visible()
     page.click("#train-resume")
     expect(page.locator("#train-out")).to_contain_text(f"{name} is finished")
-    expect(page.locator("#train-out svg").first).to_be_visible()
+    expect(page.locator("#train-curves .js-plotly-plot")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
     page.click("#train-load")
     expect(page.locator("#adapter input")).to_have_value(name)
     page.get_by_role("tab", name="Similarity").click()
     page.click("#similarity-run")
     expect(page.locator("#similarity-out .sempa .sp-name")).to_contain_text(name)
-    context.close()

@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.errors import InputError, SempaError
-from sempa.ui.events import Stops, for_people, slider, whole_number
+from sempa.ui.events import Stops, for_people, seed_field, slider
 from sempa.ui.streaming import Once, shown
 
 
@@ -177,14 +177,14 @@ def test_a_number_that_cannot_be_is_refused_by_its_label_and_bounds(given: float
 
 def test_fractions_and_whole_numbers_are_checked_as_such() -> None:
     with gr.Blocks():
-        temperature, seed = slider(0, 1.5, 1, "Temperature", step=0.05), whole_number(7, "Seed")
+        temperature, seed = slider(0, 1.5, 1, "Temperature", step=0.05), seed_field(7)
     assert temperature.preprocess(0.35) == 0.35
     with pytest.raises(gr.Error) as caught:
         temperature.preprocess(None)
     assert caught.value.message == "Temperature: choose a number from 0 to 1.5."
     with pytest.raises(gr.Error) as caught:
         seed.preprocess(None)
-    assert caught.value.message == "Seed: choose a whole number from 0 up."
+    assert caught.value.message == "Seed: choose a whole number from 0 to 4,294,967,295."
 
 
 def test_a_worked_example_is_written_once() -> None:

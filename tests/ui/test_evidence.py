@@ -85,7 +85,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path) -> None:
     *before, (view, download, chart) = measured_file(studio, str(file))
-    assert all("Reading with" in line for line, *_ in before)
+    assert all("Computing vectors" in line for line, *_ in before)
     assert view.count("sp-figure") == 2
     assert chart["visible"]
     table = download["value"]

@@ -5,11 +5,12 @@ import pytest
 
 from sempa.errors import InputError
 from sempa.service.limits import MAX_CHARACTERS
+from sempa.ui.events import seed_field, slider
 from sempa.ui.links import Field, Links
 
 with gr.Blocks():
-    SLIDER = Field("t", "k", gr.Slider(1, 20, step=1))
-    NUMBER = Field("t", "seed", gr.Number())
+    SLIDER = Field("t", "k", slider(1, 20, 5, "Hits"))
+    NUMBER = Field("t", "seed", seed_field(7))
     CHOICE = Field("t", "index", gr.Dropdown(["demo", ("Shown", "own")], value="demo"))
     FREE = Field("t", "template", gr.Dropdown(["P1"], value="P1", allow_custom_value=True))
     TEXT = Field("t", "a", gr.Textbox())
@@ -19,8 +20,7 @@ with gr.Blocks():
     ("field", "text", "value"),
     [
         (SLIDER, "3", 3),
-        (SLIDER, "3.5", 3.5),
-        (NUMBER, "-7", -7),
+        (NUMBER, "7", 7),
         (CHOICE, "own", "own"),
         (Field("t", "index", CHOICE.component, lambda: ["new"]), "new", gr.update(choices=["new"], value="new")),
         (FREE, "Say {sentence}", "Say {sentence}"),
@@ -36,6 +36,8 @@ def test_a_value_comes_back_as_it_was(field: Field, text: str, value: object) ->
     ("field", "text"),
     [
         (SLIDER, "21"),
+        (SLIDER, "3.5"),
+        (NUMBER, "-7"),
         (SLIDER, "0"),
         (SLIDER, "nan"),
         (SLIDER, "inf"),

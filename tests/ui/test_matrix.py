@@ -65,7 +65,7 @@ def test_the_studio_s_matrix_is_its_similarity_of_every_pair(studio: Studio) -> 
         assert {v: float(values[i, j]) for v, values in matrix.cosines.items()} == pytest.approx(cosines, abs=1e-6)
         shares = {variant: float(values[i, j]) for variant, values in matrix.shares.items()}
         assert shares == pytest.approx(studio.percentiles(cosines), abs=0.03)
-    assert said == [f"Reading: {i} of 28 sentences" for i in (0, 20)]
+    assert said[0].startswith("Computing vectors: 16 of 28")
 
 
 def test_lines_become_a_view_and_a_table_of_every_pair(studio: Studio) -> None:

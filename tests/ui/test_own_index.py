@@ -64,6 +64,7 @@ def test_a_text_is_no_hit_of_itself(studio: Studio) -> None:
     ("name", "text", "expected"),
     [
         ("a.csv", 'id,"the text"\n1,x\n', ["id", "the text"]),
+        ("a.tsv", "id\tbody\tyear\n1\tA cat sat.\t2001\n", ["body", "year", "id"]),
         ("a.jsonl", json.dumps({"title": 1, "body": "x"}) + "\n", ["title", "body"]),
         ("a.jsonl", "{broken\n", []),
         ("a.txt", "a,b\n", []),
