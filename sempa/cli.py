@@ -136,9 +136,11 @@ def add_search(commands: Any) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from sempa.service.sparse_search import found_payload
+    from sempa.embedding.ranking import hits_payload
 
-    print(json.dumps(found_payload(_open_studio(args), args.query, args.index, args.k, args.codes), indent=2))
+    studio, asked = _open_studio(args), (args.query, args.index, args.k)
+    found = studio.search_codes(*asked, args.codes) if args.codes else studio.search(*asked)
+    print(json.dumps(hits_payload(found), indent=2))
 
 
 def add_index(commands: Any) -> None:
@@ -161,8 +163,7 @@ def _index(args: argparse.Namespace) -> None:
     from sempa.embedding.build import embed_corpus, partial_folder
     from sempa.embedding.index import SentenceIndex, find_index, index_folder
     from sempa.models.processes import Processes
-    from sempa.service.sparse_search import code_reader
-    from sempa.sparse.coders import add_codes, load_coders
+    from sempa.sparse.coders import SparseEncoder
 
     folder = index_folder(args.name)
     index = (
@@ -170,8 +171,7 @@ def _index(args: argparse.Namespace) -> None:
     )
     processes = Processes.join()
     encoder = open_encoder(args)
-    coders = load_coders(encoder.pair) if args.codes else {}
-    readers = [code_reader(encoder, coders, kind) for kind in args.codes]  # missing codes are refused before reading
+    sparse = [SparseEncoder.open(encoder, kind) for kind in args.codes]  # missing codes are refused before embedding
     partial = partial_folder(folder)
     embed_corpus(
         index,
@@ -183,8 +183,8 @@ def _index(args: argparse.Namespace) -> None:
     )
     if not processes.first:
         return
-    for reader in readers:
-        add_codes(index, reader)
+    for one in sparse:
+        one.add_to(index)
     index.save(folder)
     shutil.rmtree(partial, ignore_errors=True)
     print(f"{folder}: {len(index):,} texts, embedded with {' and '.join(encoder.variants)}.")

@@ -81,7 +81,7 @@ def test_everything_that_ships_is_found_in_the_package(run: Run) -> None:
 def test_a_command_keeps_what_it_makes_in_the_current_folder(run: Run, model: Sequence[str], tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text(f"{A}\n{B}\n", encoding="utf-8")
     said = run("sempa", "index", "mine", "--texts", str(tmp_path / "texts.txt"), *model)
-    assert said == "index/mine: 2 texts, read with base and sempa.\n"
+    assert said == "index/mine: 2 texts, embedded with base and sempa.\n"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,15 @@ class RankedHit:
 
     hit: Hit
     other_rank: int | None
+
+    def payload(self) -> dict[str, Any]:
+        """Return the hit as JSON types."""
+        return {
+            "rank": self.hit.rank,
+            "text": self.hit.text,
+            "cosine": float(np.clip(self.hit.cosine, -1, 1)),
+            "other_rank": self.other_rank,
+        }
 
 
 def search_each(
@@ -38,17 +48,6 @@ def search_each(
     return found
 
 
-def hits_payload(found: Mapping[str, Sequence[RankedHit]]) -> dict[str, list[dict[str, object]]]:
+def hits_payload(found: Mapping[str, Sequence[RankedHit]]) -> dict[str, list[dict[str, Any]]]:
     """Return a search's answer as JSON types: for each model a list of rank, text, cosine, rank under the other."""
-    return {
-        variant: [
-            {
-                "rank": ranked.hit.rank,
-                "text": ranked.hit.text,
-                "cosine": float(np.clip(ranked.hit.cosine, -1, 1)),
-                "other_rank": ranked.other_rank,
-            }
-            for ranked in hits
-        ]
-        for variant, hits in found.items()
-    }
+    return {variant: [hit.payload() for hit in hits] for variant, hits in found.items()}

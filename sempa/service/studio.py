@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sempa.config import SHIPPED
+from sempa.config import FEATURES, SHIPPED
 from sempa.data.corpora import Corpus
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.build import embed_corpus
@@ -36,7 +36,8 @@ from sempa.service.limits import (
     require_text,
 )
 from sempa.service.matrix import PairMatrix, pair_matrix
-from sempa.sparse.coders import Coder, load_coders
+from sempa.sparse.coders import Coder, SparseEncoder, load_coders
+from sempa.sparse.search import SparseHit, SparsePair, SparseSearch
 from sempa.templates import SentenceTemplate
 
 RESULTS_ROOT = SHIPPED / "results"
@@ -181,6 +182,30 @@ class Studio:
         require_k(k)
         opened = self.embed_index(index)
         return search_each(opened, self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
+
+    def search_codes(
+        self, query: str, index: str = DEMO, k: int = 5, kind: str = FEATURES
+    ) -> dict[str, list[SparseHit]]:
+        """Return each model's k best texts by sparse codes, with what matched.
+
+        Raises: what `search` and `SparseEncoder.open` raise.
+        """
+        require_text(query, "The query")
+        require_k(k)
+        opened = self.embed_index(index)
+        return self._sparse(kind).search(opened, query, self.cache.vectors(self.encoder, [query]), k)
+
+    def compare_codes(self, first: str, second: str, kind: str = FEATURES) -> dict[str, SparsePair]:
+        """Return what the sparse codes of two sentences share under each model, and what they do not.
+
+        Raises: InputError for an unusable sentence; what `SparseEncoder.open` raises.
+        """
+        require_text(first, "The first sentence")
+        require_text(second, "The second sentence")
+        return self._sparse(kind).compare(self.cache.vectors(self.encoder, [first, second]))
+
+    def _sparse(self, kind: str) -> SparseSearch:
+        return SparseSearch(SparseEncoder.open(self.encoder, kind, self.coders))
 
     def approximation_note(self, name: str) -> str:
         """Return a sentence on the recall of an approximate search of an index, empty if the search is exact."""

@@ -1,11 +1,11 @@
-"""Embeddings as sparse codes that can be read: by words of the vocabulary, or by features learned from embeddings."""
+"""Turn embeddings into readable sparse codes: words of the vocabulary, or features learned from embeddings."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from scipy import sparse
 from torch import Tensor
 
-from sempa.config import CODES_FOLDER, FEATURES, WORDS, CodingConfig, EncoderConfig
+from sempa.config import CODE_KINDS, CODES_FOLDER, FEATURES, WORDS, CodingConfig, EncoderConfig
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
@@ -34,8 +34,21 @@ QUERY_WIDER = 4
 """A query keeps so many times the features of a text: it is not stored, and finds more by them."""
 
 
+@dataclass(frozen=True)
+class Feature:
+    """Describe a feature by its typical words and the texts in which it is most active (none for a word)."""
+
+    words: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return the name to show."""
+        return " · ".join(self.words)
+
+
 class Coder(Protocol):
-    """Turn unit rows of one variant into codes of unit length, and name their features."""
+    """Turn unit rows of one variant into codes of unit length, and describe their features."""
 
     name: str
 
@@ -47,12 +60,8 @@ class Coder(Protocol):
         """Return (N, H) codes of queries with these unit rows."""
         ...
 
-    def label(self, variant: str, feature: int) -> str:
-        """Return a feature's name."""
-        ...
-
-    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
-        """Return texts in which a feature is most active; none for a word."""
+    def describe(self, variant: str, number: int) -> Feature:
+        """Return the feature of a number below H."""
         ...
 
 
@@ -93,25 +102,13 @@ class WordCoder:
         texts = (sentence, f" {sentence}")
         return [i for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids]
 
-    def label(self, variant: str, feature: int) -> str:
+    def describe(self, variant: str, number: int) -> Feature:
         """Return the token as text."""
-        return str(self._pair.tokenizer.decode([feature])).strip() or "␣"
-
-    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
-        """Return none: a word says itself."""
-        return ()
+        return Feature((str(self._pair.tokenizer.decode([number])).strip() or "␣",))
 
     @property
     def _width(self) -> int:
         return self._pair.vocabulary
-
-
-@dataclass(frozen=True)
-class Feature:
-    """Describe a learned feature by its typical words and the texts in which it is most active."""
-
-    words: tuple[str, ...]
-    texts: tuple[str, ...] = ()
 
 
 class FeatureCoder:
@@ -134,17 +131,13 @@ class FeatureCoder:
         """Return (N, H) codes of queries: those of texts with QUERY_WIDER times the features."""
         return self.codes(rows, variant, QUERY_WIDER * k)
 
-    def label(self, variant: str, feature: int) -> str:
-        """Return the words typical of the texts in which a feature is active."""
-        return " · ".join(self._features[variant][feature].words)
-
-    def texts(self, variant: str, feature: int) -> tuple[str, ...]:
-        """Return the texts in which a feature is most active."""
-        return self._features[variant][feature].texts
+    def describe(self, variant: str, number: int) -> Feature:
+        """Return a learned feature."""
+        return self._features[variant][number]
 
 
 class SparseEncoder:
-    """Read sentences as sparse codes, by an encoder's rows and a coder."""
+    """Encode sentences as sparse codes: an encoder's rows, turned into codes by a coder."""
 
     def __init__(self, encoder: Encoder, coder: Coder, k: int = CodingConfig().k) -> None:
         """Keep at most k features of a code.
@@ -155,13 +148,43 @@ class SparseEncoder:
             raise InputError(f"k is {k}: a code needs at least 1 feature.")
         self.encoder, self.coder, self.k = encoder, coder, k
 
+    @classmethod
+    def open(cls, encoder: Encoder, kind: str, coders: Mapping[str, Coder] | None = None) -> Self:
+        """Return the encoder of one kind of the codes kept beside the adapter, or of those given.
+
+        Raises: InputError for an unknown kind, or if the adapter has no codes; StorageError if they are damaged.
+        """
+        if kind not in CODE_KINDS:
+            raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODE_KINDS)}.")
+        coders = load_coders(encoder.pair) if coders is None else coders
+        if kind not in coders:
+            named = f"The adapter {encoder.pair.adapter.name!r}" if encoder.pair.adapter else "The base alone"
+            raise InputError(f"{named} has no sparse codes: fit them with `sempa sparse fit`.")
+        return cls(encoder, coders[kind])
+
     def recipe(self, variant: str) -> EncoderConfig:
-        """Return the whole recipe of one variant's codes."""
+        """Return the complete recipe of one variant's codes."""
         return replace(self.encoder.recipe(variant), code=f"{self.coder.name}@{self.k}")
 
     def codes(self, rows: Rows, variant: str) -> sparse.csr_array:
         """Return (N, H) codes of (N, D) unit rows."""
         return self.coder.codes(rows, variant, self.k)
+
+    def queries(self, sentences: Sequence[str], rows: Rows, variant: str) -> sparse.csr_array:
+        """Return (N, H) codes of queries with these (N, D) unit rows."""
+        return self.coder.queries(sentences, rows, variant, self.k)
+
+    def add_to(self, index: SentenceIndex) -> None:
+        """Add the codes of the vectors that an index holds, for every variant it has none of.
+
+        Raises: RecipeMismatch if the index has no vectors of a variant.
+        """
+        for variant in self.encoder.variants:
+            if (recipe := self.recipe(variant)) not in index.recipes:
+                dense = self.encoder.recipe(variant)
+                parts = [range(at, min(at + TAKEN_AT_ONCE, len(index))) for at in range(0, len(index), TAKEN_AT_ONCE)]
+                codes = [self.codes(index.rows(dense, part), variant) for part in parts]
+                index.add(recipe, sparse.vstack(codes, format="csr"))
 
     def encode(
         self, sentences: Sequence[str], variant: str | None = None, *, progress: Progress | None = None
@@ -172,18 +195,6 @@ class SparseEncoder:
         """
         variant = variant or self.encoder.best_variant
         return self.codes(self.encoder.encode(sentences, variant, progress=progress), variant)
-
-
-def shared_parts(first: sparse.csr_array, second: sparse.csr_array) -> dict[int, float]:
-    """Return the features two (1, H) codes share, with each one's part of their cosine, largest first."""
-    product = first.multiply(second).tocsr()
-    return _by_size(product.indices, product.data)
-
-
-def own_parts(code: sparse.csr_array, other: sparse.csr_array) -> dict[int, float]:
-    """Return the features of a (1, H) code that another does not have, with their activations, largest first."""
-    alone = ~np.isin(code.indices, other.indices)
-    return _by_size(code.indices[alone], code.data[alone])
 
 
 def fit_direction(rows: Rows) -> Rows:
@@ -221,10 +232,10 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
         with safe_open(folder / CODER_FILE, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder} holds no codes that can be read ({error}): fit them anew.") from error
+        raise StorageError(f"{folder} holds no codes that can be read ({error}): fit them again.") from error
     adapter = pair.adapter.sha256 if pair.adapter else None
     if about["adapter"] != adapter:
-        raise StorageError(f"The codes in {folder} were fitted on another adapter: fit them anew.")
+        raise StorageError(f"The codes in {folder} were fitted on another adapter: fit them again.")
     by_variant: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         variant, _, part = name.partition(".")
@@ -272,25 +283,7 @@ def _unit_codes(values: Rows, places: NDArray[np.int64], width: int) -> sparse.c
     return codes
 
 
-def _by_size(features: NDArray[Any], sizes: NDArray[Any]) -> dict[int, float]:
-    order = np.argsort(-sizes, kind="stable")
-    return {int(features[i]): float(sizes[i]) for i in order}
-
-
 def _of_variant(by_variant: Mapping[str, Any], variant: str) -> Any:
     if variant not in by_variant:
         raise InputError(f"There are codes for {', '.join(by_variant)}, not for {variant!r}.")
     return by_variant[variant]
-
-
-def add_codes(index: SentenceIndex, reader: SparseEncoder) -> None:
-    """Add the sparse codes of the vectors that an index holds, for every variant that has none of this recipe yet.
-
-    Raises: RecipeMismatch if there are no vectors to code; what `codes` raises.
-    """
-    for variant in reader.encoder.variants:
-        if (recipe := reader.recipe(variant)) not in index.recipes:
-            dense = reader.encoder.recipe(variant)
-            parts = [range(at, min(at + TAKEN_AT_ONCE, len(index))) for at in range(0, len(index), TAKEN_AT_ONCE)]
-            codes = [reader.codes(index.rows(dense, part), variant) for part in parts]
-            index.add(recipe, sparse.vstack(codes, format="csr"))

@@ -6,8 +6,8 @@ from html import escape
 import gradio as gr
 
 from sempa.config import FEATURES, WORDS
-from sempa.service.sparse_search import Coded, CodedPair, Part
 from sempa.service.studio import Studio
+from sempa.sparse.search import Part, SparsePair
 from sempa.ui.events import Context, ask
 from sempa.ui.present import grid, note
 
@@ -21,12 +21,12 @@ def matched_parts(parts: Sequence[Part]) -> str:
     return _parts(parts, "matched")
 
 
-def shared_cards(found: Mapping[str, CodedPair], adapter: str) -> str:
+def shared_cards(found: Mapping[str, SparsePair], adapter: str) -> str:
     """Return what two sentences' codes share under each model, and what each has alone."""
     return grid({variant: _pair_body(pair) for variant, pair in found.items()}, adapter)
 
 
-def _pair_body(pair: CodedPair) -> str:
+def _pair_body(pair: SparsePair) -> str:
     return (
         f'<div class="sp-figure">{min(pair.cosine, 1):.3f}</div>'
         f"{note('cosine of the codes: the sum of what they share')}"
@@ -52,7 +52,7 @@ def _parts(parts: Sequence[Part], label: str, *, adds_up: bool = True) -> str:
 
 def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:
     """Return both models' shared and unshared parts of two sentences as cards."""
-    return shared_cards(Coded(studio, kind).compare(first, second), studio.adapter)
+    return shared_cards(studio.compare_codes(first, second, kind), studio.adapter)
 
 
 def build_shared_parts(context: Context, first: gr.Textbox, second: gr.Textbox) -> None:

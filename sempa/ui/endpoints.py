@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from sempa.embedding.ranking import hits_payload
 from sempa.errors import InputError
 from sempa.models.generate import Sampling
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import DEMO
-from sempa.service.sparse_search import found_payload
 from sempa.ui.events import LANE, for_people
 
 MOST = {"n": 8, "max_new_tokens": 256}
@@ -64,7 +64,8 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
         """
         studio = adapters.choose(adapter)
         studio.indexes.require_public(index)
-        return found_payload(studio, query, index, k, codes)
+        found = studio.search_codes(query, index, k, codes) if codes else studio.search(query, index, k)
+        return hits_payload(found)
 
     def paraphrase(
         sentence: str,

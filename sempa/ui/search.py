@@ -8,7 +8,6 @@ import gradio as gr
 from sempa.config import FEATURES, WORDS
 from sempa.embedding.ranking import RankedHit
 from sempa.errors import InputError
-from sempa.service.sparse_search import Coded
 from sempa.service.studio import Studio
 from sempa.ui.codes import matched_parts
 from sempa.ui.downloads import csv_file, offered
@@ -52,8 +51,8 @@ def find(
     if method == DENSE:
         hits: Hits = {name: [(hit, "") for hit in row] for name, row in studio.search(query, index, k + 1).items()}
     else:
-        coded = Coded(studio, method).search(query, index, k + 1)
-        hits = {name: [(hit.ranked, matched_parts(hit.parts)) for hit in row] for name, row in coded.items()}
+        coded = studio.search_codes(query, index, k + 1, method)
+        hits = {name: [(hit, matched_parts(hit.parts)) for hit in row] for name, row in coded.items()}
         notes = [_ABOUT[method]]
     if any(row and row[0][0].hit.text == query for row in hits.values()):
         hits = {name: _without(query, row) for name, row in hits.items()}

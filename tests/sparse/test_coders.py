@@ -22,10 +22,9 @@ from sempa.sparse.coders import (
     WordCoder,
     fit_direction,
     open_coders,
-    own_parts,
     save_coders,
-    shared_parts,
 )
+from sempa.sparse.search import own_parts, shared_parts
 
 MakePair = Callable[..., ModelPair]
 SENTENCES = ["A cat sat.", "Two dogs ran home.", "It rains."]
@@ -61,7 +60,7 @@ def test_a_query_names_its_own_words_and_those_it_points_at(make_pair: MakePair)
     codes = coder.queries(SENTENCES, rows, "base", 4)
     for row, sentence in enumerate(SENTENCES):
         words = set(codes[[row]].indices.tolist())
-        assert set(sentence) - {" "} <= {coder.label("base", word) for word in words}
+        assert set(sentence) - {" "} <= {coder.describe("base", word).label for word in words}
         assert set(coder.codes(rows, "base", OWN_AND_ALIGNED)[[row]].indices.tolist()) <= words
         assert np.allclose(codes[[row]].data, len(words) ** -0.5)
 
@@ -81,8 +80,8 @@ def test_features_are_the_coders_largest(make_pair: MakePair) -> None:
         assert codes[[row]].nnz <= 5
     queries = found.queries(SENTENCES, rows, "base", 5)
     assert (queries != found.codes(rows, "base", 20)).nnz == 0  # four times as many, of unit length as well
-    assert found.label("base", 7) == "word7 · other"
-    assert found.texts("base", 7) == ("text 7",)
+    assert found.describe("base", 7).label == "word7 · other"
+    assert found.describe("base", 7).texts == ("text 7",)
     with pytest.raises(InputError, match="for base, not for 'sempa'"):
         found.codes(rows, "sempa", 5)
 
@@ -125,7 +124,7 @@ def test_codes_are_kept_beside_an_adapter(make_pair: MakePair, tmp_path: Path) -
         rows, "base", 4
     )
     assert np.abs(difference.toarray()).max() < 0.01  # kept in float16
-    assert found[FEATURES].label("base", 3) == "word3"
+    assert found[FEATURES].describe("base", 3).label == "word3"
     with pytest.raises(InputError, match="exists already"):
         save_coders(tmp_path / "codes", directions, {"base": coder}, features, _about())
 
@@ -136,7 +135,7 @@ def test_codes_of_another_adapter_or_damaged_ones_are_refused(make_pair: MakePai
     with pytest.raises(StorageError, match="another adapter"):
         open_coders(pair, tmp_path / "codes")
     (tmp_path / "codes" / "codes.json").write_text("{", encoding="utf-8")
-    with pytest.raises(StorageError, match="fit them anew"):
+    with pytest.raises(StorageError, match="fit them again"):
         open_coders(pair, tmp_path / "codes")
-    with pytest.raises(StorageError, match="fit them anew"):
+    with pytest.raises(StorageError, match="fit them again"):
         open_coders(pair, tmp_path / "none")

@@ -44,8 +44,8 @@ def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data:
         texts = [f"The cat number {i} sat." for i in range(0, 60, 2)]
         codes = features.codes(encoder.encode(texts, variant), variant, 4)
         active = int(codes[[0]].indices[0])
-        assert features.texts(variant, active), "an active feature has texts"
-        assert features.label(variant, active)
+        assert features.describe(variant, active).texts, "an active feature has texts"
+        assert features.describe(variant, active).label
     assert any("step 6 of 6" not in line and "sentences read" in line for line in said)
     with pytest.raises(InputError, match="exists already"):
         fit_codes(encoder, data, CONFIG, 40, tmp_path / "codes")

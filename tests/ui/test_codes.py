@@ -1,6 +1,6 @@
 """What matched and what two sentences share, as HTML: parts told, the rest summed, every text escaped."""
 
-from sempa.service.sparse_search import CodedPair, Part
+from sempa.sparse.search import Part, SparsePair
 from sempa.ui.codes import SHOWN, matched_parts, shared_cards
 
 PARTS = [Part(f"feature {i}", (f"text {i}",), 0.1 - 0.01 * i) for i in range(SHOWN + 2)]
@@ -16,7 +16,7 @@ def test_a_hit_tells_the_largest_parts_and_the_rest_as_a_sum() -> None:
 
 
 def test_a_pair_tells_what_is_shared_and_what_is_not() -> None:
-    pair = CodedPair(0.3, [Part("bread", (), 0.2), Part("oven", (), 0.1)], [Part("cat", (), 0.4)], [])
+    pair = SparsePair(0.3, [Part("bread", (), 0.2), Part("oven", (), 0.1)], [Part("cat", (), 0.4)], [])
     view = shared_cards({"base": pair}, "")
     assert "0.300" in view
     assert view.index("bread") < view.index("oven") < view.index("A alone") < view.index("cat")
@@ -25,6 +25,6 @@ def test_a_pair_tells_what_is_shared_and_what_is_not() -> None:
 
 def test_names_and_texts_of_features_are_escaped() -> None:
     part = Part("<b>&", ('"><script>',), 0.2)
-    view = shared_cards({"base": CodedPair(0.2, [part], [], [])}, "")
+    view = shared_cards({"base": SparsePair(0.2, [part], [], [])}, "")
     assert "<script>" not in view
     assert "&lt;b&gt;&amp;" in view

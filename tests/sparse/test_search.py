@@ -10,10 +10,10 @@ from sempa.config import FEATURES, WORDS
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
+from sempa.embedding.ranking import hits_payload
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.service.index_store import IndexStore
-from sempa.service.sparse_search import Coded, found_payload
 from sempa.service.studio import Studio
 from sempa.sparse.autoencoder import SparseCoder
 from sempa.sparse.coders import Feature, FeatureCoder, WordCoder, fit_direction
@@ -41,7 +41,7 @@ def studio(tuned_pair: ModelPair, tmp_path: Path) -> Studio:
 
 @pytest.mark.parametrize("kind", [WORDS, FEATURES])
 def test_hits_are_those_of_brute_force_and_their_parts_are_the_score(studio: Studio, kind: str) -> None:
-    found = Coded(studio, kind).search(QUERY, k=9)
+    found = studio.search_codes(QUERY, k=9, kind=kind)
     coder = studio.coders[kind]
     scores = {}
     for variant in studio.variants:
@@ -49,27 +49,27 @@ def test_hits_are_those_of_brute_force_and_their_parts_are_the_score(studio: Stu
         query = coder.queries([QUERY], studio.embed([QUERY], variant), variant, 32).toarray()[0]
         scores[variant] = texts @ query
     for variant, hits in found.items():
-        assert [hit.ranked.hit.rank for hit in hits] == list(range(1, 10))
+        assert [hit.hit.rank for hit in hits] == list(range(1, 10))
         for hit in hits:
-            score = scores[variant][hit.ranked.hit.id]
-            assert hit.ranked.hit.cosine == pytest.approx(score, abs=0.02)  # a byte an activation
-            assert sum(part.size for part in hit.parts) == pytest.approx(hit.ranked.hit.cosine, abs=1e-5)
+            score = scores[variant][hit.hit.id]
+            assert hit.hit.cosine == pytest.approx(score, abs=0.02)  # a byte an activation
+            assert sum(part.size for part in hit.parts) == pytest.approx(hit.hit.cosine, abs=1e-5)
             assert [part.size for part in hit.parts] == sorted((part.size for part in hit.parts), reverse=True)
-    ranks = {variant: {hit.ranked.hit.id: hit.ranked.hit.rank for hit in hits} for variant, hits in found.items()}
+    ranks = {variant: {hit.hit.id: hit.hit.rank for hit in hits} for variant, hits in found.items()}
     for hit in found["base"]:
-        assert hit.ranked.other_rank == ranks["sempa"][hit.ranked.hit.id]
+        assert hit.other_rank == ranks["sempa"][hit.hit.id]
 
 
 def test_an_index_is_coded_once_from_the_vectors_it_holds(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Coded(studio, FEATURES).search(QUERY)
+    first = studio.search_codes(QUERY)
     assert [recipe.code is not None for recipe in studio.indexes.open("demo").recipes].count(True) == 2
     monkeypatch.setattr(SentenceIndex, "add", lambda *_: pytest.fail("coded again"))
-    assert Coded(studio, FEATURES).search(QUERY) == first
+    assert studio.search_codes(QUERY) == first
 
 
 def test_two_sentences_share_parts_and_keep_others(studio: Studio) -> None:
     first, second = TEXTS[:2]
-    found = Coded(studio, FEATURES).compare(first, second)
+    found = studio.compare_codes(first, second)
     for variant, pair in found.items():
         codes = studio.coders[FEATURES].codes(studio.embed([first, second], variant), variant, 32).toarray()
         assert pair.cosine == pytest.approx(float(codes[0] @ codes[1]), abs=1e-5)
@@ -80,14 +80,14 @@ def test_two_sentences_share_parts_and_keep_others(studio: Studio) -> None:
         assert (len(pair.shared), len(pair.first), len(pair.second)) == (both, one, other)
         assert pair.shared[0].label.startswith("feature ")
         assert pair.shared[0].texts == (pair.shared[0].label.replace("feature", "text"),)
-    same = Coded(studio, WORDS).compare(first, first)["sempa"]
+    same = studio.compare_codes(first, first, WORDS)["sempa"]
     assert same.cosine == pytest.approx(1)
     assert same.first == same.second == []
 
 
-def test_a_payload_tells_what_matched(studio: Studio) -> None:
-    dense = found_payload(studio, QUERY, "demo", 3, None)
-    coded = found_payload(studio, QUERY, "demo", 3, FEATURES)
+def test_a_payload_says_what_matched(studio: Studio) -> None:
+    dense = hits_payload(studio.search(QUERY, "demo", 3))
+    coded = hits_payload(studio.search_codes(QUERY, "demo", 3))
     assert "matched" not in dense["base"][0]
     hit = coded["base"][0]
     assert sum(part["part"] for part in hit["matched"]) == pytest.approx(hit["cosine"], abs=5e-3)
@@ -95,11 +95,11 @@ def test_a_payload_tells_what_matched(studio: Studio) -> None:
 
 def test_what_is_not_there_says_how_to_get_it(studio: Studio) -> None:
     with pytest.raises(InputError, match="choose words or features"):
-        Coded(studio, "bits")
+        studio.search_codes(QUERY, kind="bits")
     with pytest.raises(InputError, match="k is 0"):
-        Coded(studio, FEATURES).search(QUERY, k=0)
+        studio.search_codes(QUERY, k=0)
     with pytest.raises(InputError, match="The query is empty"):
-        Coded(studio, FEATURES).search(" ")
+        studio.search_codes(" ")
     studio.coders = {}
     with pytest.raises(InputError, match="no sparse codes: fit them with"):
-        Coded(studio, FEATURES)
+        studio.search_codes(QUERY)
