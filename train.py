@@ -1,48 +1,56 @@
-"""Train a SemPA adapter: `python train.py` works as it is; `python train.py --help` lists what can be set."""
+"""Train a SemPA adapter; `python train.py` alone trains on sample triplets."""
 
 import argparse
 import logging
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
 from sempa.errors import InputError, SempaError
 
-RUNS = Path("runs")
-"""Where runs go that are given no --output."""
+if TYPE_CHECKING:
+    from sempa.training.loop import TrainStep
 
-# Flags that set one field of TrainConfig; None means the default of the data trained on.
+RUNS = Path("runs")
+"""Where runs without --output go."""
+
 SETTINGS = {
-    "max_samples": "number of pairs the learning-rate schedule is made for",
-    "stop_after": "stop after this many pairs, on the same schedule",
-    "batch_size": "pairs in one optimiser step",
+    "objective": "what is learned: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
+    "(cosines), joint (dpo and contrastive) or spod (dpo and sparse codes)",
+    "max_samples": "triplets to train on, and length of the learning-rate schedule; without it and --stop-after, at "
+    "most three passes over the data",
+    "stop_after": "stop after this many triplets on the same schedule",
+    "batch_size": "triplets per optimiser step",
     "lr": "peak learning rate",
-    "objective": "dpo, listwise, contrastive, joint or spod",
-    "beta": "strength of the pull towards the base model in DPO",
+    "beta": "DPO beta: how strongly the base model holds back the preference",
     "tau": "temperature of the contrastive cosines",
-    "contrastive_weight": "weight of the contrastive loss beside the preference loss in joint",
-    "code_weight": "weight of the loss of sparse codes beside the preference loss in spod",
-    "rpo_alpha": "weight of the preferred answer's own likelihood beside the preference (TRL's rpo_alpha)",
-    "kl_weight": "weight of staying near the base model on the anchors as running text; 0 leaves it out",
-    "kl_text_share": "share of the text itself in what kl_weight holds the model to",
+    "contrastive_weight": "weight of the contrastive loss in joint",
+    "code_weight": "weight of the sparse-code loss in spod",
+    "rpo_alpha": "weight of the preferred answer's negative log-likelihood (as in TRL)",
+    "kl_weight": "weight of the KL penalty towards the base model on plain text; 0 turns it off",
+    "kl_text_share": "share of the text itself in the target of the KL penalty",
     "template": "paraphrase template: P1 to P5, or a text with {sentence}",
-    "prompt_format": "chat (the model's own, where it has one) or plain (the template's text alone)",
-    "embedding_template": "template that sentences are read with in contrastive, joint and spod training",
-    "tokenised_share": "share of the sentences shown lower-cased and tokenised, as SentEval writes its sets",
-    "balance_negation": "leave out triplets until either answer negates as often without the other (English)",
-    "evaluate_every": "score a checkpoint every so many pairs",
+    "prompt_format": "chat (the model's chat template, if it has one) or plain (the template alone)",
+    "embedding_template": "template of sentence embeddings in contrastive, joint and spod: prompteol, cot, knowledge, "
+    "plain, or a text with {sentence}",
+    "tokenised_share": "share of sentences shown tokenised and lower-cased, as in SentEval's data",
+    "balance_negation": "drop triplets until entailments and contradictions negate equally often (English)",
+    "evaluate_every": "score a checkpoint every this many triplets",
     "warmup_ratio": "share of the steps that warm up",
     "weight_decay": "AdamW weight decay",
-    "lora_r": "rank of the adapter",
-    "lora_alpha": "scale of the adapter",
-    "lora_dropout": "dropout before the adapter",
-    "max_length": "longest prompt and response, in tokens; longer pairs are left out",
-    "token_cap": "tokens of one forward; lower it if memory is short (default: by device)",
-    "seed": "seed of data order and adapter",
+    "lora_r": "LoRA rank",
+    "lora_alpha": "LoRA alpha",
+    "lora_dropout": "LoRA dropout",
+    "max_length": "longest prompt with its answer, in tokens; longer triplets are skipped",
+    "token_cap": "tokens per forward pass; lower it if memory runs out (default: by device)",
+    "seed": "seed of data order, adapter and dropout",
 }
+"""Flags that each set one field of TrainConfig, with their help."""
 SHOWN = {
     "loss": "loss",
     "rewards/margins": "margin",
@@ -52,58 +60,60 @@ SHOWN = {
     "coding/explained_variance": "explained",
     "kl/divergence": "divergence",
 }
-"""Metrics shown while training, with a word for each."""
+"""Metrics shown while training, each with its label."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
     made = argparse.ArgumentParser(
-        description="Train a SemPA adapter for a causal language model. Defaults shown are those of --recipe small, by "
-        "which --data is trained; the few minutes on sample triplets without it have settings of their own, printed.",
+        usage="%(prog)s [--data DATA] [--output FOLDER] [settings]",
+        description="Train a SemPA adapter for a causal language model. Without arguments, it trains on sample "
+        "triplets in a few minutes. Defaults of the settings are those of --recipe small, used with --data.",
     )
-    made.add_argument(
+    data = made.add_argument_group("data")
+    data.add_argument(
         "--data",
-        help="triplets: a CSV (sent0,sent1,hard_neg) or JSONL file, or a hub data set as owner/name[:subset or "
-        "file.csv]; without it, sample triplets that ship with the project",
+        help="triplets: a CSV, TSV or JSONL file with the columns sent0, sent1, hard_neg (or anchor, positive, "
+        "negative), or a hub data set: owner/name[:subset or file.csv]",
     )
-    made.add_argument(
-        "--neutrals", type=Path, help="CSV (premise,neutral) of neutral sentences, for --objective listwise"
-    )
-    made.add_argument("--output", type=Path, help="folder of the adapter (default: runs/sempa-DATE-TIME)")
-    made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
-    made.add_argument(
+    data.add_argument("--neutrals", type=Path, help="table with the columns premise, neutral, for --objective listwise")
+    data.add_argument(
         "--dev",
         nargs="+",
         action="extend",
         default=[],
-        help="STS pairs to choose the checkpoint on: TSV or CSV (score,sentence1,sentence2) or a hub data set, e.g. "
-        "mteb/stsbenchmark-sts; several give their mean; without it, held-out triplets decide",
+        help="scored pairs to choose the checkpoint by: a table with the columns score, sentence1, sentence2, or a hub "
+        "data set such as mteb/stsbenchmark-sts; several are averaged (default: held-out triplets)",
     )
-    made.add_argument("--resume", action="store_true", help="continue the run that was broken off at --output")
-    made.add_argument("--keep-checkpoints", action="store_true", help="keep every scored adapter, in --output/scored")
-    made.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    made.add_argument(
-        "--recipe",
-        choices=sorted(RECIPES),
-        help="settings to start from: small (the default with --data), contrastive (embeds best; one pass over all "
-        "triplets) or paper; single settings override it",
-    )
-    made.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the finished adapter to this hub repository")
-    made.add_argument(
+    run = made.add_argument_group("run")
+    run.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    run.add_argument("--output", type=Path, help="folder of the adapter (default: runs/sempa-DATE-TIME)")
+    run.add_argument("--resume", action="store_true", help="continue the interrupted run of --output")
+    run.add_argument("--keep-checkpoints", action="store_true", help="keep every scored adapter, in OUTPUT/scored")
+    run.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    run.add_argument("--license", help="licence for the adapter's card")
+    run.add_argument("--attribution", help="attribution of the data for the adapter's card")
+    run.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the adapter to this hub repository")
+    run.add_argument(
         "--export",
         choices=("trl", "swift", "llama-factory"),
-        help="train nothing: write the preferences for TRL, ms-swift or LLaMA-Factory into --output",
+        help="do not train: write the preferences for TRL, ms-swift or LLaMA-Factory to --output",
     )
-    made.add_argument("--license", help="licence to state on the adapter's card")
-    made.add_argument("--attribution", help="attribution of the data to state on the adapter's card")
+    settings = made.add_argument_group("settings")
+    settings.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="settings to start from: small (default with --data), contrastive (best embeddings; one pass over the "
+        "data) or paper; each flag below overrides it",
+    )
     small = asdict(RECIPES["small"])
     for name, text in SETTINGS.items():
         flag, default = f"--{name.replace('_', '-')}", "" if small[name] is None else f" (default: {small[name]})"
         if isinstance(small[name], bool):
-            made.add_argument(flag, action=argparse.BooleanOptionalAction, help=text + default)
+            settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=text + default)
         else:
-            made.add_argument(flag, type=int if small[name] is None else type(small[name]), help=text + default)
+            settings.add_argument(flag, type=int if small[name] is None else type(small[name]), help=text + default)
     return made
 
 
@@ -117,26 +127,27 @@ def main(argv: list[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        goes_on = " Nothing had begun."
-        if args.output and args.output.is_dir():
-            goes_on = f" The adapter is whole: it is in {args.output}."
-        elif args.output and args.output.with_name(args.output.name + ".partial").is_dir():
-            goes_on = f" Add --resume --output {args.output} to continue."
-        print(f"\nStopped.{goes_on}", file=sys.stderr)
+        print(f"\nStopped. {_how_to_continue(args.output)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _how_to_continue(output: Path | None) -> str:
+    if output and output.is_dir():
+        return f"The adapter is complete: {output}."
+    if output and output.with_name(output.name + ".partial").is_dir():
+        return f"Add --resume --output {output} to continue."
+    return "Training had not begun."
 
 
 def _run(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     replace(TrainConfig(), **given)  # a bad value is refused before torch is imported
-    from tqdm import tqdm
-
     from sempa.models.publish import push_to_hub, require_repository
-    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest, TrainRun, export
+    from sempa.training.exports import export
+    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest, TrainRun
 
-    start = SAMPLE_SETTINGS if args.data is None else RECIPES["small"]
-    start = RECIPES[args.recipe] if args.recipe else start
+    start = RECIPES[args.recipe or "small"] if args.recipe or args.data else SAMPLE_SETTINGS
     if "max_samples" in given:  # who sets the schedule's length wants it trained through
         start = replace(start, stop_after=None)
     config = replace(start, **given)
@@ -146,62 +157,60 @@ def _run(args: argparse.Namespace) -> None:
         )
     if args.push_to_hub:
         require_repository(args.push_to_hub)
-    args.output = args.output or (_broken_off() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
-    request = TrainRequest(
-        output=args.output,
-        config=config,
-        data=args.data,
-        neutrals=args.neutrals,
-        dev=tuple(args.dev),
-        base=args.base,
-        precision=args.precision,
-        device=args.device,
-        license=args.license,
-        attribution=args.attribution,
-        resume=args.resume,
-        keep_checkpoints=args.keep_checkpoints,
-    )
+    args.output = args.output or (_interrupted() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
+    shared = {field.name: getattr(args, field.name) for field in fields(TrainRequest) if hasattr(args, field.name)}
+    own_length = not given.keys().isdisjoint({"max_samples", "stop_after"})
+    request = TrainRequest(**{**shared, "config": config, "dev": tuple(args.dev), "own_length": own_length})
     if args.export:
-        print(f"The preferences are in {export(request, args.export, report=lambda line: print(line, flush=True))}.")
+        print(f"The preferences are in {export(request, args.export, _say)}.")
         return
-    run = TrainRun(request, report=lambda line: print(line, flush=True))
+    run = TrainRun(request, _say)
     if not run.processes.first:
         for _ in run.steps():
             pass
         return
-    print("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(config).items()), flush=True)
+    _say("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(run.config).items()))
     if idle := sorted(given.keys() & config.idle):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-        print(f"Without effect on the objective {config.objective} as it is set: {flags}.", flush=True)
-    with tqdm(unit="pair", unit_scale=False, disable=None, dynamic_ncols=True) as bar:
-        for step in run.steps():
-            bar.total = bar.total or step.steps * config.batch_size
+        _say(f"Without effect on --objective {config.objective} with these settings: {flags}.")
+    _show(run.steps(), config.batch_size)
+    outcome = run.finish()
+    _say(f"{outcome.score_name[0].upper()}{outcome.score_name[1:]}:")
+    _say(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
+    if outcome.after <= outcome.before:
+        _say("  No checkpoint scored above the base model: try more triplets or another --lr.")
+    if args.push_to_hub:
+        _say(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
+    base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
+    _say(f"The adapter is in {outcome.folder}. Open it in the app:\n  python app.py{base} --adapter {outcome.folder}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _show(steps: "Iterator[TrainStep]", batch_size: int) -> None:
+    """Run through the steps under a progress bar; print scored steps, and without a terminal every step."""
+    from tqdm import tqdm
+
+    with tqdm(unit="triplet", disable=None, dynamic_ncols=True) as bar:
+        for step in steps:
+            bar.total = bar.total or step.steps * batch_size
             bar.update(step.samples - bar.n)
-            figures = step.metrics
-            shown = "  ".join(f"{word} {figures[name]:.3f}" for name, word in SHOWN.items() if name in figures)
-            bar.set_postfix_str(shown)
+            figures = "  ".join(
+                f"{word} {step.metrics[name]:.3f}" for name, word in SHOWN.items() if name in step.metrics
+            )
+            bar.set_postfix_str(figures)
             if bar.disable or step.score is not None:
-                rate = config.batch_size / step.seconds if step.score is None else None
-                line = f"step {step.step + 1}/{step.steps}  {step.samples} pairs  {shown}"
-                line += f"  {rate:.1f} pairs/s" if rate else ""
-                line += f"  score {step.score:.2f}{' (best)' if step.is_best else ''}" if step.score is not None else ""
+                rate = f"  {batch_size / step.seconds:.1f} triplets/s" if step.score is None else ""
+                score = f"  score {step.score:.2f}{' (best)' * step.is_best}" if step.score is not None else ""
+                line = f"step {step.step + 1}/{step.steps}  {step.samples} triplets  {figures}{rate}{score}"
                 tqdm.write(line, file=sys.stdout)
                 sys.stdout.flush()
-    outcome = run.finish()
-    print(f"{outcome.score_name[0].upper()}{outcome.score_name[1:]}:")
-    print(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
-    if outcome.after <= outcome.before:
-        print("  No checkpoint scored above the base model: more pairs or another --lr may help.")
-    if args.push_to_hub:
-        print(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
-    base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
-    print(
-        f"The adapter is in {outcome.folder}. Open the app with it:\n  python app.py{base} --adapter {outcome.folder}"
-    )
 
 
-def _broken_off() -> Path:
-    """Return the output of the last run that was given none and did not end."""
+def _interrupted() -> Path:
+    """Return the output of the last interrupted run that was started without --output."""
     left = sorted(RUNS.glob("sempa-*.partial"))
     if not left:
         raise InputError(f"There is no run in {RUNS} to resume: name it with --output, or start without --resume.")
@@ -209,5 +218,5 @@ def _broken_off() -> Path:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is told to end says how to go on, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated run also says how to continue
     raise SystemExit(main())

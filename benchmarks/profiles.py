@@ -29,7 +29,8 @@ from sempa.embedding.encoder import Encoder
 from sempa.models.adapters import shipped_adapters
 from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
-from sempa.training.loop import Objective, tokenize
+from sempa.training.examples import tokenize
+from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 

@@ -31,7 +31,8 @@ from sempa.data.triplets import SAMPLE_TRIPLETS, read_triplets
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
 from sempa.models.source import locate
-from sempa.training.loop import Objective, tokenize
+from sempa.training.examples import tokenize
+from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 

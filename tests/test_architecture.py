@@ -23,7 +23,6 @@ WITHOUT_TORCH = [
     "sempa.sparse.command",
     "sempa.cli",
     "sempa.training.preferences",
-    "sempa.training.exports",
 ]
 
 

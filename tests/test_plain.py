@@ -28,8 +28,7 @@ from sempa.models.fast.prepacked import PrepackedLinear
 from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
-from sempa.training.objectives import row_reader
-from sempa.training.policy import PolicyModel
+from sempa.training.policy import PolicyModel, row_reader
 
 ROOT = Path(__file__).parents[1]
 NEAR = 1e-4

@@ -20,7 +20,7 @@ from sempa.models.adapters import SHIPPED_ADAPTERS
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.training.card import write_card
-from sempa.training.run import _without_bos
+from sempa.training.exports import _without_bos
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -269,6 +269,29 @@ def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path
     assert len((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()) >= 2
 
 
+def test_a_small_file_is_passed_over_three_times_unless_a_number_is_given(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe's 3,072 of 8,192 triplets would be 170 passes over these 18."""
+    at = small.index("--max-samples")
+    defaults = [*small[:at], *small[at + 2 :], "--batch-size", "8"]
+    assert train.main(defaults) == 0
+    said = capsys.readouterr().out
+    assert "Training on 54 triplets, 3 passes over the 18: the recipe's 3,072 would be 171 passes." in said
+    assert "--max-samples sets another number" in said
+    recipe = Recipe.load(tmp_path / "run").training
+    assert recipe is not None
+    assert (recipe.max_samples, recipe.stop_after) == (54, None)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["samples"] for line in lines][-1] == 54
+    explicit = [*defaults, "--output", str(tmp_path / "explicit"), "--max-samples", "64"]
+    assert train.main(explicit) == 0
+    assert "passes over" not in capsys.readouterr().out
+    recipe = Recipe.load(tmp_path / "explicit").training
+    assert recipe is not None
+    assert recipe.max_samples == 64
+
+
 @pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-contrastive")])
 def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -> None:
     shipped = Recipe.load(SHIPPED_ADAPTERS / folder).training
@@ -324,14 +347,14 @@ def test_a_run_stopped_before_it_began_has_nothing_to_go_on_with(
 
     monkeypatch.setattr("sempa.training.run_folder.RunFolder.begin", stop)
     assert train.main(small) == 130
-    assert "Stopped. Nothing had begun." in capsys.readouterr().err
+    assert "Stopped. Training had not begun." in capsys.readouterr().err
 
 
 def test_settings_without_effect_are_named(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     unheard = ["--beta", "0.5", "--template", "P3", "--tau", "0.1", "--kl-text-share", "0.5"]
     assert train.main([*small, *unheard, "--objective", "contrastive", "--kl-weight", "0"]) == 0
     said = capsys.readouterr().out
-    assert "Without effect on the objective contrastive as it is set: --beta, --kl-text-share, --template." in said
+    assert "Without effect on --objective contrastive with these settings: --beta, --kl-text-share, --template." in said
 
 
 def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[str], tmp_path: Path) -> None:

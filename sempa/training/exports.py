@@ -1,17 +1,52 @@
-"""Preferences in the forms other trainers read, so that the same run can be made elsewhere. Standard library only."""
+"""Preferences in the forms other trainers read, so that the same run can be made elsewhere."""
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sempa.errors import InputError
 from sempa.files import atomic_folder
+from sempa.models.load import Report, read_tokenizer
+from sempa.models.prompts import request_text
+from sempa.models.source import locate, log
 from sempa.templates import SYSTEM_PROMPT
-from sempa.training.preferences import Preference
+from sempa.training.examples import tokenize
+from sempa.training.inputs import run_triplets
+from sempa.training.preferences import Preference, preferences
+from sempa.training.run import TrainRequest
 
 FORMATS = ("trl", "swift", "llama-factory")
 DATA_FILE = {"trl": "preferences.jsonl", "swift": "preferences.jsonl", "llama-factory": "preferences.json"}
+
+
+def export(request: TrainRequest, form: str, report: Report = log.info) -> Path:
+    """Write the preferences a run may draw from in the form of another trainer; return the data file.
+
+    Triplets that are held out or too long are left out, as in the run. Their number, order and
+    learning rate are settings of that trainer.
+    Raises: any SempaError of the parts.
+    """
+    if not request.config.prefers or request.config.objective == "listwise":
+        raise InputError("Only pairs can be exported: use --objective dpo.")
+    triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
+    report(f"{request.data or 'Sample triplets'}: {read}{f'; {len(held)} held out' if held else ''}.")
+    tokenizer = read_tokenizer(locate(request.base, None, report))
+    shown = preferences(triplets, request.config)
+    _, too_long = tokenize(tokenizer, shown, request.config.max_length)
+    if too_long:
+        report(f"Left out {len(too_long)} triplets longer than {request.config.max_length} tokens.")
+        long = set(map(id, too_long))
+        shown = [preference for preference in shown if id(preference) not in long]
+    return export_preferences(shown, form, request.output, partial(_without_bos, tokenizer))
+
+
+def _without_bos(tokenizer: Any, request: str) -> str:
+    """Return a rendered request for a trainer that tokenises it as any text: what it puts first is not there twice."""
+    text = request_text(tokenizer, request)
+    puts_first = tokenizer.bos_token and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]
+    return text.removeprefix(tokenizer.bos_token) if puts_first else text
 
 
 def export_preferences(

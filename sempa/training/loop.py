@@ -5,34 +5,23 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from sempa.config import CodingConfig, TrainConfig
+from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError
-from sempa.models.processes import Processes
-from sempa.models.prompts import padding_id, request_ids, response_ids, text_ids
-from sempa.models.row_reader import RowReader
-from sempa.models.rows import PairIds
 from sempa.sparse.autoencoder import SparseCoder, save_coder
-from sempa.sparse.loss import CodeLoss
-from sempa.training.objectives import PreferencePass, SentencePass, contrastive_loss, row_reader
-from sempa.training.policy import REFERENCE, PolicyModel
-from sempa.training.preferences import Preference
-from sempa.training.regularisation import KLPass
+from sempa.training.examples import Example
+from sempa.training.objectives import Objective
+from sempa.training.policy import PolicyModel
 from sempa.training.run_folder import Checkpoint, RunFolder
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
-
-BEGUN_WITH = 340
-"""Triplets whose sentences' states a coder of sparse codes begins at."""
-ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
-"""How codes are learned along with an adapter, in far fewer steps than a fit of their own takes."""
 
 EXPLODED = 10.0
 """So many times the loss of the first step, a run has gone astray: no objective here starts near 0."""
@@ -62,117 +51,6 @@ class TrainStep:
         return line if self.score is None else {**line, "score": self.score}
 
 
-@dataclass(frozen=True)
-class Example:
-    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text.
-
-    `anchor` is the anchor's own text: the same for all triplets that share it.
-    """
-
-    pair: PairIds | None = None
-    sentences: tuple[PairIds, ...] = ()
-    text: tuple[int, ...] = ()
-    anchor: str = ""
-
-    @property
-    def length(self) -> int:
-        """Return the tokens of the longest sequence."""
-        rows = [self.pair, *self.sentences] if self.pair else self.sentences
-        return max(len(row.prompt) + max(map(len, row.responses)) for row in rows)
-
-
-def tokenize(
-    tokenizer: Any, preferences: Sequence[Preference], max_length: int
-) -> tuple[list[Example], list[Preference]]:
-    """Return the preferences as token ids, and those left out because a sequence exceeds `max_length` tokens."""
-    kept, too_long = [], []
-    unread = (padding_id(tokenizer),)  # a sentence is read where its next token would be predicted; none is fed
-    for preference in preferences:
-        pair = None
-        if preference.responses:
-            responses = tuple(tuple(response_ids(tokenizer, text)) for text in preference.responses)
-            pair = PairIds(tuple(request_ids(tokenizer, preference.request, chat=preference.chat)), responses)
-        prompts = tuple(PairIds(tuple(tokenizer(text).input_ids), (unread,)) for text in preference.sentences)
-        text = tuple(text_ids(tokenizer, preference.text)) if preference.text else ()
-        example = Example(pair, prompts, text, preference.anchor)
-        if example.length > max_length:
-            too_long.append(preference)
-        else:
-            kept.append(example)
-    return kept, too_long
-
-
-class Objective:
-    """Hold the passes that a configured objective is made of."""
-
-    def __init__(
-        self, model: PolicyModel, examples: Sequence[Example], config: TrainConfig, processes: Processes | None = None
-    ) -> None:
-        self._config = config
-        self._preference = PreferencePass(model, _pairs(examples), config, processes) if config.prefers else None
-        sentences = [e.sentences for e in examples]
-        self._contrastive = self._coding = None
-        self.coder: SparseCoder | None = None
-        if config.contrasts:
-            self._contrastive = SentencePass(
-                model, sentences, config, contrastive_loss(config.tau), processes=processes
-            )
-        if config.codes:
-            self.coder = _begun_coder(model, examples, config)
-            loss = CodeLoss(self.coder, replace(ALONG, seed=config.seed))
-            self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()], processes)
-        self._weight = config.contrastive_weight if config.prefers else 1.0
-        self._retention = KLPass(model, [e.text for e in examples], config, processes) if config.kl_weight else None
-
-    @property
-    def readers(self) -> list[RowReader]:
-        """Return the reader of every pass."""
-        parts = (self._preference, self._contrastive, self._coding, self._retention)
-        return [part.reader for part in parts if part]
-
-    @property
-    def layouts(self) -> list[str]:
-        """Name the row layout of every pass."""
-        return [reader.layout for reader in self.readers]
-
-    def backward(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
-        metrics: dict[str, float] = {"loss": 0.0}
-        if self._preference:
-            metrics |= self._preference.backward(_pairs(examples))
-            metrics["loss"] += metrics["preference/loss"]
-            metrics["loss"] += self._config.rpo_alpha * metrics.get("chosen/loss", 0.0)
-        if self._contrastive:
-            metrics |= self._contrastive.backward(*_sentences(examples), self._weight)
-            metrics["loss"] += self._weight * metrics["contrastive/loss"]
-        if self._coding:
-            metrics |= self._coding.backward(*_sentences(examples), self._config.code_weight)
-            metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
-        if self._retention:
-            metrics |= self._retention.backward([e.text for e in examples])
-            metrics["loss"] += self._config.kl_weight * metrics["kl/loss"]
-        return metrics
-
-
-def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
-    """Return a coder that begins where the base model's states of the first sentences are."""
-    prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
-    reader = row_reader(model, prompts, config, logits=False)
-    batches = reader.batches(prompts)
-    states = torch.cat([states for (states,) in reader.over(REFERENCE, batches, lambda _, x: (x.float(),))])
-    coder = SparseCoder(model.pair.width, ALONG.expansion_factor * model.pair.width, config.seed)
-    coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
-    return coder
-
-
-def _sentences(examples: Sequence[Example]) -> tuple[list[tuple[PairIds, ...]], list[str]]:
-    return [example.sentences for example in examples], [example.anchor for example in examples]
-
-
-def _pairs(examples: Sequence[Example]) -> list[PairIds]:
-    return [example.pair for example in examples if example.pair]
-
-
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     """Return the rate of a step: linear warm-up to the peak, then cosine to zero at the schedule's end."""
     warm = math.ceil(config.warmup_ratio * steps)
@@ -198,7 +76,6 @@ def train(
     config: TrainConfig,
     run: RunFolder,
     score: Score,
-    processes: Processes | None = None,
 ) -> Iterator[TrainStep]:
     """Yield one TrainStep an optimiser step, from step 0 on or from the run's last checkpoint.
 
@@ -213,14 +90,19 @@ def train(
     order = sample_order(len(examples), samples, config.seed)
     steps = math.ceil(samples / config.batch_size)
     last = min(steps, math.ceil((config.stop_after or samples) / config.batch_size))
-    processes = processes or Processes()
-    objective = Objective(model, examples, config, processes)
-    state = _State(model, objective.coder, config, run, processes)
+    objective = Objective(model, examples, config)
+    state = _State(model, objective.coder, config, run)
     log.info("Layout: %s.", "; ".join(objective.layouts))
     for step in range(state.step, last):
         started = time.monotonic()
         rows = order[step * config.batch_size : (step + 1) * config.batch_size]
-        metrics = objective.backward([examples[row] for row in rows])
+        try:
+            metrics = objective.backward([examples[row] for row in rows])
+        except torch.OutOfMemoryError as error:
+            raise SempaError(
+                f"The GPU has no memory left: go on with --resume --output {run.output} and a --token-cap below "
+                f"{config.token_cap or model.pair.forward_tokens}, on a GPU that others leave alone."
+            ) from error
         state.first_loss = state.first_loss or metrics["loss"]
         metrics["grad_norm"] = state.clip()
         _require_sane(metrics, state.first_loss, step, rows)
@@ -230,10 +112,10 @@ def train(
         due = step + 1 == last or seen // config.evaluate_every > step * config.batch_size // config.evaluate_every
         figure, is_best = state.judge(seen, score) if due else (None, False)
         done = TrainStep(step, last, seen, time.monotonic() - started, metrics, figure, is_best)
-        if processes.first:
+        if model.processes.first:
             run.append(done.line())
         state.step = step + 1
-        if processes.first and (due or state.step % CHECKPOINT_EVERY == 0):
+        if model.processes.first and (due or state.step % CHECKPOINT_EVERY == 0):
             run.save_checkpoint(state.step, state.checkpoint())
         yield done
 
@@ -253,10 +135,8 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
 class _State:
     """Everything that changes during a run besides the log: adapter, coder, optimiser, random numbers, best score."""
 
-    def __init__(
-        self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder, processes: Processes
-    ) -> None:
-        self._model, self._coder, self._run, self._processes = model, coder, run, processes
+    def __init__(self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder) -> None:
+        self._model, self._coder, self._run, self._processes = model, coder, run, model.processes
         self._clipped = list(model.trainable.values())
         self._parameters = dict(model.trainable)
         if coder:
@@ -272,10 +152,10 @@ class _State:
         self.best: dict[str, float] | None = None
         self.first_loss: float | None = None
         torch.manual_seed(config.seed)
-        if processes.first:
+        if self._processes.first:
             checkpoint = run.load_checkpoint()  # cuts metrics.jsonl back, which only one process may do
-        processes.wait()
-        if not processes.first:
+        self._processes.wait()
+        if not self._processes.first:
             checkpoint = run.load_checkpoint(cut=False)
         if checkpoint:
             self._restore(checkpoint)

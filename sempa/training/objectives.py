@@ -1,14 +1,12 @@
-"""The two scores as forward and backward passes over one step's examples, in micro-batches under a token cap."""
+"""Objectives: loss terms, each a forward and backward pass over one step's examples, and what they add up to."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from sempa.config import TrainConfig
+from sempa.config import CodingConfig, TrainConfig
 from sempa.losses import (
     completion_logps,
     contrastive_scores,
@@ -17,13 +15,13 @@ from sempa.losses import (
     plackett_luce_nll,
     same_anchors,
 )
-from sempa.models.prefix_cache import PrefixCache
-from sempa.models.processes import Processes
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
-from sempa.training.policy import POLICY, REFERENCE, PolicyModel
-
-_Out = TypeVar("_Out")
+from sempa.sparse.autoencoder import SparseCoder
+from sempa.sparse.loss import CodeLoss
+from sempa.training.examples import Example
+from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy, row_reader
+from sempa.training.regularisation import KLPass
 
 HELD_TOKENS = 8192
 
@@ -36,88 +34,11 @@ def held_tokens(config: TrainConfig, reader: RowReader) -> int:
     return config.token_cap or max(HELD_TOKENS, reader.token_cap)
 
 
-@dataclass(frozen=True)
-class Policy:
-    """Hold the model as policy, its prompt's prefix, and every leaf that gradients flow into."""
-
-    model: Any
-    prefix: PrefixCache
-    leaves: list[Tensor]
-
-    def gradients(self, output: Tensor, into: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Return the gradients of a micro-batch's output; several threads may do so at once."""
-        return torch.autograd.grad(output, self.leaves, into)
-
-    def add(self, gradients: Sequence[Tensor]) -> None:
-        """Add a micro-batch's gradients to the leaves; called in order, so that a run's sums repeat to the bit."""
-        for leaf, gradient in zip(self.leaves, gradients, strict=True):
-            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
-
-
-@contextmanager
-def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
-    """Hold the model as policy, adapter dropout on, with this step's prefix; at the end send its gradient back.
-
-    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once.
-    """
-    model.train(True)
-    try:
-        with model.pair.using(POLICY) as policy:
-            prefix = reader.prefix(policy)
-            leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in prefix]
-            yield Policy(policy, leaves, [*model.trainable.values(), *(state for layer in leaves for state in layer)])
-            if prefix and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
-                states = [state for layer in prefix for state in layer]
-                torch.autograd.backward(states, [state.grad for layer in leaves for state in layer])
-    finally:
-        model.train(False)
-
-
-def row_reader(
-    model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
-) -> RowReader:
-    """Return a reader of such prompts, `rows` of them a step, as configured."""
-    return RowReader(
-        model.pair,
-        prompts,
-        logits=logits,
-        token_cap=config.token_cap,
-        shared=config.shared_rows and not model.sharded,
-        rows=rows,
-        # A recorded pass could not draw the same dropout again when sentences are read twice.
-        cuda_graphs=rows is not None and not config.lora_dropout,
-    )
-
-
-class Even:
-    """Keep processes that share out the weights in step: all read equally many batches, some of them to no end."""
-
-    def __init__(self, model: PolicyModel, processes: Processes) -> None:
-        self._model, self._processes = model, processes
-
-    def batches(self, own: list[RowBatch], spare: Callable[[], list[RowBatch]]) -> list[RowBatch]:
-        """Return this process's batches and, where weights are shared out, spare ones up to the most that any has."""
-        if not self._model.sharded:
-            return own
-        return [*own, *[(own or spare())[0]] * (self._processes.most(len(own)) - len(own))]
-
-    @staticmethod
-    def own(results: Iterable[_Out], count: int) -> Iterator[_Out]:
-        """Yield the first `count` results and run through the rest, which are the spare batches'."""
-        for number, result in enumerate(results):
-            if number < count:
-                yield result
-
-
-class PreferencePass:
+class PreferencePass(PolicyPass):
     """Compute the preference loss and its gradients over one step's pairs."""
 
-    def __init__(
-        self, model: PolicyModel, pairs: Sequence[PairIds], config: TrainConfig, processes: Processes | None = None
-    ) -> None:
-        self.reader = row_reader(model, pairs, config, logits=True, rows=config.batch_size)
-        self._model, self._config, self._processes = model, config, processes or Processes()
-        self._even = Even(model, self._processes)
+    def __init__(self, model: PolicyModel, pairs: Sequence[PairIds], config: TrainConfig) -> None:
+        super().__init__(model, pairs, config, logits=True, rows=config.batch_size)
 
     def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
@@ -127,8 +48,7 @@ class PreferencePass:
         `rpo_alpha` `chosen/loss`, the negative log-likelihood of the best response in nats a token of it.
         """
         total = len(pairs)
-        own = self.reader.batches(self._processes.part(pairs))
-        batches = self._even.batches(own, lambda: self.reader.batches(pairs[:1]))
+        batches, count = self._batches(self._processes.part(pairs), pairs[0])
         references = self.reader.over(REFERENCE, batches, _logps)
         items = [(batch, logps) for batch, (logps,) in zip(batches, references, strict=True)]
         nothing = torch.empty(0, len(pairs[0].responses))
@@ -143,8 +63,7 @@ class PreferencePass:
                 gradients = policy.gradients((losses + self._config.rpo_alpha * chosen).sum() / total)
                 return losses.detach(), rewards.detach(), logps.detach().view_as(rewards), chosen.detach(), *gradients
 
-            learned = self._model.map(lambda item: self.reader.call(("learn", total), learn, *item), items)
-            for results in self._even.own(learned, len(own)):
+            for results in self._each(("learn", total), learn, items, count):
                 parts.append(tuple(x.cpu() for x in results[:4]))
                 policy.add(results[4:])
         losses, rewards, logps, chosen = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -158,7 +77,7 @@ SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, fl
 """Returns the mean loss of (B, 3, D) states of B triplets and its metrics; the second argument identifies anchors."""
 
 
-class SentencePass:
+class SentencePass(PolicyPass):
     """Compute a loss of sentences' embeddings and its gradients over one step's triplets of prompts.
 
     A prompt is a `PairIds` whose one answer is a single token: the state that would predict it is the embedding.
@@ -172,13 +91,10 @@ class SentencePass:
         config: TrainConfig,
         loss: SentenceLoss,
         parameters: Sequence[Tensor] = (),
-        processes: Processes | None = None,
     ) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
-        self.reader = row_reader(model, prompts, config, logits=False, rows=3 * config.batch_size)
-        self._model, self._processes = model, processes or Processes()
+        super().__init__(model, prompts, config, logits=False, rows=3 * config.batch_size)
         self._loss, self._parameters, self._held = loss, parameters, held_tokens(config, self.reader)
-        self._even = Even(model, self._processes)
 
     def backward(
         self, triplets: Sequence[Sequence[PairIds]], anchors: Sequence[Hashable], weight: float = 1.0
@@ -191,9 +107,8 @@ class SentencePass:
         Source: Gao, Zhang et al. 2021, GradCache (reading twice).
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
-        own = self.reader.batches(prompts)
-        batches = self._even.batches(own, lambda: self.reader.batches(triplets[0][:1]))
-        tokens = sum(batch.input_ids.numel() for batch in own)
+        batches, count = self._batches(prompts, triplets[0][0])
+        tokens = sum(batch.input_ids.numel() for batch in batches[:count])
         may_hold = not self._model.sharded and not self.reader.uses_cuda_graphs
         held = may_hold and tokens <= self._held
         with as_policy(self._model, self.reader) as policy:
@@ -209,7 +124,7 @@ class SentencePass:
 
             read = list(self._model.map(read_once, batches))
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
-            for batch, (_, states) in self._even.own(zip(batches, read, strict=True), len(own)):
+            for batch, (_, states) in zip(batches[:count], read, strict=False):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
             loss, metrics = self._loss(every, anchors)
@@ -224,15 +139,15 @@ class SentencePass:
 
             def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
                 batch, (random_state, states) = item
-                into = (gradient[list(batch.order)] if own else torch.zeros_like(states)).to(states.dtype)
+                into = (gradient[list(batch.order)] if count else torch.zeros_like(states)).to(states.dtype)
                 if held:
                     return policy.gradients(states, into)
                 self._model.draw_from(random_state)
                 return self.reader.call("learn", read_again, batch, into)
 
-            learned = self._model.map(learn, list(zip(batches, read, strict=True)))
-            for gradients in self._even.own(learned, len(own)):
-                policy.add(gradients)
+            for number, gradients in enumerate(self._model.map(learn, list(zip(batches, read, strict=True)))):
+                if number < count:
+                    policy.add(gradients)
         return metrics
 
 
@@ -275,3 +190,76 @@ def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: i
         "logps/rejected": logps[:, -1],
     }
     return {name: value.double().sum().item() / total for name, value in figures.items()}
+
+
+BEGUN_WITH = 340
+"""Triplets whose sentences' states a coder of sparse codes begins at."""
+ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
+"""How codes are learned along with an adapter, in far fewer steps than a fit of their own takes."""
+
+
+class Objective:
+    """Hold the passes that a configured objective is made of."""
+
+    def __init__(self, model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> None:
+        self._config = config
+        self._preference = PreferencePass(model, _pairs(examples), config) if config.prefers else None
+        sentences = [e.sentences for e in examples]
+        self._contrastive = self._coding = None
+        self.coder: SparseCoder | None = None
+        if config.contrasts:
+            self._contrastive = SentencePass(model, sentences, config, contrastive_loss(config.tau))
+        if config.codes:
+            self.coder = _begun_coder(model, examples, config)
+            loss = CodeLoss(self.coder, replace(ALONG, seed=config.seed))
+            self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()])
+        self._weight = config.contrastive_weight if config.prefers else 1.0
+        self._kl = KLPass(model, [e.text for e in examples], config) if config.kl_weight else None
+
+    @property
+    def readers(self) -> list[RowReader]:
+        """Return the reader of every pass."""
+        parts = (self._preference, self._contrastive, self._coding, self._kl)
+        return [part.reader for part in parts if part]
+
+    @property
+    def layouts(self) -> list[str]:
+        """Name the row layout of every pass."""
+        return [reader.layout for reader in self.readers]
+
+    def backward(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
+        metrics: dict[str, float] = {"loss": 0.0}
+        if self._preference:
+            metrics |= self._preference.backward(_pairs(examples))
+            metrics["loss"] += metrics["preference/loss"]
+            metrics["loss"] += self._config.rpo_alpha * metrics.get("chosen/loss", 0.0)
+        if self._contrastive:
+            metrics |= self._contrastive.backward(*_sentences(examples), self._weight)
+            metrics["loss"] += self._weight * metrics["contrastive/loss"]
+        if self._coding:
+            metrics |= self._coding.backward(*_sentences(examples), self._config.code_weight)
+            metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
+        if self._kl:
+            metrics |= self._kl.backward([e.text for e in examples])
+            metrics["loss"] += self._config.kl_weight * metrics["kl/loss"]
+        return metrics
+
+
+def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
+    """Return a coder that begins where the base model's states of the first sentences are."""
+    prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
+    reader = row_reader(model, prompts, config, logits=False)
+    batches = reader.batches(prompts)
+    states = torch.cat([states for (states,) in reader.over(REFERENCE, batches, lambda _, x: (x.float(),))])
+    coder = SparseCoder(model.pair.width, ALONG.expansion_factor * model.pair.width, config.seed)
+    coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
+    return coder
+
+
+def _sentences(examples: Sequence[Example]) -> tuple[list[tuple[PairIds, ...]], list[str]]:
+    return [example.sentences for example in examples], [example.anchor for example in examples]
+
+
+def _pairs(examples: Sequence[Example]) -> list[PairIds]:
+    return [example.pair for example in examples if example.pair]

@@ -1,18 +1,24 @@
-"""A model whose adapter is being trained: policy and reference are one set of weights, adapter on and off."""
+"""The model in training: policy and reference are one set of weights, with the adapter on and off."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sempa.config import VARIANTS, TrainConfig
 from sempa.errors import InputError
 from sempa.models.adapters import ADAPTER_NAME, fresh_adapter, save_adapter
 from sempa.models.fast.fused_lora import fuse
 from sempa.models.pair import ModelPair
+from sempa.models.prefix_cache import PrefixCache
+from sempa.models.processes import Processes
+from sempa.models.row_reader import RowReader
+from sempa.models.rows import PairIds, RowBatch
 
 POLICY, REFERENCE = VARIANTS[1], VARIANTS[0]
 
@@ -23,8 +29,8 @@ _Out = TypeVar("_Out")
 class PolicyModel:
     """Hold a base model with a fresh adapter on it: `sempa` is the policy, `base` the reference."""
 
-    def __init__(self, pair: ModelPair, config: TrainConfig) -> None:
-        """Put a fresh adapter on the pair's base model.
+    def __init__(self, pair: ModelPair, config: TrainConfig, processes: Processes | None = None) -> None:
+        """Put a fresh adapter on the pair's base model; `processes` share each step (default: this one alone).
 
         Raises: InputError for float16, in which small models train to NaN, or when the pair has an adapter already.
         """
@@ -42,6 +48,7 @@ class PolicyModel:
                 seed=config.seed,
             )
         fuse(self.peft, ADAPTER_NAME)
+        self.processes = processes or Processes()
         self.pair = ModelPair(self.peft, pair.tokenizer, pair.info)
         self.peft.eval()
         for module in self.peft.modules():
@@ -93,3 +100,86 @@ class PolicyModel:
     def save(self, folder: Path) -> str:
         """Write the adapter as plain PEFT into a folder and return its SHA-256."""
         return save_adapter(self.peft, folder)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Hold the model as policy, its prompt's prefix, and every leaf that gradients flow into."""
+
+    model: Any
+    prefix: PrefixCache
+    leaves: list[Tensor]
+
+    def gradients(self, output: Tensor, into: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the gradients of a micro-batch's output; several threads may do so at once."""
+        return torch.autograd.grad(output, self.leaves, into)
+
+    def add(self, gradients: Sequence[Tensor]) -> None:
+        """Add a micro-batch's gradients to the leaves; called in order, so that a run's sums repeat to the bit."""
+        for leaf, gradient in zip(self.leaves, gradients, strict=True):
+            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
+
+
+@contextmanager
+def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
+    """Hold the model as policy, adapter dropout on, with this step's prefix; at the end send its gradient back.
+
+    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once.
+    """
+    model.train(True)
+    try:
+        with model.pair.using(POLICY) as policy:
+            prefix = reader.prefix(policy)
+            leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in prefix]
+            yield Policy(policy, leaves, [*model.trainable.values(), *(state for layer in leaves for state in layer)])
+            if prefix and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
+                states = [state for layer in prefix for state in layer]
+                torch.autograd.backward(states, [state.grad for layer in leaves for state in layer])
+    finally:
+        model.train(False)
+
+
+def row_reader(
+    model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
+) -> RowReader:
+    """Return a reader of such prompts as configured, `rows` of them per step."""
+    return RowReader(
+        model.pair,
+        prompts,
+        logits=logits,
+        token_cap=config.token_cap,
+        shared=config.shared_rows and not model.sharded,
+        rows=rows,
+        # A recorded pass could not draw the same dropout again when sentences are read twice.
+        cuda_graphs=rows is not None and not config.lora_dropout,
+    )
+
+
+class PolicyPass:
+    """Read one step's rows through the policy in micro-batches; the part that all loss terms share."""
+
+    def __init__(
+        self, model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int
+    ) -> None:
+        """Take the model and, to lay out rows, prompts like those to come; `rows` of them make a step."""
+        self.reader = row_reader(model, prompts, config, logits=logits, rows=rows)
+        self._model, self._config, self._processes = model, config, model.processes
+
+    def _batches(self, own: Sequence[PairIds], spare: PairIds) -> tuple[list[RowBatch], int]:
+        """Return batches of this process's rows, and how many they are.
+
+        Processes that share out the weights must compute equally often: behind these, batches to be dropped fill up.
+        """
+        batches = self.reader.batches(own)
+        count = len(batches)
+        if self._model.sharded:
+            batches += [(batches or self.reader.batches([spare]))[0]] * (self._processes.most(count) - count)
+        return batches, count
+
+    def _each(
+        self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], items: Sequence[tuple[Any, ...]], count: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield `function(*item)` of the first `count` items in order; the others are computed and dropped."""
+        for number, found in enumerate(self._model.map(lambda item: self.reader.call(name, function, *item), items)):
+            if number < count:
+                yield found

@@ -1,4 +1,4 @@
-"""Hold the model to its own way with running text while it learns to embed."""
+"""KL penalty towards the base model on plain text."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,9 @@ from torch import Tensor
 
 from sempa.config import TrainConfig
 from sempa.losses import kl_loss
-from sempa.models.processes import Processes
 from sempa.models.prompts import first_id
 from sempa.models.rows import PairIds, RowBatch
-from sempa.training.objectives import Even, as_policy, row_reader
-from sempa.training.policy import REFERENCE, PolicyModel
+from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy
 
 ANCHORS_A_ROW = 8
 """Sentences joined to one text, so that the model is held to more than its first words."""
@@ -20,26 +18,18 @@ EVERY = 4
 """One anchor in so many is read as text: logits over the whole vocabulary cost more than states."""
 
 
-class KLPass:
+class KLPass(PolicyPass):
     """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
 
     A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
     the model's context go.
     """
 
-    def __init__(
-        self,
-        model: PolicyModel,
-        texts: Sequence[tuple[int, ...]],
-        config: TrainConfig,
-        processes: Processes | None = None,
-    ) -> None:
+    def __init__(self, model: PolicyModel, texts: Sequence[tuple[int, ...]], config: TrainConfig) -> None:
         self._first = first_id(model.pair.tokenizer)
         self._longest = min(config.max_length, model.pair.context_length or config.max_length) - 1
         rows = math.ceil(config.batch_size / (EVERY * ANCHORS_A_ROW))
-        self.reader = row_reader(model, self._rows(texts), config, logits=True, rows=rows)
-        self._model, self._config, self._processes = model, config, processes or Processes()
-        self._even = Even(model, self._processes)
+        super().__init__(model, self._rows(texts), config, logits=True, rows=rows)
 
     def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
         """Add the gradients of this process's part of `kl_weight` times the mean loss and return the metrics.
@@ -48,10 +38,10 @@ class KLPass:
         """
         rows = self._rows(texts)
         tokens = sum(len(row.responses[0]) for row in rows)
-        own = self.reader.batches(self._processes.part(rows))
-        batches = self._even.batches(own, lambda: self.reader.batches(rows[:1]))
+        batches, count = self._batches(self._processes.part(rows), rows[0])
         references = self.reader.over(REFERENCE, batches, _as_they_are)
-        items = [(batch, logits) for batch, (logits,) in zip(batches, references, strict=True)]
+        weight = torch.tensor(self._config.kl_weight / tokens, device=self._model.pair.device)
+        items = [(batch, logits, weight) for batch, (logits,) in zip(batches, references, strict=True)]
         totals = {"kl/loss": 0.0, "kl/divergence": 0.0}
         with as_policy(self._model, self.reader) as policy:
 
@@ -61,9 +51,7 @@ class KLPass:
                 divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
                 return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
 
-            weight = torch.tensor(self._config.kl_weight / tokens, device=self._model.pair.device)
-            learned = self._model.map(lambda item: self.reader.call("learn", learn, *item, weight), items)
-            for loss, divergence, *gradients in self._even.own(learned, len(own)):
+            for loss, divergence, *gradients in self._each("learn", learn, items, count):
                 policy.add(gradients)
                 totals["kl/loss"] += float(loss) / tokens
                 totals["kl/divergence"] += float(divergence) / tokens

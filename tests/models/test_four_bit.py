@@ -14,7 +14,8 @@ from sempa.models.load import ModelSource, read_weights
 from sempa.models.merge import save_merged
 from sempa.models.pair import ModelPair
 from sempa.models.precision import choose_precision
-from sempa.training.loop import Objective, tokenize
+from sempa.training.examples import tokenize
+from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from sempa.errors import InputError
 from sempa.models.batching import length_batches
 from sempa.models.rows import PairIds, plain_rows, shared_rows
-from sempa.training.loop import tokenize
+from sempa.training.examples import tokenize
 from sempa.training.preferences import Preference
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from sempa.config import TrainConfig
 from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
-from sempa.training.loop import tokenize
+from sempa.training.examples import tokenize
 from sempa.training.objectives import PreferencePass
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import Preference

@@ -16,7 +16,9 @@ from sempa.errors import InputError, SempaError, StorageError
 from sempa.files import sha256_of
 from sempa.models.pair import ModelPair
 from sempa.models.rows import PairIds
-from sempa.training.loop import Example, Objective, TrainStep, learning_rate, sample_order, train
+from sempa.training.examples import Example
+from sempa.training.loop import TrainStep, learning_rate, sample_order, train
+from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
 from sempa.training.run_folder import RunFolder
 

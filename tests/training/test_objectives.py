@@ -14,9 +14,9 @@ from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.sparse.loss import CodeLoss
 from sempa.training import objectives as passes
-from sempa.training.loop import ALONG, Example, Objective, tokenize
-from sempa.training.objectives import PreferencePass, row_reader
-from sempa.training.policy import PolicyModel
+from sempa.training.examples import Example, tokenize
+from sempa.training.objectives import ALONG, Objective, PreferencePass
+from sempa.training.policy import PolicyModel, row_reader
 from sempa.training.preferences import preferences
 from sempa.training.regularisation import ANCHORS_A_ROW, EVERY
 

@@ -12,7 +12,7 @@ from sempa.config import TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_text
-from sempa.training.loop import tokenize
+from sempa.training.examples import tokenize
 from sempa.training.objectives import PreferencePass
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences

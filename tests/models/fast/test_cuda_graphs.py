@@ -13,7 +13,8 @@ from sempa.data.triplets import Triplet
 from sempa.models.fast import cuda_graphs as replay
 from sempa.models.fast.cuda_graphs import CudaGraphs
 from sempa.models.pair import ModelPair
-from sempa.training.loop import Objective, tokenize
+from sempa.training.examples import tokenize
+from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
