@@ -101,7 +101,7 @@ def _embed(
         rows = encoder.encode([texts[number] for number in numbers], variant, progress=shared, first=first)
         if not of_unit_length(rows):
             raise InputError(f"The model gives no usable vector for one of the texts {first} to {numbers[-1]}.")
-        collected = processes.collect(torch.from_numpy(rows), len(block))
-        if collected is not None:
-            file.append(collected.numpy())
+        gathered = processes.gather(torch.from_numpy(rows), len(block))
+        if processes.first:
+            file.append(gathered.cpu().numpy())
     progress(len(texts))

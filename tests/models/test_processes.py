@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 
 from sempa.models.processes import Processes
@@ -80,17 +81,19 @@ def test_processes_talk_as_their_device_does(
 ) -> None:
     """On a machine with GPUs, also where `accelerate launch --cpu` chose the processor."""
     asked: list[object] = []
-    for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "ACCELERATE_USE_CPU": said}.items():
+    launched = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    for name, value in {**launched, "MASTER_PORT": "29500", "ACCELERATE_USE_CPU": said}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", asked.append)
-    monkeypatch.setattr(torch.distributed, "init_process_group", asked.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **_: asked.append(backend))
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(PartialState, "_shared_state", {})
     joined = Processes.join(device)
     assert (joined.rank, joined.count) == (1, 2)
-    assert asked == ([1, backend] if backend == "nccl" else [backend])
+    assert asked == ([backend, torch.device("cuda", 1)] if backend == "nccl" else [backend])
 
 
 def test_alone_nothing_is_sent() -> None:
