@@ -28,7 +28,7 @@ from sempa.data.corpora import read_corpus
 from sempa.embedding.build import embed_corpus, partial_folder
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
-from sempa.models.merge import standalone
+from sempa.models.combine import standalone
 from sempa.models.pair import BASE, ModelPair
 
 COUNTS = (10_000, 100_000, 1_000_000)

@@ -248,7 +248,7 @@ def add_merge(commands: Any) -> None:
 
 
 def _merge(args: argparse.Namespace) -> None:
-    from sempa.models.merge import save_merged
+    from sempa.models.combine import save_merged
 
     save_merged(open_encoder(args).pair, args.output)
     print(f"{args.output}: the merged model. Load it with transformers, or with --base {args.output}.")

@@ -13,7 +13,7 @@ from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.files import atomic_folder, share
-from sempa.models.merge import standalone
+from sempa.models.combine import standalone
 from sempa.models.prompts import padding_id
 from sempa.models.source import can_be_hub_id
 from sempa.templates import SentenceTemplate

@@ -1,4 +1,4 @@
-"""Adapters in plain PEFT form: attach one to a base model, make a fresh one, save one."""
+"""Adapters in plain PEFT form: attach, create, save."""
 
 import json
 import logging
@@ -23,12 +23,12 @@ ADAPTER_NAME = "sempa"
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 SHIPPED_ADAPTERS = SHIPPED / "adapters"
-"""The adapters trained for the default model, a folder each."""
+"""The adapters trained for the default model, one folder each."""
 
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Name an attached adapter: its source, PEFT's name of it, its weights' hash, and its recipe if it has one."""
+    """An attached adapter: its source, PEFT's name for it, its weights' hash, and its recipe if it has one."""
 
     source: str
     adapter_name: str
@@ -38,12 +38,12 @@ class AdapterInfo:
 
     @property
     def name(self) -> str:
-        """Return what people call it: the last part of its folder or hub id."""
+        """Return its display name: the last part of its folder or hub id."""
         return Path(self.source).expanduser().resolve().name
 
     @property
     def runs(self) -> list[list[dict[str, Any]]]:
-        """Return the steps of its training as written beside it, one object each, of every run it is made of."""
+        """Return the logged training steps of every run it was made from."""
         runs = []
         for path in sorted(self.folder.glob(METRICS.replace(".", "*.")), key=lambda path: (len(path.name), path.name)):
             try:
@@ -55,7 +55,7 @@ class AdapterInfo:
 
     @property
     def seeds(self) -> list[int]:
-        """Return the training seeds of the runs it is the mean of; none where nothing is said of a mean."""
+        """Return the training seeds of the runs it was averaged from; empty if it was not averaged."""
         try:
             return [int(part["seed"]) for part in self._facts.get("averaged_from", [])]
         except (ValueError, TypeError, KeyError):
@@ -63,7 +63,7 @@ class AdapterInfo:
 
     @property
     def scale(self) -> float:
-        """Return how many times as strong it was made after its training as that left it; 1 where nothing is said."""
+        """Return the factor it was scaled by after training; 1 if it was not scaled."""
         try:
             return float(self._facts.get("scale", 1))
         except (ValueError, TypeError):
@@ -78,7 +78,7 @@ class AdapterInfo:
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
-    """Return the folders of the adapters shipped for a base, the paper's own first; none but for the default model."""
+    """Return the folders of the adapters shipped for a base, the paper's own first; only the default model has any."""
     if base != DEFAULT_BASE:
         return []
     folders = sorted(file.parent for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}"))
@@ -88,18 +88,17 @@ def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
 def attach_adapter(
     model: PreTrainedModel | PeftModel, adapter: str, base_name: str, adapter_name: str = ADAPTER_NAME
 ) -> tuple[PeftModel, AdapterInfo]:
-    """Load a PEFT adapter from a folder or hub id onto a base model, checking that every weight found its place.
+    """Load a PEFT adapter from a folder or hub id onto a base model, and check that every weight found its place.
 
-    A model that has adapters already gets one more under the name `adapter_name`; none of the others is touched.
-
-    A differing base name alone is a warning, since the same weights go by many names.
+    A model that has adapters already gets another one named `adapter_name`; the others stay unchanged. A different base
+    name alone is only a warning, since the same weights go by many names.
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
     naming both sides, if layers or shapes do not fit.
     """
     folder = adapter_folder(adapter)
     written_for = _base_named_in(folder)
     if written_for != base_name:
-        log.warning("The adapter %s was trained on %s and is put on %s.", adapter, written_for, base_name)
+        log.warning("The adapter %s was trained on %s and is loaded onto %s.", adapter, written_for, base_name)
     try:
         stored = _stored_shapes(folder / WEIGHTS_FILE)
         with warnings.catch_warnings():
@@ -178,9 +177,9 @@ def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def fresh_adapter(
     model: PreTrainedModel, base_name: str, *, r: int, alpha: int, dropout: float, seed: int
 ) -> PeftModel:
-    """Put a new LoRA adapter on every linear layer but the LM head; it changes nothing until trained.
+    """Add a new LoRA adapter to every linear layer but the LM head; it changes nothing until trained.
 
-    Adapter weights are float32 whatever the base's number format. Source: Hu et al. 2022; settings of the paper.
+    Adapter weights are float32 for every number format of the base. Source: Hu et al. 2022; settings of the paper.
     """
     config = LoraConfig(
         task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", bias="none"
@@ -194,7 +193,7 @@ def fresh_adapter(
 def save_adapter(tuned: PeftModel, folder: Path) -> str:
     """Write the adapter as plain PEFT (safetensors) directly into a folder and return the weights' SHA-256.
 
-    Nothing is looked up on the hub: `save_embedding_layers` would otherwise ask it for the base's vocabulary.
+    Without `save_embedding_layers=False`, PEFT would ask the hub for the base's vocabulary.
     Raises: StorageError if the disk refuses.
     """
     try:

@@ -1,4 +1,4 @@
-"""Rows of like length, grouped under a cap on tokens, and filled up to one length."""
+"""Batches of rows of similar length under a cap on tokens, padded to one length."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import torch
 
 
 def length_batches(lengths: Sequence[int], cap: int) -> list[list[int]]:
-    """Group row numbers so that rows times the longest row stays within `cap` tokens; a longer row stands alone.
+    """Group row numbers so that rows times the longest row stays within `cap` tokens; a longer row is alone.
 
-    Rows are taken by falling length, so that a group holds rows of like length. A cap of 0 leaves every row alone.
+    Rows are sorted by falling length. With a cap of 0 every row is alone.
     """
     groups: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -20,7 +20,7 @@ def length_batches(lengths: Sequence[int], cap: int) -> list[list[int]]:
 
 
 def right_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return rows of ids as (B, T) ids filled up with `pad` on the right, and their (B, T) mask of ones and zeros."""
+    """Return rows of ids as (B, T) ids padded with `pad` on the right, and their (B, T) mask of ones and zeros."""
     lengths = torch.tensor([len(ids) for ids in prompts])
     input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
     for row, ids in enumerate(prompts):

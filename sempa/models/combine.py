@@ -1,5 +1,6 @@
-"""Adapters made of adapters: a weaker copy of one, the mean of several."""
+"""New adapters and models from trained ones: an adapter scaled, several averaged, base and adapter merged."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,22 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from sempa.config import RECIPE_FILE, Recipe
 from sempa.errors import InputError
-from sempa.files import sha256_of
+from sempa.files import atomic_folder, sha256_of, share
 from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_folder
+from sempa.models.pair import SEMPA, ModelPair
 
 LARGEST = 2.0
-"""No adapter is made stronger than this: what lies beyond its training is not known."""
+"""Largest scale of an adapter: beyond its training, what a larger one does is unknown."""
 _A, _B = ".lora_A.", ".lora_B."
 
 
 @dataclass(frozen=True)
 class _Lora:
-    """Hold an adapter that is low-rank terms and nothing else."""
+    """An adapter that consists of low-rank products alone."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -43,10 +47,10 @@ class _Lora:
         return cls(folder, config, weights)
 
     @property
-    def scale(self) -> float:
+    def factor(self) -> float:
         """Return the factor of every low-rank product.
 
-        Raises: InputError if it is not the same everywhere.
+        Raises: InputError if it differs between layers.
         """
         if any(self.config.get(name) for name in ("rank_pattern", "alpha_pattern")):
             raise InputError(f"The adapter {self.folder} has ranks or scales of single layers: it cannot be averaged.")
@@ -55,11 +59,11 @@ class _Lora:
 
 
 def write_scaled(adapter: str, output: Path, scale: float) -> Path:
-    """Write a LoRA adapter whose low-rank terms are `scale` times as large; return the folder it was made from.
+    """Write a LoRA adapter with its low-rank products multiplied by `scale`; return the folder it was made from.
 
     At 0 it would be the base, at 1 it is the adapter. In between every weight lies on the straight line from one to the
-    other, on which fine-tuned models often keep most of what they learned and lose less of what they could.
-    `output` gets PEFT's two files and, where the adapter has one, the recipe with the new weights' hash.
+    other, on which fine-tuned models often keep most of what they learned and lose less of what they could do before.
+    `output` gets PEFT's two files and, if the adapter has one, the recipe with the new weights' hash.
     Raises: InputError for a scale that is not above 0 and at most LARGEST, or an adapter that is more than plain
     LoRA; what loading an adapter raises.
     Source: Wortsman et al. 2022 (WiSE-FT).
@@ -73,46 +77,45 @@ def write_scaled(adapter: str, output: Path, scale: float) -> Path:
 
 
 def write_average(adapters: Sequence[str], output: Path, rank: int | None = None) -> tuple[list[Path], int, float]:
-    """Write the LoRA adapter that moves every weight by the mean of what the adapters move it by.
+    """Write the LoRA adapter that changes every weight by the mean of the adapters' changes.
 
-    Without `rank` it has all their ranks together and is that mean exactly; with it, each layer's nearest matrix of
-    that rank. Returns the folders they came from, the mean's rank, and the share of its squared norm that is kept, 1
-    for all.
-    `output` gets PEFT's two files and, where the first adapter has one, its recipe with the new weights' hash.
+    Without `rank` it has the sum of their ranks and is exact; with `rank`, each layer is the nearest matrix of that
+    rank. Returns the folders they came from, the rank, and the share of the mean's squared norm that is kept, 1 for
+    all. `output` gets PEFT's two files and, if the first adapter has one, its recipe with the new weights' hash.
+    PEFT's `add_weighted_adapter` decomposes full matrices of a loaded base; the factors alone take a thirtieth of the
+    time and no base.
     Raises: InputError for fewer than two adapters, a rank below 1, adapters that are more than plain LoRA or not of the
     same layers; what loading an adapter raises.
     Source: Wortsman et al. 2022 (model soups); Eckart and Young 1936.
     """
     if len(adapters) < 2:
-        raise InputError("A mean needs at least two adapters: give --adapter several times.")
+        raise InputError("An average needs at least two adapters: give --adapter several times.")
     found = [_Lora.read(adapter) for adapter in adapters]
     first = found[0]
+    base = first.config.get("base_model_name_or_path")
     for other in found[1:]:
-        same = other.weights.keys() == first.weights.keys() and other.config.get("base_model_name_or_path") == (
-            first.config.get("base_model_name_or_path")
-        )
-        if not same:
+        if other.weights.keys() != first.weights.keys() or other.config.get("base_model_name_or_path") != base:
             raise InputError(f"The adapters {first.folder} and {other.folder} are not of the same base and layers.")
     together = sum(int(adapter.config["r"]) for adapter in found)
     most = min(together, *(max(weight.shape) for weight in first.weights.values()))
     if rank is not None and not 1 <= rank <= most:
         raise InputError(f"The rank is {rank}: it must be at least 1 and at most {most}.")
     weights: dict[str, Tensor] = {}
-    kept = whole = 0.0
+    kept = total = 0.0
     for name in first.weights:
         if _A not in name:
             continue
         opposite = name.replace(_A, _B)
         a = torch.cat([adapter.weights[name] for adapter in found]).double()
-        b = torch.cat([adapter.weights[opposite] * (adapter.scale / len(found)) for adapter in found], dim=1).double()
+        b = torch.cat([adapter.weights[opposite] * (adapter.factor / len(found)) for adapter in found], dim=1).double()
         if rank is not None:
             a, b, squares = _nearest(a, b, rank)
-            kept, whole = kept + float(squares[:rank].sum()), whole + float(squares.sum())
+            kept, total = kept + float(squares[:rank].sum()), total + float(squares.sum())
         dtype = first.weights[name].dtype
         weights |= {name: a.to(dtype).contiguous(), opposite: b.to(dtype).contiguous()}
     size = rank or together
     _write(weights, {**first.config, "r": size, "lora_alpha": size, "use_rslora": False}, first.folder, output)
-    return [adapter.folder for adapter in found], size, kept / whole if whole else 1.0
+    return [adapter.folder for adapter in found], size, kept / total if total else 1.0
 
 
 def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,3 +135,33 @@ def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path,
         # Statistics for post-processing are those of other vectors.
         encoder = replace(recipe.encoder, adapter=sha256_of(output / WEIGHTS_FILE), postprocess=None)
         Recipe(encoder, recipe.training).save(output)
+
+
+def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """Return a copy of one variant as a plain model: the adapter merged into the weights, or left out.
+
+    The pair stays unchanged. Weights keep the base's number format unless `dtype` is given; bfloat16 rounds the small
+    changes of an adapter, so that vectors differ from the unmerged model's by about as much as from batching.
+    Raises: InputError for a variant that is not there, or for a base in four bits.
+    """
+    if pair.info.precision.four_bit:
+        raise InputError("Weights in four bits cannot be merged without loss: use --precision bfloat16.")
+    with pair.using(variant) as model:
+        if SEMPA not in pair.variants:
+            return copy.deepcopy(model).to(dtype or pair.dtype)
+        tuned: PeftModel = copy.deepcopy(pair.peft).to(dtype or pair.dtype)
+    plain: PreTrainedModel = tuned.merge_and_unload(safe_merge=True) if variant == SEMPA else tuned.unload()
+    return plain
+
+
+def save_merged(pair: ModelPair, folder: Path) -> None:
+    """Write the aligned model with its adapter merged into the weights, and the tokenizer, into a new folder.
+
+    Raises: InputError without an adapter, for a base in four bits, or if the folder exists; StorageError if the disk
+    refuses.
+    """
+    with atomic_folder(folder, "The merged model") as aside:
+        merged = standalone(pair, SEMPA)
+        merged.save_pretrained(aside, safe_serialization=True)
+        pair.tokenizer.save_pretrained(aside)
+        share(aside)

@@ -13,23 +13,23 @@ from sempa.models.prefix_cache import PrefixCache, common_prefix, expand_prefix,
 from sempa.models.prompts import padding_id, request_ids
 
 CPU_ROWS, GPU_ROWS = 16, 64
-"""Requests answered together: a step for so many costs little more than a step for one."""
+"""Requests answered together: a step for this many takes little longer than a step for one."""
 LONG_PREFIX = 128
-"""Tokens that all prompts begin with, worked examples as a rule, from which on they are computed once."""
+"""Tokens that all prompts begin with (usually worked examples) from which on a prefix cache pays."""
 LONG = 512
-"""Tokens of a prompt from which on fused attention is the faster on a CPU too."""
+"""Tokens of a prompt from which on fused attention is faster on a CPU too."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """Hold an answer and whether the model ended it by itself."""
+    """An answer, and whether the model ended it by itself."""
 
     text: str
     ended: bool
 
 
 def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tokens: int) -> list[Completion]:
-    """Return one variant's likeliest answer to each request, in order, edges stripped: see `complete_ids`."""
+    """Return one variant's greedy answer to each request, in order, edges stripped: see `complete_ids`."""
     prompts = [request_ids(pair.tokenizer, request) for request in requests]
     return [replace(c, text=c.text.strip()) for c in complete_ids(pair, variant, prompts, max_new_tokens)]
 
@@ -37,12 +37,12 @@ def complete(pair: ModelPair, variant: str, requests: Sequence[str], max_new_tok
 def complete_ids(
     pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], max_new_tokens: int, stops: Sequence[str] = ()
 ) -> list[Completion]:
-    """Return one variant's likeliest continuation of each prompt, in order, by transformers' own generation.
+    """Return one variant's greedy continuation of each prompt, in order, by transformers' own generation.
 
-    Writing ends at the model's own end, and soon after one of the texts `stops`, which is left in.
-    What all prompts begin with is computed once where it is long and the model is found to allow it.
-    In bfloat16 an answer may hang on its neighbours in the batch where two tokens are almost equally likely.
-    Raises: InputError for a variant that is not there.
+    An answer ends where the model ends it, or soon after one of the texts `stops`, which is left in. A long common
+    beginning is computed once if the model supports it.
+    In bfloat16 an answer can depend on its neighbours in the batch when two tokens are almost equally likely.
+    Raises: InputError for an unknown variant.
     """
     until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
     options = {"max_new_tokens": max_new_tokens, "do_sample": False, "eos_token_id": sorted(pair.stop_ids), **until}
@@ -70,20 +70,20 @@ def complete_ids(
 
 
 def _prefix(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> PrefixCache:
-    """Return what a variant makes of the prompts' common beginning; nothing where that would not serve."""
+    """Return the cache of the prompts' common beginning; empty if it is short or would not be exact."""
     ids = common_prefix([list(prompt) for prompt in prompts]) if len(prompts) > 1 else ()
     if len(ids) < LONG_PREFIX or not pair.supports_prefix:
         return ()
-    # Padding stands behind the prefix, where a window that slides over the last so many places would count it.
+    # Padding comes after the prefix, where a sliding window would count it.
     if 0 < (pair.sliding_window or 0) < max(map(len, prompts)) + most:
         return ()
     return pair.prefix_cache(variant, ids)
 
 
 def _laid_out(prompts: Sequence[Sequence[int]], prefix: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prompts as rows with their mask, padded on the left of what follows a prefix of so many tokens.
+    """Return prompts as rows with their mask, padded between the prefix of so many tokens and the rest.
 
-    Generation needs the padding before what is last, and counts positions from the mask.
+    Generation needs the padding before the last tokens, and counts positions from the mask.
     """
     longest = max(map(len, prompts))
     gaps = [longest - len(prompt) for prompt in prompts]

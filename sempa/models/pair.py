@@ -31,23 +31,23 @@ from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
 Layers = int | tuple[int, ...]
-"""One layer, or several that one pass is to give."""
-PROBE = "A prefix, and a row behind it."
-"""Read once to learn whether a model reads rows behind a prefix as it reads them whole."""
+"""One layer, or several to read in one pass."""
+PROBE = "A prefix, and the row after it."
+"""Read once to find out whether a model reads a row after a cached prefix as it reads the row complete."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
-"""Tokens of one forward: what a CPU's caches hold, and what fills a GPU with a large model."""
+"""Tokens per forward: what the caches of a CPU hold, and what fills a GPU with a large model."""
 LAUNCH_BOUND = 4e12
-"""Tokens times parameters, estimated, that a GPU computes about as fast as a pass's kernels are launched."""
+"""Tokens times parameters (an estimate) below which launching the kernels takes longer than computing."""
 BYTES_A_STATE, BYTES_A_SCORE = 34, 16
-"""Kept for the gradient for each number of a state, layer and token, in bfloat16 (source: Korthikanti et al. 2022), and
-for each score of the vocabulary: the score, its logarithm, and the gradients of both."""
+"""Memory kept for the gradient: per number of a state, layer and token in bfloat16 (source: Korthikanti et al. 2022),
+and per score of the vocabulary, which has a logarithm and two gradients."""
 UNEMBEDDED = 256
-"""States whose scores over the whole vocabulary are held at once."""
+"""States whose scores over the vocabulary are held at once."""
 
 
 @dataclass(frozen=True)
 class BaseInfo:
-    """Name the base model and how it runs; `sharded` weights are shared out over several processes."""
+    """The base model's name and how it runs; `sharded` weights are spread over several processes."""
 
     name: str
     revision: str | None
@@ -57,10 +57,10 @@ class BaseInfo:
 
 
 class ModelPair:
-    """Hold one causal language model and, if there is one, its adapter; safe to call from many threads.
+    """One causal language model with or without an adapter, for use from many threads.
 
-    The adapter switch is global state of the model: every forward runs under one lock, held from setting the switch
-    to the last layer, and every method that computes takes the variant by name.
+    The adapter switch is global state of the model, so every forward runs under one lock, from setting the switch to
+    the last layer. Every method that computes takes the variant by name.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ModelPair:
     ) -> Self:
         """Load a base model by name, folder, GGUF file or hub id, and an adapter by folder or hub id.
 
-        `sharded` shares the weights out over the processes launched together; all of them then compute in step.
+        `sharded` spreads the weights over the processes launched together; all of them then compute in step.
         Raises: ModelUnavailable for the base, AdapterMismatch or StorageError for the adapter, InputError for the
         precision or device.
         """
@@ -113,9 +113,9 @@ class ModelPair:
         return cls(tuned, tokenizer, info, adapter_info)
 
     def for_inference(self) -> Self:
-        """Hold weights as this machine multiplies them fastest, and return the pair; not for training.
+        """Prepare the weights for this machine's fastest multiplication and return the pair; not for training.
 
-        On the CPU the linear layers' weights are held twice from then on, in float32 those of small models alone.
+        On the CPU, linear layers then hold their weights twice; in float32 only small models do.
         """
         prepack(self._model)
         if self.device.type == "cpu":
@@ -123,10 +123,10 @@ class ModelPair:
         return self
 
     def with_adapter(self, adapter: str) -> Self:
-        """Load one more adapter onto these weights and return the pair of the base and that adapter.
+        """Load another adapter onto the same weights and return the pair of the base and that adapter.
 
-        Both pairs share the weights, the lock and the workers: one more adapter costs its own few numbers.
-        Raises: InputError where there is no adapter yet; else what `open` raises for an adapter.
+        Both pairs share the weights, the lock and the workers, so another adapter costs only its own numbers.
+        Raises: InputError if there is no adapter yet; what `open` raises for an adapter.
         """
         self._require(SEMPA)
         with self._lock:
@@ -146,12 +146,12 @@ class ModelPair:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Return the names that can be asked for: both, or base alone when there is no adapter."""
+        """Return the variants that can be asked for: both, or only base when there is no adapter."""
         return VARIANTS if isinstance(self._model, PeftModel) else (BASE,)
 
     @property
     def peft(self) -> PeftModel:
-        """Return the model with its adapter as PEFT holds it.
+        """Return PEFT's model of base and adapter.
 
         Raises: InputError without an adapter.
         """
@@ -175,12 +175,12 @@ class ModelPair:
 
     @property
     def vocabulary(self) -> int:
-        """Return V, the number of unembedding scores."""
+        """Return V, the number of unembedding scores per state."""
         return int(self._model.get_output_embeddings().out_features)
 
     @property
     def forward_tokens(self) -> int:
-        """Return how many tokens one forward takes best: few on a CPU, many on a GPU, within half its free memory."""
+        """Return how many tokens to put in one forward: few on a CPU, many on a GPU, within half its free memory."""
         if self.device.type != "cuda":
             return CPU_TOKENS
         free, total = torch.cuda.mem_get_info(self.device)
@@ -190,7 +190,7 @@ class ModelPair:
         return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
 
     def is_launch_bound(self, tokens: int) -> bool:
-        """Return whether a GPU computes a pass over so many tokens as fast as its kernels are launched."""
+        """Return whether launching its kernels, not computing, takes the time of a pass over so many tokens."""
         return self.device.type == "cuda" and tokens * self.info.parameters <= LAUNCH_BOUND
 
     @property
@@ -200,12 +200,12 @@ class ModelPair:
 
     @property
     def context_length(self) -> int | None:
-        """Return how many tokens the model was made for, None if its configuration does not say."""
+        """Return the model's maximum number of tokens, or None if its configuration does not say."""
         return getattr(self._model.config, "max_position_embeddings", None)
 
     @property
     def sliding_window(self) -> int | None:
-        """Return how many places back a token sees where that is limited in some layer, None if not or not said."""
+        """Return how many places back a token sees in layers with a sliding window, or None."""
         return getattr(self._model.config, "sliding_window", None)
 
     @property
@@ -220,9 +220,9 @@ class ModelPair:
         return stop_ids(self.tokenizer, getattr(self._model.generation_config, "eos_token_id", None))
 
     def recipe(self, variant: str, like: EncoderConfig) -> EncoderConfig:
-        """Return the reading recipe `like` with this pair's base model and the variant's adapter hash filled in.
+        """Return the recipe `like` with this pair's base model and the variant's adapter hash filled in.
 
-        Weights in four bits give vectors of their own, so the base model's name says so.
+        Weights in four bits give other vectors, so the base model's name says so.
         """
         self._require(variant)
         adapter = self.adapter.sha256 if self.adapter and variant == SEMPA else None
@@ -231,10 +231,10 @@ class ModelPair:
 
     @contextmanager
     def using(self, variant: str) -> Iterator[PreTrainedModel]:
-        """Hold the model as one variant until the block ends; no other thread computes meanwhile.
+        """Lock the model as one variant until the block ends.
 
-        Yields the causal language model itself; its LoRA layers act when the variant is `sempa`.
-        Raises: InputError for a variant that is not there.
+        Yields the causal language model itself; its LoRA layers are active when the variant is `sempa`.
+        Raises: InputError for an unknown variant.
         """
         self._require(variant)
         with self._lock:
@@ -268,13 +268,13 @@ class ModelPair:
             yield from self.workers.map(lambda batch: self._states(model, *batch, layer, prefix), batches)
 
     def prefix_cache(self, variant: str, ids: Sequence[int]) -> PrefixCache:
-        """Return what one variant makes of the token ids that many rows begin with."""
+        """Return one variant's keys and values for the token ids that many rows begin with."""
         with self.using(variant) as model, torch.no_grad():
             return read_prefix(model, ids)
 
     @cached_property
     def supports_prefix(self) -> bool:
-        """Whether rows behind a prefix are read as they are read whole; measured once, on a few tokens."""
+        """Whether rows after a cached prefix get the states of complete rows; measured once, on a few tokens."""
         if self.info.sharded:
             return False
         ids = torch.tensor([self.tokenizer(PROBE).input_ids])
@@ -288,9 +288,9 @@ class ModelPair:
         return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
 
     def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
-        """Yield one layer's states (V, T, D) of each (1, T) row of ids, by itself, under all V variants.
+        """Yield one layer's states (V, T, D) of each (1, T) row of ids, read alone, under all V variants.
 
-        Where the adapter allows, both variants are read in one pass: a third less time than two.
+        If the adapter allows, one pass reads both variants: a third less time than two passes.
         Raises: what `each_hidden_states` raises.
         """
         self._require_layer(layer)
@@ -334,13 +334,9 @@ class ModelPair:
             scores = [unembed(part.to(self.device, self.dtype)).float().topk(k) for part in states.split(UNEMBEDDED)]
         return torch.cat([s.values.cpu() for s in scores]), torch.cat([s.indices.cpu() for s in scores])
 
-    def new_cache(self) -> DynamicCache:
-        """Return an empty key-value cache for `next_logits`."""
-        return DynamicCache()
-
     @torch.inference_mode()
     def next_logits(self, variants: Sequence[str], input_ids: Tensor, cache: DynamicCache) -> Tensor:
-        """Feed (B, T) ids of equal length to row-wise chosen variants in one pass and return (B, V) float32 logits.
+        """Feed (B, T) ids of equal length to one variant per row, in one pass, and return (B, V) float32 logits.
 
         `cache` holds what was fed before and grows by T. Weights are read once for both variants.
         """
@@ -358,7 +354,7 @@ class ModelPair:
         layers = self.layers + 1
         for each in layer if isinstance(layer, tuple) else (layer,):
             if not -layers <= each < layers:
-                raise InputError(f"Layer {each} is not there: {self.info.name} has layers {-layers} to {layers - 1}.")
+                raise InputError(f"There is no layer {each}: {self.info.name} has layers {-layers} to {layers - 1}.")
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:

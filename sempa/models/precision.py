@@ -14,7 +14,7 @@ FOUR_BIT = "nf4"
 
 @dataclass(frozen=True)
 class Precision:
-    """Say on which device and in which number format the model computes, and why; `four_bit` weights are NF4."""
+    """The device and number format of a model, and why they were chosen; `four_bit` weights are NF4."""
 
     device: str
     dtype: torch.dtype
@@ -27,18 +27,18 @@ class Precision:
 
 
 def choose_precision(precision: str = "auto", device: str = "auto") -> Precision:
-    """Choose device and number format from what the machine can do, or take the ones asked for.
+    """Return the device and number format asked for, or the best for this machine.
 
-    A processor with AVX512-BF16 or AMX multiplies bfloat16 twice as fast as float32; without either it is slower.
-    "nf4" keeps the weights in four bits and computes in what "auto" would choose. Source: Dettmers et al. 2023, QLoRA.
-    Raises: InputError for an unknown precision, one whose package is missing, or a device that is not there.
+    Processors with AVX512-BF16 or AMX multiply bfloat16 twice as fast as float32, others more slowly. "nf4" keeps the
+    weights in four bits and computes in the format that "auto" would choose. Source: Dettmers et al. 2023, QLoRA.
+    Raises: InputError for an unknown precision, one whose package is missing, or an absent device.
     """
     if precision not in ("auto", *DTYPES, FOUR_BIT):
         raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
     device = choose_device(device)
     if precision == FOUR_BIT:
         if importlib.util.find_spec("bitsandbytes") is None:
-            raise InputError(f"Precision {FOUR_BIT} needs a package that is not here: pip install bitsandbytes.")
+            raise InputError(f"Precision {FOUR_BIT} needs another package: pip install bitsandbytes.")
         computes = _best(device).dtype
         return Precision(device, torch.float32 if computes == torch.float16 else computes, "asked for", four_bit=True)
     if precision != "auto":
@@ -65,7 +65,7 @@ def launched_with(switch: str) -> bool:
 
 
 def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
-    """Return the precision to train in: what was asked for, or the automatic choice with float16 made float32.
+    """Return the precision to train in: the one asked for, or the automatic choice with float32 in place of float16.
 
     Small models train to NaN or to a loss of zero in float16.
     """
@@ -75,9 +75,9 @@ def choose_training_precision(precision: str = "auto", device: str = "auto") -> 
 
 
 def choose_device(device: str = "auto") -> str:
-    """Return the device asked for, or the fastest there is; the CPU where `accelerate launch --cpu` said so.
+    """Return the device asked for, or the fastest present; the CPU under `accelerate launch --cpu`.
 
-    Raises: InputError for one that is unknown or not there.
+    Raises: InputError for one that is unknown or absent.
     """
     if device == "auto":
         if launched_with("ACCELERATE_USE_CPU"):

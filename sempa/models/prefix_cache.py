@@ -1,4 +1,4 @@
-"""What all prompts begin with, computed once: its keys and values, which every row behind it sees."""
+"""Prefix cache: the keys and values of a common beginning, computed once for all rows."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 PrefixCache = Sequence[tuple[Tensor, Tensor]]
-"""Keys and values (1, heads, H, width) of a prefix of H tokens, layer by layer; empty where there is none."""
+"""Keys and values (1, heads, H, width) of a prefix of H tokens, layer by layer; empty without a prefix."""
 
 REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError)
-"""What a model raises whose forward takes no such cache, mask or positions."""
+"""What the forward of a model raises that takes no such cache, mask or positions."""
 
 
 def common_prefix(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Sequence[int]:
@@ -33,7 +33,7 @@ def read_prefix(model: PreTrainedModel, ids: Sequence[int]) -> PrefixCache:
 
 
 def expand_prefix(prefix: PrefixCache, rows: int) -> DynamicCache:
-    """Return a cache in which a prefix stands before each of so many rows."""
+    """Return a cache with the prefix before each of `rows` rows."""
     cache = DynamicCache()
     for index, (keys, values) in enumerate(prefix):
         cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
@@ -41,10 +41,10 @@ def expand_prefix(prefix: PrefixCache, rows: int) -> DynamicCache:
 
 
 def prefix_length(prefix: PrefixCache) -> int:
-    """Return H, the tokens of a prefix."""
+    """Return H, the length of a prefix in tokens."""
     return prefix[0][0].shape[2] if prefix else 0
 
 
 def agreement(dtype: torch.dtype) -> float:
-    """Return how far two ways to read the same may differ in a number format; a wrong mask is far off."""
+    """Return the relative difference allowed between two ways to read the same rows; a wrong mask exceeds it."""
     return 1e-3 if dtype == torch.float32 else 0.05

@@ -1,4 +1,4 @@
-"""Requests to the model as token ids, in its own chat format where it has one."""
+"""Requests as token ids, in the model's chat format if it has one."""
 
 import json
 import re
@@ -12,15 +12,15 @@ from sempa.errors import InputError
 from sempa.templates import SYSTEM_PROMPT
 
 TODAY = date(2024, 7, 26)
-"""The day it is for a chat template that asks: the one Llama 3's own template falls back on."""
+"""The date given to chat templates that print one: the fallback of Llama 3's own template."""
 
 
 def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
     """Render a user's request up to where the model's answer starts.
 
-    A tokenizer without a chat template gives the request and a line break; one whose template knows no system role
-    gets the request alone. For a template that prints the date it is always `TODAY`: a request is the same tokens
-    tomorrow, when a run is resumed or an answer written again.
+    Without a chat template this is the request and a line break; a template without a system role gets the request
+    alone. A template that prints the date always prints `TODAY`, so that a request has the same tokens tomorrow, when
+    a run is resumed or an answer is generated again.
     """
     if not tokenizer.chat_template:
         return f"{request}\n"
@@ -37,7 +37,7 @@ def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
 
 
 def _at_a_fixed_date(template: str) -> str:
-    """Return a chat template whose `strftime_now`, the one clock transformers lends templates, stands still."""
+    """Return a chat template whose `strftime_now`, the only clock transformers gives templates, is fixed."""
     formats = re.findall(r"""strftime_now\(\s*["']([^"']+)""", template)
     if not formats:
         return template
@@ -55,21 +55,21 @@ def request_ids(tokenizer: PreTrainedTokenizerBase, request: str, *, chat: bool 
 def response_ids(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]:
     """Return the token ids of an answer, closed by the end-of-sequence token.
 
-    The answer is tokenised by itself and joined to the request as ids, which is how generation meets it.
+    The answer is tokenised alone and joined to the request as ids, as in generation.
     Raises: InputError if the tokenizer has no end-of-sequence token.
     """
     if tokenizer.eos_token_id is None:
-        raise InputError("The tokenizer has no end-of-sequence token: answers cannot be closed. Choose another --base.")
+        raise InputError("The tokenizer has no end-of-sequence token to end answers with: choose another --base.")
     return [*tokenizer(response, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the token ids of running text, which goes on from what stands before it."""
+    """Return the token ids of running text that continues what is before it."""
     return list(tokenizer(f" {text}", add_special_tokens=False).input_ids)
 
 
 def first_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the id a text without context starts from: beginning of sequence, or else its end."""
+    """Return the id that a text without context starts from: beginning of sequence, or else end."""
     for candidate in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if candidate is not None:
             return int(candidate)
@@ -77,7 +77,7 @@ def first_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the id rows are filled up with; masks come from lengths, so any valid id serves."""
+    """Return the id to pad rows with; masks come from lengths, so any valid id will do."""
     for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if candidate is not None:
             return int(candidate)

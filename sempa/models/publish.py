@@ -1,4 +1,4 @@
-"""Put a finished adapter on the hub."""
+"""Upload a finished adapter to the hub."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ def require_repository(name: str) -> None:
     from huggingface_hub.utils import validate_repo_id
 
     if name.count("/") != 1:
-        raise InputError(f"{name!r} is no hub repository: --push-to-hub needs owner/name.")
+        raise InputError(f"{name!r} is not a hub repository: --push-to-hub needs owner/name.")
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise InputError(f"{name!r} is no hub repository: {error}") from None
+        raise InputError(f"{name!r} is not a hub repository: {error}") from None
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
-    """Upload an adapter's folder to a model repository, made if it is not there; return its address.
+    """Upload an adapter's folder to a model repository, which is created if need be; return its address.
 
-    Raises: what `require_repository` raises; ModelUnavailable if the hub refuses or cannot be reached: the
-    adapter in `folder` is whole, and the upload can be repeated.
+    Raises: what `require_repository` raises; ModelUnavailable if the hub refuses or cannot be reached. The adapter in
+    `folder` stays complete, and the upload can be repeated.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -35,7 +35,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelUnavailable(
-            f"The adapter is in {folder}, but could not be put on the hub as {repository} ({reason}): run `hf auth "
-            f"login`, then `hf upload {repository} {folder}`."
+            f"The adapter is in {folder}, but could not be uploaded to the hub as {repository} ({reason}): run "
+            f"`hf auth login`, then `hf upload {repository} {folder}`."
         ) from error
     return str(address)

@@ -1,4 +1,4 @@
-"""Token rows through a model: logits or states at chosen places, behind a prompt prefix computed once."""
+"""Read token rows with a model: logits or states at chosen places, after a cached prompt prefix."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +17,7 @@ from sempa.models.rows import PairIds, RowBatch, plain_rows, shared_rows
 
 
 class RowReader:
-    """Read prompts and their continuations: behind a shared prefix where the model is found to allow it, or plainly."""
+    """Read prompts and their continuations, after a shared prefix if the model supports it, else as plain rows."""
 
     def __init__(
         self,
@@ -30,16 +30,16 @@ class RowReader:
         rows: int | None = None,
         cuda_graphs: bool = False,
     ) -> None:
-        """Lay out `prompts` and their like: with `logits` (P, V) logits are read, else (P, D) states.
+        """Prepare for rows like `prompts`: with `logits` (P, V) logits are read, else (P, D) states.
 
-        `token_cap` bounds the tokens of one forward; None: as many as suit the device. `rows` is how many of them one
-        prefix serves; None: many. `cuda_graphs` allows CUDA graphs where launching kernels is what takes the time.
+        `token_cap` bounds the tokens per forward; None suits the device. `rows` is how many rows share one prefix;
+        None: many. `cuda_graphs` allows CUDA graphs for passes that are bound by kernel launches.
         """
         self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
         self._pad = padding_id(pair.tokenizer)
         self._prefix = common_prefix([row.prompt for row in prompts])
         if rows is not None and pair.is_launch_bound(rows * len(self._prefix)):
-            self._prefix = ()  # it would spare less than passes of its own take
+            self._prefix = ()  # a pass for the prefix would take longer than it saves
         self._base_prefix: PrefixCache | None = None
         self._cuda_graphs: CudaGraphs | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
@@ -49,18 +49,18 @@ class RowReader:
 
     @property
     def prefix_tokens(self) -> int:
-        """Return the tokens of the prefix that shared rows stand behind."""
+        """Return the length of the shared prefix in tokens."""
         return len(self._prefix)
 
     @property
     def uses_cuda_graphs(self) -> bool:
-        """Return whether `call` records and replays."""
+        """Return whether `call` records CUDA graphs and replays them."""
         return self._cuda_graphs is not None
 
     def call(
         self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], batch: RowBatch, *more: Tensor
     ) -> tuple[Tensor, ...]:
-        """Return `function(batch, *more)`, from a recording where that is faster; one name must mean one function.
+        """Return `function(batch, *more)`, from a CUDA graph if they are used; one name must mean one function.
 
         The function may read the weights and the batch's tensors and numbers, but not its `order`.
         """
@@ -82,7 +82,7 @@ class RowReader:
         return f"plain rows, one a {'response' if self._logits else 'sentence'}"
 
     def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
-        """Return the prompts as batches within the token cap, rows of like length together."""
+        """Return the prompts as batches within the token cap, rows of similar length together."""
         if self.shared:
             lengths = [pair.row_length(len(self._prefix)) for pair in prompts]
         else:
@@ -93,9 +93,9 @@ class RowReader:
     def over(
         self, variant: str, batches: Sequence[RowBatch], reduce: Callable[[RowBatch, Tensor], tuple[Tensor, ...]]
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield `reduce(batch, what was read)` for each batch in order, without gradient.
+        """Yield `reduce(batch, logits or states)` for each batch in order, without gradient.
 
-        A recording is found again by `reduce`, which should then be the same function every time.
+        `reduce` identifies a CUDA graph, so pass the same function object every time.
         """
         with self.pair.using(variant) as model:
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Prompts with their continuations as token rows: one row each under a block mask, or plain rows."""
+"""Prompts with their continuations as token rows: one row per prompt under a block mask, or plain rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PairIds:
-    """Hold a prompt and its K responses as token ids; in learning best first, each closed by end-of-sequence.
+    """A prompt and its K responses as token ids; in training best first, each ending with end-of-sequence.
 
-    A single response of one token is never fed: its place is the prompt's last state, which is how sentences are read.
+    A single response of one token is never fed: its place is the prompt's last state, from which embeddings are read.
     """
 
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
 
     def row_length(self, prefix: int) -> int:
-        """Return the tokens of the shared row after a prefix of `prefix` tokens; no response's last token is fed."""
+        """Return the tokens of the shared row after `prefix` cached tokens; no response's last token is fed."""
         return len(self.prompt) - prefix + sum(len(response) - 1 for response in self.responses)
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Hold rows ready for one forward.
+    """Rows ready for one forward.
 
     input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
     position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,)
     numbers the responses through, pair * K + candidate where all have K; `order` gives each pair's place in the step.
-    Places that only fill up P have the segment after the last response's.
+    Padding places have the segment after the last response's.
     """
 
     input_ids: Tensor
@@ -44,7 +44,7 @@ class RowBatch:
 
     @property
     def is_real(self) -> Tensor:
-        """Return (P,) bool: which places are read for a response, and not to fill up."""
+        """Return (P,) bool: which places are not padding."""
         return self.segments < self.pairs * self.candidates
 
     @property
@@ -73,7 +73,7 @@ def shared_rows(
     """Lay each pair out as one row [prompt after the prefix, response 1, ..., response K].
 
     No response sees another and all start at the same position, so that every log-probability is what separate rows
-    give. The `prefix` tokens are expected in the key-value cache and are visible to all. T and P are filled up to
+    give. The `prefix` tokens are expected in the key-value cache and are visible to all. T and P are padded to
     multiples of `steps`.
     """
     longest = max(pair.row_length(prefix) for pair in pairs)

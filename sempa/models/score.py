@@ -1,4 +1,4 @@
-"""How likely a model finds given continuations: each context read once, whatever number of continuations follows."""
+"""Log-probabilities of given continuations; each context is read once for all its continuations."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,9 +13,9 @@ Request = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids of a context (at least one) and of the continuation to score (at least one)."""
 
 TOKEN_CAP = 1024
-"""Tokens of one forward, padding included."""
+"""Tokens per forward, padding included."""
 ROWS_AT_ONCE = 256
-"""Contexts between two reports; the model is held for other callers meanwhile."""
+"""Contexts between two progress reports."""
 
 
 def continuation_scores(

@@ -1,4 +1,4 @@
-"""Weights shared out over processes (FSDP): each holds a part of every layer, and all gather a layer to compute it."""
+"""Weights sharded over processes (FSDP): each holds a part of every layer; all gather a layer to compute it."""
 
 import torch
 import torch.distributed as dist
@@ -11,11 +11,10 @@ from sempa.errors import InputError
 
 
 def share_out(model: PreTrainedModel, device: str) -> PreTrainedModel:
-    """Share the decoder layers' weights out over the processes launched together, and put the rest on `device`.
+    """Shard the decoder layers' weights over the processes launched together, and put the rest on `device`.
 
-    From then on every forward and backward is a common act: all processes must run equally many, in the same order.
-    An adapter put on afterwards is whole in each. Embeddings and LM head stay whole too. Source: Zhao et al. 2023,
-    PyTorch FSDP (here its second form, `fully_shard`).
+    From then on all processes must run the same number of forwards and backwards, in the same order. Embeddings, LM
+    head and adapters added later are complete in each process. Source: Zhao et al. 2023, PyTorch FSDP (`fully_shard`).
     Raises: InputError for an architecture that does not name its layers.
     """
     names = set(model._no_split_modules or ())
@@ -25,7 +24,7 @@ def share_out(model: PreTrainedModel, device: str) -> PreTrainedModel:
     kind = torch.device(device).type
     mesh = init_device_mesh(kind, (dist.get_world_size(),))
     for layer in layers:
-        # Every layer is gathered by itself: kept until the backward pass, the weights would be whole after all.
+        # Each layer is freed after its forward: kept until the backward pass, all weights would be in memory after all.
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     return model.to(device)
 

@@ -1,4 +1,4 @@
-"""Threads that share out a step's batches among the processor's cores."""
+"""Threads that compute batches in parallel, one per core."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +12,9 @@ _Out = TypeVar("_Out")
 
 
 class Workers:
-    """Run a call over items on as many threads as there are cores, each computing on one; in turn on a GPU.
+    """Map a call over items on as many single-core threads as there are cores; in turn on a GPU.
 
-    Rows of sentences are short: two cores with a batch each get a quarter to a third more done than two cores on one
-    batch.
+    Sentences are short: two cores with a batch each do a quarter to a third more than two cores on one batch.
     """
 
     def __init__(self, device: torch.device, *, in_turn: bool = False) -> None:
@@ -25,7 +24,8 @@ class Workers:
     def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
         """Yield `call(item)` in the items' order; a single item is computed by the caller, on every core.
 
-        The caller holds the model meanwhile (`ModelPair.using`), and `call` sets its own gradient mode: a thread's own.
+        The caller holds the model meanwhile (`ModelPair.using`). `call` sets its own gradient mode,
+        which is per thread.
         """
         if self.count == 1 or len(items) == 1:
             yield from map(call, items)
@@ -39,12 +39,12 @@ class Workers:
 
         def start() -> None:
             torch.set_num_threads(1)
-            torch.get_num_threads()  # the first look settles a thread's number for good
+            torch.get_num_threads()  # the first call fixes a thread's number for good
             all_here.wait()
 
         cores = torch.get_num_threads()
         pool = ThreadPoolExecutor(self.count, "rows", initializer=start)
         list(pool.map(lambda _: None, range(self.count)))
-        # A thread's own number of threads is also what later threads start from: theirs is to stay what it was.
+        # Later threads start from this thread's number of threads, so restore it.
         torch.set_num_threads(cores)
         return pool

@@ -170,7 +170,7 @@ def test_one_pass_gives_every_layer_asked_for(
 
 
 def test_a_layer_among_others_that_is_not_there_is_refused(tiny_pair: ModelPair) -> None:
-    with pytest.raises(InputError, match="Layer 3 is not there"):
+    with pytest.raises(InputError, match="There is no layer 3"):
         Encoder(tiny_pair).layer_states(SENTENCES, "base", [-1, 3])
 
 

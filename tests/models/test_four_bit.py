@@ -10,8 +10,8 @@ from sempa.config import EncoderConfig, TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.errors import InputError
 from sempa.models import load
+from sempa.models.combine import save_merged
 from sempa.models.load import ModelSource, read_weights
-from sempa.models.merge import save_merged
 from sempa.models.pair import ModelPair
 from sempa.models.precision import choose_precision
 from sempa.training.examples import tokenize
@@ -83,5 +83,5 @@ def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_gguf_is_not_packed_again(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    with pytest.raises(InputError, match="packed already"):
+    with pytest.raises(InputError, match="quantised already"):
         read_weights(ModelSource("tiny.gguf", str(tmp_path), "a.gguf"), choose_precision("nf4", "cpu"))

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sempa.errors import InputError, StorageError
-from sempa.models.merge import save_merged
+from sempa.models.combine import save_merged
 from sempa.models.pair import ModelPair
 
 IDS = torch.arange(40, 60).unsqueeze(0)

@@ -114,4 +114,4 @@ def test_a_refusal_says_what_to_do(hub: tuple[str, dict[str, bytes]], folder: Pa
 
 @pytest.mark.parametrize("name", ["name", "a/b/c", "owner/na me"])
 def test_what_is_no_repository_is_one_sentence(hub: tuple[str, dict[str, bytes]], folder: Path, name: str) -> None:
-    assert _push(hub[0], folder, name).startswith(f"InputError: {name!r} is no hub repository")
+    assert _push(hub[0], folder, name).startswith(f"InputError: {name!r} is not a hub repository")

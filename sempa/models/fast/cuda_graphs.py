@@ -1,4 +1,4 @@
-"""Passes of a small model on a GPU, recorded as CUDA graphs: their time goes into launching kernels, not computing."""
+"""CUDA graphs for passes of a small model on a GPU, whose time goes into launching kernels, not computing."""
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
@@ -10,20 +10,20 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 MOST = 16
-"""Recordings kept at a time; each holds its inputs and outputs, and all share the memory between these."""
+"""Graphs kept at a time; each holds its inputs and outputs, and all share the memory in between."""
 ROW_STEP, PLACE_STEP = 32, 512
-"""Tokens of a row, and places read, are filled up to multiples of these, so that shapes come again."""
+"""Tokens of a row, and places read, are padded to multiples of these, so that shapes recur."""
 
 Call = Callable[..., tuple[Tensor, ...]]
 
 
 class Recording:
-    """Hold one function of tensors as a CUDA graph, with the places its inputs are copied to."""
+    """One function of tensors as a CUDA graph, with the tensors its inputs are copied to."""
 
     def __init__(self, function: Call, inputs: Sequence[Tensor], pool: Any) -> None:
-        """Record the function in such shapes; it is not computed yet.
+        """Record the function for these shapes, without computing it.
 
-        Raises: RuntimeError where it does what a graph cannot hold, such as waiting for a result.
+        Raises: RuntimeError if it does what a graph cannot hold, such as waiting for a result.
         """
         self._inputs = [x.clone() for x in inputs]
         self._graph = torch.cuda.CUDAGraph()
@@ -32,7 +32,7 @@ class Recording:
             self._outputs = function(*self._inputs)
 
     def replay(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Return what the function makes of these inputs and of the weights as they are now."""
+        """Return the function's outputs for these inputs and the present weights."""
         for place, x in zip(self._inputs, inputs, strict=True):
             place.copy_(x)
         self._graph.replay()
@@ -41,7 +41,7 @@ class Recording:
 
 
 class CudaGraphs:
-    """Call functions of tensors; what comes again in the same shapes is recorded, and replayed from then on."""
+    """Call functions of tensors; record those that recur in the same shapes and replay them from then on."""
 
     def __init__(self) -> None:
         self._recorded: dict[Hashable, Recording | None] = {}
@@ -49,9 +49,9 @@ class CudaGraphs:
         self._possible = True
 
     def call(self, name: Hashable, function: Call, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return `function(*inputs)`; under one name and in one shape it must always do the same.
+        """Return `function(*inputs)`; one name must mean one function.
 
-        The first call in a shape is computed as it is, which loads the kernels a recording needs.
+        The first call in a shape is computed directly, which loads the kernels that recording needs.
         """
         key = (name, *((x.shape, x.dtype) for x in inputs))
         if not self._possible:
@@ -76,5 +76,5 @@ class CudaGraphs:
         self._possible, self._pool = False, None
         self._recorded.clear()
         torch.cuda.empty_cache()
-        log.info("Passes are not recorded as CUDA graphs (%s): they are computed kernel by kernel.", reason)
+        log.info("CUDA graphs cannot be used (%s): passes launch kernel by kernel.", reason)
         return function(*inputs)

@@ -1,4 +1,4 @@
-"""LoRA's low-rank term added in place: fewer passes over the activations than PEFT's own, and the same numbers."""
+"""LoRA's low-rank product added in place, with fewer passes over the activations than PEFT's own."""
 
 from typing import Any
 
@@ -39,11 +39,11 @@ class _AddLowRank(torch.autograd.Function):
 
 
 class FusedLora(LoraVariant):  # type: ignore[misc]  # peft has no types here
-    """PEFT's hook for another way to compute the adapter's term; see `fuse`."""
+    """PEFT's hook for another way to compute the adapter's product; see `fuse`."""
 
     @staticmethod
     def forward(module: LoraLayer, active_adapter: str, x: Tensor, result: Tensor, **_: Any) -> Tensor:
-        """Return `result` with the adapter's term of `x` added."""
+        """Return `result` with the adapter's product for `x` added."""
         a, b = module.lora_A[active_adapter].weight, module.lora_B[active_adapter].weight
         x = module.lora_dropout[active_adapter](x)
         added: Tensor = _AddLowRank.apply(result, x, a, b, module.scaling[active_adapter])
@@ -51,7 +51,7 @@ class FusedLora(LoraVariant):  # type: ignore[misc]  # peft has no types here
 
 
 def fuse(tuned: PeftModel, adapter: str) -> None:
-    """Add the adapter's term in place in every plain LoRA layer; for training, not for merging."""
+    """Add the adapter's product in place in every plain LoRA layer; for training, not for merging."""
     if is_plain():
         return
     for module in tuned.modules():

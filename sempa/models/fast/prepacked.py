@@ -1,7 +1,7 @@
-"""Linear layers whose weights are also held as the CPU's matrix library wants them, for inference.
+"""Linear layers that also hold their weights in the layout of the CPU's matrix library, for inference.
 
-torch reorders a weight each time it is multiplied; for the few rows of a sentence, or of a token, that is most of the
-work. Weights packed once are multiplied 1.3 to 4 times as fast below a hundred rows, and no slower above.
+torch reorders a weight at every multiplication; for the few rows of a sentence or a token, that is most of the work.
+Prepacked weights multiply 1.3 to 4 times as fast below a hundred rows, and no slower above.
 """
 
 from typing import Any
@@ -12,20 +12,20 @@ from torch import Tensor, nn
 from sempa.models.fast import is_plain
 
 _BATCH = 16
-"""Rows the packing is made for; it serves any number."""
+"""Rows the layout is optimised for; it works for any number."""
 FLOAT32_UP_TO = 2**31
-"""Bytes of weights up to which float32 is packed: those of half a billion numbers."""
+"""Bytes of weights up to which float32 is prepacked: half a billion numbers."""
 
 
 class _PrepackedWeight:
-    """Hold a packed copy of a weight and which state of the weight it is of; a copy of the module has none."""
+    """A packed copy of a weight, and the state of the weight it was made from; a copy of the module has none."""
 
     def __init__(self, weight: Tensor) -> None:
         self.values = _reordered(weight)
         self._state = _state(weight)
 
     def is_of(self, weight: Tensor) -> bool:
-        """Whether the weight is still as it was packed."""
+        """Return whether the weight has not changed since."""
         return self._state == _state(weight)
 
     def __deepcopy__(self, _: dict[int, Any]) -> None:
@@ -42,7 +42,7 @@ def _state(weight: Tensor) -> tuple[int, int]:
 
 
 class PrepackedTerm:
-    """An adapter's low-rank term of one layer, `scaling * (x A^T) B^T`, with both factors packed."""
+    """An adapter's low-rank product in one layer, `scaling * (x A^T) B^T`, with both factors packed."""
 
     def __init__(self, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> None:
         """Pack (r, in) and (out, r) in a number format."""
@@ -50,7 +50,7 @@ class PrepackedTerm:
         self._state = (_state(a), _state(b), scaling)
 
     def is_of(self, a: Tensor, b: Tensor, scaling: float) -> bool:
-        """Whether the factors are still as they were packed."""
+        """Return whether the factors have not changed since."""
         return self._state == (_state(a), _state(b), scaling)
 
     def added(self, result: Tensor, x: Tensor) -> Tensor:
@@ -64,11 +64,11 @@ class PrepackedTerm:
 
 
 class PrepackedLinear(nn.Linear):
-    """A linear layer that multiplies by its packed weight wherever no gradient is asked for; see `prepack`."""
+    """A linear layer that multiplies by its packed weight when no gradient is needed; see `prepack`."""
 
     packed: _PrepackedWeight | None
     terms: dict[str, PrepackedTerm | None]
-    """Adapters' terms of this layer, by name, from when they are first asked for."""
+    """Adapters' products of this layer, by name, made on first use."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., out) of (..., in)."""
@@ -79,7 +79,7 @@ class PrepackedLinear(nn.Linear):
         return out
 
     def term(self, name: str, a: Tensor, b: Tensor, scaling: float, x: Tensor) -> PrepackedTerm | None:
-        """Return an adapter's term to be added for `x`, None where gradients or other number formats are asked for."""
+        """Return an adapter's product to add for `x`, or None when gradients or other number formats are needed."""
         if self.packed is None or x.dtype != self.weight.dtype or torch.is_grad_enabled():
             return None
         kept = self.terms.get(name)
@@ -93,10 +93,10 @@ def _learns(x: Tensor) -> bool:
 
 
 def prepack(model: nn.Module) -> int:
-    """Pack every plain linear layer on the CPU, bfloat16 or float32, and return how many; not for training.
+    """Prepack every plain linear layer on the CPU, bfloat16 or float32, and return how many; not for training.
 
-    The packed copies, adapters' terms of these layers included, take the weights' memory once more, so in float32 they
-    are made of a model of up to FLOAT32_UP_TO bytes. A weight that is changed later is multiplied as before.
+    The copies double the weights' memory, so float32 is prepacked for models of up to FLOAT32_UP_TO bytes. A weight
+    that changes later is multiplied as before.
     """
     formats = set() if is_plain() else _formats()
     fitting = [
@@ -114,7 +114,7 @@ def prepack(model: nn.Module) -> int:
 
 
 def _formats() -> set[torch.dtype]:
-    """Return the number formats that this torch and this processor multiply packed."""
+    """Return the number formats that this torch and this processor can prepack."""
     if not torch.backends.mkldnn.is_available():
         return set()
     library = torch.ops.mkldnn
