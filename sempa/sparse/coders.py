@@ -47,6 +47,15 @@ class Feature:
         return " · ".join(self.words)
 
 
+@dataclass(frozen=True)
+class FittedCodes:
+    """Hold what is fitted for one variant: the direction (D,) removed before words are read, and the autoencoder."""
+
+    direction: Rows
+    coder: SparseCoder
+    features: Sequence[Feature]
+
+
 class Coder(Protocol):
     """Turn unit rows of one variant into codes of unit length, and describe their features."""
 
@@ -73,15 +82,14 @@ class WordCoder:
     Source: Nie et al. 2025.
     """
 
-    def __init__(self, pair: ModelPair, directions: Mapping[str, Rows]) -> None:
-        """Take, for each variant, the unit direction (D,) that is removed: the mean of declared texts' rows."""
-        self._pair, self._directions = pair, directions
-        kept = {variant: direction.astype(np.float32).tobytes() for variant, direction in sorted(directions.items())}
-        self.name = f"{WORDS}-{hashlib.sha256(b''.join(kept.values())).hexdigest()[:12]}"
+    def __init__(self, pair: ModelPair, fitted: Mapping[str, FittedCodes]) -> None:
+        self._pair, self._fitted = pair, fitted
+        kept = b"".join(fitted[variant].direction.astype(np.float32).tobytes() for variant in sorted(fitted))
+        self.name = f"{WORDS}-{hashlib.sha256(kept).hexdigest()[:12]}"
 
     def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
         """Return (N, V) codes of (N, D) unit rows with at most k words each."""
-        direction = _of_variant(self._directions, variant)
+        direction = _of_variant(self._fitted, variant).direction
         left = torch.from_numpy(rows - np.outer(rows @ direction, direction))
         scores, ids = self._pair.top_tokens(variant, left, k)
         return _unit_codes(scores.relu().numpy(), ids.numpy(), self._width)
@@ -114,15 +122,14 @@ class WordCoder:
 class FeatureCoder:
     """Code a row by the k most active features of a fitted autoencoder."""
 
-    def __init__(
-        self, coders: Mapping[str, SparseCoder], features: Mapping[str, Sequence[Feature]], sha256: str
-    ) -> None:
-        self._coders, self._features = coders, features
+    def __init__(self, fitted: Mapping[str, FittedCodes], sha256: str) -> None:
+        """Take every variant's codes; `sha256` is that of the file they are kept in, and names them."""
+        self._fitted = fitted
         self.name = f"{FEATURES}-{sha256[:12]}"
 
     def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
         """Return (N, H) codes of (N, D) unit rows with at most k features each."""
-        coder = _of_variant(self._coders, variant)
+        coder = _of_variant(self._fitted, variant).coder
         found = [_kept(coder, part, k) for part in torch.from_numpy(rows).split(CODED_AT_ONCE)]
         values, places = (np.concatenate(column) for column in zip(*found, strict=True))
         return _unit_codes(values, places, len(coder.bias))
@@ -133,7 +140,7 @@ class FeatureCoder:
 
     def describe(self, variant: str, number: int) -> Feature:
         """Return a learned feature."""
-        return self._features[variant][number]
+        return self._fitted[variant].features[number]
 
 
 class SparseEncoder:
@@ -203,20 +210,14 @@ def fit_direction(rows: Rows) -> Rows:
     return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
 
-def save_coders(
-    folder: Path,
-    directions: Mapping[str, Rows],
-    coders: Mapping[str, SparseCoder],
-    features: Mapping[str, Sequence[Feature]],
-    about: Mapping[str, Any],
-) -> None:
-    """Write both kinds of codes of an adapter into a new folder; `about` says how they were fitted.
+def save_coders(folder: Path, fitted: Mapping[str, FittedCodes], about: Mapping[str, Any]) -> None:
+    """Write the codes of an adapter's variants into a new folder; `about` says how they were fitted.
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
-    tensors = {f"{v}.direction": torch.from_numpy(direction) for v, direction in directions.items()}
-    tensors |= {f"{v}.{name}": value for v, coder in coders.items() for name, value in coder.tensors().items()}
-    named = {variant: [asdict(feature) for feature in every] for variant, every in features.items()}
+    tensors = {f"{v}.direction": torch.from_numpy(codes.direction) for v, codes in fitted.items()}
+    tensors |= {f"{v}.{name}": part for v, codes in fitted.items() for name, part in codes.coder.tensors().items()}
+    named = {variant: [asdict(feature) for feature in codes.features] for variant, codes in fitted.items()}
     with atomic_folder(folder, "The codes") as aside:
         (aside / CODER_FILE).write_bytes(save(tensors))
         (aside / ABOUT_FILE).write_text(json.dumps({**about, "features": named}, indent=1) + "\n", encoding="utf-8")
@@ -240,13 +241,11 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
     for name, tensor in tensors.items():
         variant, _, part = name.partition(".")
         by_variant.setdefault(variant, {})[part] = tensor
-    directions = {variant: parts.pop("direction").numpy() for variant, parts in by_variant.items()}
-    coders = {variant: SparseCoder.of(parts) for variant, parts in by_variant.items() if parts}
-    features = {
-        v: [Feature(tuple(u["words"]), tuple(u["texts"])) for u in every] for v, every in about["features"].items()
-    }
-    sha256 = sha256_of(folder / CODER_FILE)
-    return {WORDS: WordCoder(pair, directions), FEATURES: FeatureCoder(coders, features, sha256)}
+    fitted = {}
+    for variant, parts in by_variant.items():
+        features = [Feature(tuple(known["words"]), tuple(known["texts"])) for known in about["features"][variant]]
+        fitted[variant] = FittedCodes(parts.pop("direction").numpy(), SparseCoder.of(parts), features)
+    return {WORDS: WordCoder(pair, fitted), FEATURES: FeatureCoder(fitted, sha256_of(folder / CODER_FILE))}
 
 
 def load_coders(pair: ModelPair) -> dict[str, Coder]:
@@ -283,7 +282,7 @@ def _unit_codes(values: Rows, places: NDArray[np.int64], width: int) -> sparse.c
     return codes
 
 
-def _of_variant(by_variant: Mapping[str, Any], variant: str) -> Any:
-    if variant not in by_variant:
-        raise InputError(f"There are codes for {', '.join(by_variant)}, not for {variant!r}.")
-    return by_variant[variant]
+def _of_variant(fitted: Mapping[str, FittedCodes], variant: str) -> FittedCodes:
+    if variant not in fitted:
+        raise InputError(f"There are codes for {', '.join(fitted)}, not for {variant!r}.")
+    return fitted[variant]

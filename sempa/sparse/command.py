@@ -31,7 +31,6 @@ def add_sparse(commands: Any) -> None:
     made.add_argument("--data", type=Path, required=True, help="triplets: CSV (sent0,sent1,hard_neg) or JSONL file")
     made.add_argument("--limit", type=int, help="use about this many triplets, evenly spaced")
     made.add_argument("--output", type=Path, help="new folder (default: codes, in the adapter's folder)")
-    made.add_argument("--examples", type=Path, help="texts that illustrate the features (default: the triplets)")
     for field in fields(CodingConfig):
         if text := _SETTINGS.get(field.name):
             flag = f"--{field.name.replace('_', '-')}"
@@ -43,6 +42,6 @@ def _fit(args: argparse.Namespace) -> None:
     from sempa.sparse.fit import fit_codes
 
     config = CodingConfig(**{name: getattr(args, name) for name in _SETTINGS})
-    measured = fit_codes(open_encoder(args), args.data, config, args.limit, args.output, args.examples, report)
+    measured = fit_codes(open_encoder(args), args.data, config, args.limit, args.output, report)
     for variant, figures in measured.items():
         print(f"{variant:15} {json.dumps(figures)}")

@@ -1,8 +1,8 @@
-"""Fit the sparse codes of an adapter: triplets read by both models, a coder fitted to each, its features named."""
+"""Fit sparse codes to triplets: embed them with both models, fit an autoencoder to each, name its features."""
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sempa.config import CODES_FOLDER, CodingConfig
-from sempa.data.corpora import read_corpus
 from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
@@ -24,25 +23,15 @@ from sempa.losses import reconstruction_loss
 from sempa.machine import environment
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
-from sempa.sparse.coders import Feature, fit_direction, save_coders
+from sempa.sparse.coders import Feature, FittedCodes, fit_direction, save_coders
 from sempa.sparse.loss import fit_coder
 
 Rows = NDArray[np.float32]
 WORDS_A_FEATURE, TEXTS_A_FEATURE = 3, 3
 RAREST = 1 / 500
-"""A word counts as no rarer among the texts than this: else features were named by words that one text has."""
+"""Words rarer than this among the texts count as this rare: else features are named by words of a single text."""
 HELD_OUT = 20
-"""One triplet in so many is not fitted on, but measured."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Hold one variant's coder, its features' names, the direction its words leave out, and what was measured of it."""
-
-    coder: SparseCoder
-    features: list[Feature]
-    direction: Rows
-    measured: dict[str, float]
+"""One triplet in this many is held out and measured."""
 
 
 def fit_codes(
@@ -51,15 +40,13 @@ def fit_codes(
     config: CodingConfig,
     limit: int | None = None,
     output: Path | None = None,
-    examples: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
-    `output` is by default the folder beside the adapter's weights that the app looks into. `examples` is a file of
-    texts that features are shown by (default: the triplets' own). A coder learned together with the adapter is where
-    its fit begins; with no epoch it is taken as it is. What was read is kept in the cache folder, so that fitting again
-    with other settings takes minutes.
+    `output` is by default the folder beside the adapter's weights that the app looks into. The fit starts from the
+    coder learned together with the adapter, if there is one; with 0 epochs that coder is used unchanged. Embeddings are
+    kept in the cache folder, so that fitting again with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
     if encoder.pair.adapter is None:
@@ -69,33 +56,27 @@ def fit_codes(
         raise InputError(f"{output} exists already: choose another folder or remove it.")
     triplets = subsample(read_triplets(data)[0], limit)
     texts = [text for triplet in triplets for text in (triplet.anchor, triplet.entailment, triplet.contradiction)]
-    shown = list(read_corpus(examples).texts) if examples else texts
-    fitted = {variant: _fitted(encoder, variant, texts, shown, config, report) for variant in encoder.variants}
+    fitted = {variant: _fitted(encoder, variant, texts, config, report) for variant in encoder.variants}
+    measured = {variant: figures for variant, (_, figures) in fitted.items()}
     about = {
         "adapter": encoder.pair.adapter.sha256,
         "config": asdict(config),
         "fitted_on": f"{len(triplets):,} triplets of {data.name} (SHA-256 {sha256_of(data)})",
-        "measured": {variant: one.measured for variant, one in fitted.items()},
+        "measured": measured,
         **environment(),
     }
-    save_coders(
-        output,
-        {variant: one.direction for variant, one in fitted.items()},
-        {variant: one.coder for variant, one in fitted.items()},
-        {variant: one.features for variant, one in fitted.items()},
-        about,
-    )
-    return about["measured"]
+    save_coders(output, {variant: codes for variant, (codes, _) in fitted.items()}, about)
+    return measured
 
 
 def _fitted(
     encoder: Encoder,
     variant: str,
     texts: Sequence[str],
-    examples: Sequence[str],
     config: CodingConfig,
     report: Callable[[str], None],
-) -> Fitted:
+) -> tuple[FittedCodes, dict[str, float]]:
+    """Return one variant's codes and what was measured of them; `texts` are those of the triplets, three by three."""
     rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
     held = torch.arange(len(rows)) % HELD_OUT == 0
@@ -108,14 +89,12 @@ def _fitted(
     coder.requires_grad_(False)
     codes = torch.cat([largest(coder.activations(part), config.k) for part in rows.flatten(0, 1).split(4096)])
     measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
-    direction = fit_direction(rows.flatten(0, 1).numpy())
-    active = largest(coder.activations(torch.from_numpy(read_rows(encoder, variant, examples, report))), config.k)
-    features = name_features(sparse.csr_array(codes.numpy()), texts, sparse.csr_array(active.numpy()), examples)
-    return Fitted(coder, features, direction, measured)
+    features = name_features(sparse.csr_array(codes.numpy()), texts)
+    return FittedCodes(fit_direction(rows.flatten(0, 1).numpy()), coder, features), measured
 
 
 def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
-    """Return the coder that a run with --objective spod has left beside its weights, else a new one."""
+    """Return the coder that a run with --objective spod left beside its weights, or a new one."""
     if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
         return trained.requires_grad_(True)
     coder = SparseCoder(pair.width, config.expansion_factor * pair.width, config.seed)
@@ -139,20 +118,17 @@ def _units(values: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(values, dim=-1)
 
 
-def name_features(
-    codes: sparse.csr_array, texts: Sequence[str], active: sparse.csr_array, examples: Sequence[str]
-) -> list[Feature]:
-    """Describe each feature by the words typical of its texts and by the examples in which it is most active.
+def name_features(codes: sparse.csr_array, texts: Sequence[str]) -> list[Feature]:
+    """Describe each feature of N texts' (N, H) codes by typical words and the texts in which it is most active.
 
-    `codes` (N, H) are those of the texts, `active` (M, H) those of the examples. A word tells by its standard score:
-    how much more often it is in a feature's texts than by chance.
+    A word is typical by its standard score: how much more often it is in a feature's texts than by chance.
     """
     words, held = _words_of(texts)
     usual = np.maximum(np.asarray(held.mean(axis=0)).ravel(), RAREST)
     spread = np.sqrt(usual * (1 - np.minimum(usual, 1 - RAREST)))
     mass = (codes.T @ held).tocsr()
     totals = np.maximum(np.asarray(codes.sum(axis=0)).ravel(), 1e-12)
-    columns = active.tocsc()
+    columns = codes.tocsc()
     features = []
     for feature in range(codes.shape[1]):
         row = mass[[feature]]
@@ -160,9 +136,7 @@ def name_features(
         best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_FEATURE] if telling[i] > 0]
         start, end = columns.indptr[feature : feature + 2]
         places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
-        features.append(
-            Feature(tuple(words[i] for i in best), _different([examples[i] for i in places], TEXTS_A_FEATURE))
-        )
+        features.append(Feature(tuple(words[i] for i in best), _different([texts[i] for i in places])))
     return features
 
 
@@ -177,9 +151,9 @@ def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
     )
 
 
-def _different(texts: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return the first different texts, case aside."""
+def _different(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the first TEXTS_A_FEATURE texts that differ in more than case."""
     kept: dict[str, str] = {}
     for text in texts:
         kept.setdefault(text.casefold(), text)
-    return tuple(list(kept.values())[:count])
+    return tuple(kept.values())[:TEXTS_A_FEATURE]

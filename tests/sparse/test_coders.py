@@ -18,6 +18,8 @@ from sempa.sparse.coders import (
     OWN_AND_ALIGNED,
     Feature,
     FeatureCoder,
+    FittedCodes,
+    Rows,
     SparseEncoder,
     WordCoder,
     fit_direction,
@@ -30,6 +32,11 @@ MakePair = Callable[..., ModelPair]
 SENTENCES = ["A cat sat.", "Two dogs ran home.", "It rains."]
 
 
+def _fitted(pair: ModelPair, direction: Rows) -> FittedCodes:
+    coder = SparseCoder(pair.width, 64, seed=2).requires_grad_(False)
+    return FittedCodes(direction, coder, [Feature((f"word{i}",)) for i in range(64)])
+
+
 def _about(adapter: str | None = None) -> dict[str, Any]:
     return {"adapter": adapter}
 
@@ -39,7 +46,7 @@ def test_words_are_those_of_the_unembedding_without_the_direction(make_pair: Mak
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
     direction = fit_direction(rows)
-    codes = WordCoder(pair, {"base": direction}).codes(rows, "base", 4)
+    codes = WordCoder(pair, {"base": _fitted(pair, direction)}).codes(rows, "base", 4)
     assert codes.shape == (3, 258)
     with pair.using("base") as model:
         unembedding = model.get_output_embeddings().weight.detach().float().numpy()
@@ -56,7 +63,7 @@ def test_a_query_names_its_own_words_and_those_it_points_at(make_pair: MakePair)
     """The tiny model's tokens are bytes: the query's are among its words, all words weigh the same."""
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
-    coder = WordCoder(pair, {"base": fit_direction(rows)})
+    coder = WordCoder(pair, {"base": _fitted(pair, fit_direction(rows))})
     codes = coder.queries(SENTENCES, rows, "base", 4)
     for row, sentence in enumerate(SENTENCES):
         words = set(codes[[row]].indices.tolist())
@@ -69,8 +76,8 @@ def test_features_are_the_coders_largest(make_pair: MakePair) -> None:
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
     coder = SparseCoder(pair.width, 64, seed=2).requires_grad_(False)
-    features = {"base": [Feature((f"word{i}", "other"), (f"text {i}",)) for i in range(64)]}
-    found = FeatureCoder({"base": coder}, features, "ab" * 32)
+    features = [Feature((f"word{i}", "other"), (f"text {i}",)) for i in range(64)]
+    found = FeatureCoder({"base": FittedCodes(fit_direction(rows), coder, features)}, "ab" * 32)
     codes = found.codes(rows, "base", 5)
     activations = coder.activations(torch.from_numpy(rows)).numpy()
     for row in range(3):
@@ -89,7 +96,7 @@ def test_features_are_the_coders_largest(make_pair: MakePair) -> None:
 def test_an_encoder_of_codes_says_which_in_its_recipe(make_pair: MakePair) -> None:
     pair = make_pair()
     encoder = Encoder(pair)
-    coder = WordCoder(pair, {"base": fit_direction(encoder.encode(SENTENCES, "base"))})
+    coder = WordCoder(pair, {"base": _fitted(pair, fit_direction(encoder.encode(SENTENCES, "base")))})
     sparse_encoder = SparseEncoder(encoder, coder, 8)
     codes = sparse_encoder.encode(SENTENCES)
     assert (codes != sparse_encoder.codes(encoder.encode(SENTENCES), "base")).nnz == 0
@@ -113,25 +120,22 @@ def test_two_codes_share_some_features_and_keep_others() -> None:
 def test_codes_are_kept_beside_an_adapter(make_pair: MakePair, tmp_path: Path) -> None:
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
-    coder = SparseCoder(pair.width, 64, seed=2)
-    features = {"base": [Feature((f"word{i}",)) for i in range(64)]}
-    directions = {"base": fit_direction(rows)}
-    save_coders(tmp_path / "codes", directions, {"base": coder}, features, _about())
+    fitted = {"base": _fitted(pair, fit_direction(rows))}
+    save_coders(tmp_path / "codes", fitted, _about())
     found = open_coders(pair, tmp_path / "codes")
     assert list(found) == [WORDS, FEATURES]
-    assert found[WORDS].name == WordCoder(pair, directions).name
-    difference = found[FEATURES].codes(rows, "base", 4) - FeatureCoder({"base": coder}, features, "").codes(
-        rows, "base", 4
-    )
+    assert found[WORDS].name == WordCoder(pair, fitted).name
+    known = FeatureCoder(fitted, "").codes(rows, "base", 4)
+    difference = found[FEATURES].codes(rows, "base", 4) - known
     assert np.abs(difference.toarray()).max() < 0.01  # kept in float16
     assert found[FEATURES].describe("base", 3).label == "word3"
     with pytest.raises(InputError, match="exists already"):
-        save_coders(tmp_path / "codes", directions, {"base": coder}, features, _about())
+        save_coders(tmp_path / "codes", fitted, _about())
 
 
 def test_codes_of_another_adapter_or_damaged_ones_are_refused(make_pair: MakePair, tmp_path: Path) -> None:
     pair = make_pair()
-    save_coders(tmp_path / "codes", {"base": np.ones(pair.width, np.float32)}, {}, {}, _about("other"))
+    save_coders(tmp_path / "codes", {"base": _fitted(pair, np.ones(pair.width, np.float32))}, _about("other"))
     with pytest.raises(StorageError, match="another adapter"):
         open_coders(pair, tmp_path / "codes")
     (tmp_path / "codes" / "codes.json").write_text("{", encoding="utf-8")

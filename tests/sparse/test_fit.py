@@ -107,11 +107,11 @@ def test_too_few_triplets_say_so(tuned_pair: ModelPair, data: Path, tmp_path: Pa
 def test_a_feature_is_named_by_words_typical_of_its_texts() -> None:
     """Feature 0 is active on cats, feature 1 on dogs, feature 2 on nothing; "the" is in every text."""
     texts = ["The cat sat.", "The cat ran.", "The dog sat.", "The dog ran."]
-    codes = csr_array(np.array([[1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 3, 0]], np.float32))
-    active = csr_array(np.array([[0.5, 0, 0], [2, 0, 0], [2, 1, 0]], np.float32))
-    cat, dog, dead = name_features(codes, texts, active, ["One cat.", "Two cats.", "two cats."])
-    assert cat.words == ("cat", "ran")  # of what lights it, twice as much runs as sits
-    assert cat.texts == ("Two cats.", "One cat.")  # the strongest first, doubles once
+    texts += ["the dog RAN."]
+    codes = csr_array(np.array([[1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 3, 0], [0, 1, 0]], np.float32))
+    cat, dog, dead = name_features(codes, texts)
+    assert cat.words == ("cat", "ran")  # of what is typical, twice as much runs as sits
+    assert cat.texts == ("The cat ran.", "The cat sat.")  # the strongest first
     assert dog.words == ("dog", "ran")
-    assert dog.texts == ("two cats.",)
+    assert dog.texts == ("The dog ran.", "The dog sat.")  # doubles once
     assert dead.words == dead.texts == ()

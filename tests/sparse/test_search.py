@@ -16,7 +16,7 @@ from sempa.models.pair import ModelPair
 from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 from sempa.sparse.autoencoder import SparseCoder
-from sempa.sparse.coders import Feature, FeatureCoder, WordCoder, fit_direction
+from sempa.sparse.coders import Feature, FeatureCoder, FittedCodes, WordCoder, fit_direction
 
 TEXTS = tuple(f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old"))
 QUERY = "A fast cat."
@@ -28,14 +28,13 @@ def studio(tuned_pair: ModelPair, tmp_path: Path) -> Studio:
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(tmp_path / "index" / "demo")
     made = Studio(Encoder(tuned_pair), IndexStore(tmp_path / "index"), tmp_path / "results")
     rows = {variant: made.embed(TEXTS, variant) for variant in made.variants}
-    coders = {variant: SparseCoder(32, 128, seed).requires_grad_(False) for seed, variant in enumerate(rows)}
-    for variant, coder in coders.items():
-        coder.begin_at(torch.from_numpy(rows[variant]))
-    features = {variant: [Feature((f"feature {i}",), (f"text {i}",)) for i in range(128)] for variant in rows}
-    made.coders = {
-        WORDS: WordCoder(tuned_pair, {variant: fit_direction(values) for variant, values in rows.items()}),
-        FEATURES: FeatureCoder(coders, features, "cd" * 32),
-    }
+    features = [Feature((f"feature {i}",), (f"text {i}",)) for i in range(128)]
+    fitted = {}
+    for seed, (variant, values) in enumerate(rows.items()):
+        coder = SparseCoder(32, 128, seed).requires_grad_(False)
+        coder.begin_at(torch.from_numpy(values))
+        fitted[variant] = FittedCodes(fit_direction(values), coder, features)
+    made.coders = {WORDS: WordCoder(tuned_pair, fitted), FEATURES: FeatureCoder(fitted, "cd" * 32)}
     return made
 
 
