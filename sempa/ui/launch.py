@@ -10,7 +10,7 @@ from sempa.service.adapters import Adapters
 from sempa.service.jobs import TrainingJobs
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
-from sempa.ui.style import CSS
+from sempa.ui.style import CSS, HEAD
 
 MAX_UPLOAD, MAX_UPLOAD_TO_TRAIN = "5mb", "100mb"
 MAX_QUEUE = 64
@@ -47,6 +47,7 @@ def launch(
             prevent_thread_lock=not block,
             theme=_theme(),
             css=CSS,
+            head=HEAD,
             footer_links=["api", "settings"],
             max_file_size=MAX_UPLOAD_TO_TRAIN if jobs else MAX_UPLOAD,
             enable_monitoring=False,

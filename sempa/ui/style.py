@@ -70,7 +70,6 @@ CSS = """
 .sp-table.sp-pair td:first-child, .sp-table.sp-pair th:first-child {min-width: 1.6rem}
 :is(input, textarea, button, summary, [tabindex]):focus-visible {outline: 2px solid var(--sp-sempa) !important;
   outline-offset: 1px}
-@media (max-width: 640px) {footer .divider {display: none !important}}
 .prose h2 {font-size: 1.1rem !important; margin: .4rem 0 !important}
 .html-container {padding: 0 !important}
 .label-wrap {gap: .6rem; text-align: left} .label-wrap .icon {align-self: center}
@@ -78,3 +77,6 @@ CSS = """
 .tab-container button.selected {color: var(--sp-sempa) !important}
 .tab-container button {padding: 0 clamp(.35rem, 1.6vw, 1rem) !important}
 """
+
+HEAD = "<style>@media (max-width: 640px) {footer .divider {display: none !important}}</style>"
+"""What Gradio's scoping of CSS keeps from the footer, where a dot divides a link from one that phones do not show."""

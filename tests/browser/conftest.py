@@ -13,7 +13,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 240
 """Seconds; on two free cores nothing takes a tenth of it."""
 SETTLED = """
-() => !document.querySelector('.pending, .generating') && document.getAnimations().every(
+() => !document.querySelector('.pending, .generating, [aria-label="Empty value"]') && document.getAnimations().every(
   moved => moved.playState !== 'running' || moved.effect.getComputedTiming().iterations === Infinity)
 """
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -25,7 +25,9 @@ def _link(page: Any) -> str:
     return str(box.input_value())
 
 
-def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: Any) -> None:
+def test_a_pair_and_its_adapter_travel_in_a_link(
+    open_page: OpenPage, client: Any, settled: Callable[[Any], None]
+) -> None:
     page = open_page(390)
     _choose_adapter(page, "sempa-contrastive")
     page.fill("#similarity-a textarea", A)
@@ -44,6 +46,7 @@ def test_a_pair_and_its_adapter_travel_in_a_link(open_page: OpenPage, client: An
     expect(other.locator("#compare-known")).to_contain_text("sempa-contrastive,")
     tables = other.locator("#compare-evidence .sp-scroll:visible")
     expect(tables.first).to_be_visible()
+    settled(other)
     for table in tables.all():
         assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), "a table is wider than the page"
 

@@ -202,6 +202,13 @@ def test_compare_answers_a_prompt_of_one_s_own(open_page: OpenPage) -> None:
 MISTAKES = [
     (
         "Similarity",
+        "#similarity-b textarea",
+        "#similarity-run",
+        "x" * 100_000,
+        "The second sentence has 100,000 characters",
+    ),
+    (
+        "Similarity",
         "#similarity-a textarea",
         "#similarity-run",
         "",
@@ -222,13 +229,6 @@ MISTAKES = [
         "The sentence is empty: write something first.",
     ),
     ("Compare", "#compare-prompt textarea", "#compare-run", "", "The prompt is empty: write something first."),
-    (
-        "Similarity",
-        "#similarity-b textarea",
-        "#similarity-run",
-        "x" * 100_000,
-        "The second sentence has 100,000 characters",
-    ),
     ("Compare", "#compare-prompt textarea", "#compare-run", "x" * 100_000, "The prompt has 100,000 characters"),
 ]
 
@@ -460,3 +460,9 @@ def test_the_focus_is_visible(open_page: OpenPage, theme: str) -> None:
         "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]; })()"
     )
     assert outline == ["solid", "2px"]
+
+
+def test_no_dot_stands_alone_in_a_phone_s_footer(open_page: OpenPage) -> None:
+    footer = open_page(390).locator("footer")
+    expect(footer.get_by_text("Settings")).to_be_visible()
+    assert footer.locator(".divider:visible").count() == 0
