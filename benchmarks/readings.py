@@ -126,7 +126,7 @@ def main() -> int:
         best = max(scores, key=itemgetter("dev"))
         config = replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"])
         kind = best["postprocess"]
-        encoder = fit_settings(pair, config, kind, texts, fitted_on, read=read) if kind else Encoder(pair, config)
+        encoder = fit_settings(pair, config, kind, texts, fitted_on, states=read) if kind else Encoder(pair, config)
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
             "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},

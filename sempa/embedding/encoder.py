@@ -1,9 +1,8 @@
-"""Sentences to unit rows, by a one-word prompt and one state of the decoder."""
+"""Sentences to unit vectors: a one-word prompt, and one hidden state of the decoder."""
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -23,38 +22,47 @@ log = logging.getLogger(__name__)
 
 Rows = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-"""Receives (sentences done, sentences in all)."""
+"""Receives (done, total)."""
 
-MANY = 8
-"""Sentences from which it pays to compute what all prompts begin with once, and no more with each."""
+PREFIX_FROM = 8
+"""Sentences from which computing the prompts' common beginning once pays off."""
 
 
 class Encoder:
-    """Read sentence embeddings off either variant of a ModelPair, by one recipe."""
+    """Embed sentences with the base or the aligned model of a ModelPair, by one recipe."""
 
     def __init__(
         self, pair: ModelPair, config: EncoderConfig | None = None, postprocess: Postprocess | None = None
     ) -> None:
-        """Take the recipe of `config`, or of the pair's adapter, or the paper's.
+        """Take the recipe of `config`, else of the pair's adapter, else of the paper.
 
-        Statistics the recipe names are read from the adapter's folder unless given.
-        Raises: InputError if the template leaves no room for a sentence; StorageError if statistics are missing.
+        If the recipe names post-processing statistics, they are read from the adapter's folder unless given.
+        Raises: InputError if the template leaves no room for a sentence or there is no such layer; StorageError if
+        the statistics are missing.
         """
         if config is None:
             known = pair.adapter.recipe if pair.adapter else None
             config = known.encoder if known else EncoderConfig()
         if postprocess is None and config.postprocess is not None:
-            postprocess = _saved_statistics(pair, config.postprocess)
+            if pair.adapter is None:
+                raise StorageError("The recipe names post-processing statistics, but there is no adapter to find them.")
+            postprocess = Postprocess.load(pair.adapter.folder, config.postprocess)
         self.pair = pair
         self.config = replace(config, postprocess=postprocess.sha256 if postprocess else None)
         self.postprocess = postprocess
-        self._template = SentenceTemplate.embedding(config.template)
+        self.variants: tuple[str, ...] = pair.variants
+        """The models to choose from: "base", and "sempa" with an adapter."""
+        self.recipes = {variant: self.recipe(variant) for variant in self.variants}
+        """The complete recipe of each model's vectors."""
+        self.width = pair.width
+        """D, the length of a vector."""
         self.limit = min(config.max_length, pair.context_length or config.max_length)
-        """Tokens of the longest prompt that is read whole."""
+        """Tokens of the longest prompt; a longer one is shortened."""
+        self._template = SentenceTemplate.embedding(config.template)
         self._require_fit()
 
     def _require_fit(self) -> None:
-        frame, layers = len(self._ids(self._template.render(""))), self.pair.layers
+        frame, layers = len(self.pair.tokenizer(self._template.render("")).input_ids), self.pair.layers
         if frame >= self.limit:
             raise InputError(
                 f"A prompt may have {self.limit} tokens, but the template alone takes {frame}: raise max_length or "
@@ -68,7 +76,7 @@ class Encoder:
 
     @classmethod
     def default(cls, base: str = DEFAULT_BASE, adapter: str | None = None) -> Self:
-        """Open the default model with the shipped adapter, or those named.
+        """Open a base model with an adapter, by default those that are shipped.
 
         Raises: what ModelPair.open raises.
         """
@@ -77,23 +85,16 @@ class Encoder:
         return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)).for_inference())
 
     @property
-    def variants(self) -> tuple[str, ...]:
-        """Return the names that can be asked for."""
-        return self.pair.variants
-
-    @property
     def best_variant(self) -> str:
-        """Return `sempa` where there is an adapter, else `base`."""
+        """Return `sempa` if there is an adapter, else `base`."""
         return SEMPA if SEMPA in self.variants else BASE
 
     def recipe(self, variant: str) -> EncoderConfig:
-        """Return the complete recipe of one model's vectors, adapter and statistics hashes filled in."""
-        return self.pair.recipe(variant, self.config)
+        """Return the complete recipe of one model's vectors, adapter and statistics hashes filled in.
 
-    @cached_property
-    def recipes(self) -> dict[str, EncoderConfig]:
-        """Return the recipe of each model's vectors."""
-        return {variant: self.recipe(variant) for variant in self.variants}
+        Raises: InputError for an unknown model.
+        """
+        return self.pair.recipe(variant, self.config)
 
     def encode(
         self, sentences: Sequence[str], variant: str | None = None, *, progress: Progress | None = None, first: int = 0
@@ -106,7 +107,7 @@ class Encoder:
         Raises: InputError, with the row number, for an empty or non-string sentence, or a vector that is not finite.
         """
         variant = variant or self.best_variant
-        return self._unit(self.states(sentences, variant, progress=progress, first=first), variant)
+        return self._unit(self.states(sentences, variant, progress=progress, first=first), variant, first)
 
     def encode_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
         """Return every model's embeddings of N sentences as (N, D) unit float32 rows, each computed by itself.
@@ -114,17 +115,20 @@ class Encoder:
         A vector does not depend on its neighbours. All models share one pass: faster than `encode` for few sentences.
         Raises: what `encode` raises.
         """
-        prompts = [torch.tensor([self._prompt(text, row)]) for row, text in enumerate(_checked(sentences))]
+        prompts = [torch.tensor([ids]) for ids in self._prompts(sentences)]
         rows = np.zeros((len(self.variants), len(prompts), self.width), np.float32)
         for row, states in enumerate(self.pair.each_alone(prompts, self.config.layer)):
             pooled = states.float().mean(1) if self.config.pooling == "mean" else states[:, -1].float()
             rows[:, row] = pooled.cpu().numpy()
         return {variant: self._unit(rows[number], variant) for number, variant in enumerate(self.variants)}
 
-    def _unit(self, states: Rows, variant: str) -> Rows:
+    def _unit(self, states: Rows, variant: str, first: int = 0) -> Rows:
         """Return (N, D) states as unit rows, post-processed if the recipe says so."""
         rows = states if self.postprocess is None else self.postprocess.apply(states, variant)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.isfinite(norms).all():
+            row = first + int(np.argmin(np.isfinite(norms)))
+            raise InputError(f"The vector of row {row} under {variant} is not finite: try --precision float32.")
         return np.ascontiguousarray(rows / np.maximum(norms, 1e-12), dtype=np.float32)
 
     def states(
@@ -134,57 +138,47 @@ class Encoder:
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
-        found = self._gathered(sentences, variant, self.config.layer, progress, first)
-        return np.stack(found) if found else np.zeros((0, self.width), dtype=np.float32)
+        return self._states(sentences, variant, self.config.layer, progress, first)
 
     def layer_states(self, sentences: Sequence[str], variant: str, layers: Sequence[int]) -> dict[int, Rows]:
-        """Return what `states` would of each of some layers, of one pass over the sentences.
+        """Return the `states` of several layers from one pass over the sentences.
 
         Raises: what `states` raises; InputError for a layer the model does not have.
         """
-        found = self._gathered(sentences, variant, tuple(layers))
-        return {layer: np.stack([row[place] for row in found]) for place, layer in enumerate(layers)}
+        found = self._states(sentences, variant, tuple(layers))
+        return {layer: found[:, place] for place, layer in enumerate(layers)}
 
-    def _gathered(
-        self,
-        sentences: Sequence[str],
-        variant: str,
-        layer: Layers,
-        progress: Progress | None = None,
-        first: int = 0,
-    ) -> list[Rows]:
-        """Return each sentence's state, (D,) of one layer or (L, D) of several."""
-        prompts = [self._prompt(sentence, row) for row, sentence in enumerate(_checked(sentences), first)]
-        out: list[Rows | None] = [None] * len(prompts)
+    def _states(
+        self, sentences: Sequence[str], variant: str, layer: Layers, progress: Progress | None = None, first: int = 0
+    ) -> Rows:
+        """Return each sentence's state of one layer, (N, D), or of L layers, (N, L, D)."""
+        prompts = self._prompts(sentences, first)
         prefix: PrefixCache = ()
-        if len(prompts) >= MANY and self.config.pooling == "last" and self.pair.supports_prefix:
+        if len(prompts) >= PREFIX_FROM and self.config.pooling == "last" and self.pair.supports_prefix:
             prefix = self.pair.prefix_cache(variant, common_prefix(prompts))
             prompts = [ids[prefix_length(prefix) :] for ids in prompts]
-        done = 0
-        groups = length_batches([len(ids) for ids in prompts], self.pair.forward_tokens)
+        pad, layers = padding_id(self.pair.tokenizer), (len(layer),) if isinstance(layer, tuple) else ()
+        states, done = np.zeros((len(prompts), *layers, self.width), np.float32), 0
+        batches = length_batches([len(ids) for ids in prompts], self.pair.forward_tokens)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
-        for held in (groups[i : i + together] for i in range(0, len(groups), together)):
-            rows = [row for group in held for row in group]
-            for row, vector in zip(
-                rows, self._read([[prompts[i] for i in g] for g in held], variant, layer, prefix), strict=True
-            ):
-                out[row] = vector
-            done += len(rows)
+        for some in (batches[at : at + together] for at in range(0, len(batches), together)):
+            padded = [right_padded([prompts[row] for row in batch], pad) for batch in some]
+            computed = self.pair.each_hidden_states(variant, padded, layer, prefix)
+            for batch, (_, mask), hidden in zip(some, padded, computed, strict=True):
+                if self.config.pooling == "mean":
+                    weights = mask.reshape(*mask.shape, *[1] * (hidden.dim() - 2))
+                    states[batch] = ((hidden.float().cpu() * weights).sum(1) / weights.sum(1)).numpy()
+                else:
+                    states[batch] = hidden[torch.arange(len(mask)), mask.sum(1) - 1].float().cpu().numpy()
+                done += len(batch)
             if progress:
                 progress(done, len(prompts))
-        return [row for row in out if row is not None]
+        return states
 
-    def aligned_tokens(self, sentences: Sequence[str], variant: str, k: int) -> list[list[tuple[str, float]]]:
-        """Return, for each sentence, the k vocabulary items the model would most likely say at the state it is read at.
+    def top_tokens(self, states: Rows, variant: str, k: int) -> list[list[tuple[str, float]]]:
+        """Return the k tokens that each of (N, D) `states` predicts most: (text, unembedding score), best first.
 
-        Each is (text, unembedding score), best first. Raises: InputError where another layer or the mean is read.
-        """
-        return self.tokens_at(self.states(sentences, variant), variant, k)
-
-    def tokens_at(self, states: Rows, variant: str, k: int) -> list[list[tuple[str, float]]]:
-        """Return what `aligned_tokens` does of (N, D) states that were read before; of unit rows, the same tokens.
-
-        Raises: InputError where another layer or the mean is read.
+        Unit rows give the same tokens. Raises: InputError if the recipe reads another layer than the last, or the mean.
         """
         if self.config.layer not in (-1, self.pair.layers) or self.config.pooling != "last":
             raise InputError("Aligned tokens are those of the last token's state after the last layer.")
@@ -197,60 +191,26 @@ class Encoder:
         ]
 
     def own_tokens(self, sentence: str) -> list[str]:
-        """Return a sentence's tokens as texts, special ones left out."""
+        """Return a sentence's tokens as texts, without special ones."""
         ids = self.pair.tokenizer(tidy_sentence(sentence), add_special_tokens=False).input_ids
         return [self.pair.tokenizer.decode([token]) for token in ids]
 
-    @property
-    def width(self) -> int:
-        """Return D, the length of a vector."""
-        return self.pair.width
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self.pair.tokenizer(text).input_ids)
-
-    def _prompt(self, sentence: str, row: int) -> list[int]:
-        """Render a tidied sentence; one that is too long loses its end, the prompt around it stays whole."""
-        tidy = tidy_sentence(sentence) if self.config.template != "plain" else sentence
-        # No token is longer than 64 characters in practice; this keeps a pasted book from being tokenised whole.
-        text = tidy[: self.limit * 64]
-        ids = self._ids(self._template.render(text))
-        shortened = len(text) < len(tidy)
-        while len(ids) > self.limit:
-            kept = int(len(text) * min(0.95, self.limit / len(ids)))
-            text, shortened = text[:kept], True
-            ids = self._ids(self._template.render(text))
-        if shortened:
-            log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.limit)
-        return ids
-
-    def _read(
-        self, groups: Sequence[Sequence[Sequence[int]]], variant: str, layer: Layers, prefix: PrefixCache
-    ) -> list[Rows]:
-        batches = [right_padded(group, padding_id(self.pair.tokenizer)) for group in groups]
-        vectors: list[Rows] = []
-        read = self.pair.each_hidden_states(variant, batches, layer, prefix)
-        for (_, mask), out in zip(batches, read, strict=True):
-            if self.config.pooling == "mean":
-                weights = mask.reshape(*mask.shape, *[1] * (out.dim() - 2))
-                vectors.extend(((out.float().cpu() * weights).sum(1) / weights.sum(1)).numpy())
-            else:
-                vectors.extend(out[torch.arange(len(mask)), mask.sum(1) - 1].float().cpu().numpy())
-        return vectors
-
-
-def _saved_statistics(pair: ModelPair, sha256: str) -> Postprocess:
-    if pair.adapter is None:
-        raise StorageError("The recipe names post-processing statistics, but there is no adapter folder to find them.")
-    return Postprocess.load(pair.adapter.folder, sha256)
-
-
-def _checked(sentences: Sequence[str]) -> Sequence[str]:
-    if isinstance(sentences, str):
-        raise InputError("encode takes a list of sentences, not one text: put it in brackets.")
-    for row, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise InputError(f"Row {row} is {type(sentence).__name__}, not text: every sentence must be a string.")
-        if not sentence.strip():
-            raise InputError(f"Row {row} is empty: every sentence needs at least one word.")
-    return sentences
+    def _prompts(self, sentences: Sequence[str], first: int = 0) -> list[list[int]]:
+        """Return each sentence's prompt as token ids; too long a sentence loses its end, the prompt around it stays."""
+        if isinstance(sentences, str):
+            raise InputError("encode takes a list of sentences, not one text: put it in brackets.")
+        tokenizer, before, after, prompts = self.pair.tokenizer, self._template.before, self._template.after, []
+        for row, sentence in enumerate(sentences, first):
+            if not isinstance(sentence, str):
+                raise InputError(f"Row {row} is {type(sentence).__name__}, not text: every sentence must be a string.")
+            if not sentence.strip():
+                raise InputError(f"Row {row} is empty: every sentence needs at least one word.")
+            tidy = tidy_sentence(sentence) if self.config.template != "plain" else sentence
+            # No token is longer than 64 characters in practice; this keeps a pasted book from being tokenised whole.
+            text = tidy[: self.limit * 64]
+            while len(ids := list(tokenizer(f"{before}{text}{after}").input_ids)) > self.limit:
+                text = text[: int(len(text) * min(0.95, self.limit / len(ids)))]
+            if len(text) < len(tidy):
+                log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.limit)
+            prompts.append(ids)
+        return prompts

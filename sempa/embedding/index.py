@@ -1,4 +1,4 @@
-"""Search a corpus by meaning: inner product over unit rows, for several models over the same ids."""
+"""Search a corpus by meaning, with the vectors of several models over the same texts."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from sempa.data.corpora import Corpus, read_corpus, write_corpus
 from sempa.embedding.inverted import Codes
 from sempa.embedding.vectors import Approximation, Vectors
 from sempa.errors import InputError, RecipeMismatch, StorageError
-from sempa.files import COMPLETE, atomic_folder
+from sempa.files import atomic_folder, sha256_of
 
 Rows = NDArray[np.float32]
 Query: TypeAlias = Rows | sparse.csr_array
@@ -60,7 +60,8 @@ class SentenceIndex:
         if not corpus.texts:
             raise InputError("An index needs at least one text.")
         self.corpus = corpus
-        self._vectors = _ByRecipe()
+        self.vectors = _ByRecipe()
+        """Each model's vectors, by recipe."""
         self._adding = threading.Lock()
 
     def __len__(self) -> int:
@@ -68,8 +69,8 @@ class SentenceIndex:
 
     @property
     def recipes(self) -> list[EncoderConfig]:
-        """Return the recipes there are vectors for."""
-        return list(self._vectors)
+        """Return the recipes of the vectors."""
+        return list(self.vectors)
 
     @contextmanager
     def adding(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -87,43 +88,43 @@ class SentenceIndex:
     def add(self, recipe: EncoderConfig, rows: Rows | sparse.csr_array) -> None:
         """Add the vectors of one model, in the order of the texts: (N, D) unit float32 rows, or sparse codes.
 
-        More than EXACT_UP_TO dense vectors are searched approximately from then on: see `approximation`.
+        More than EXACT_UP_TO dense vectors are searched approximately: see `approximation`.
         Raises: InputError if the number of rows is wrong or they are not of unit length.
         """
         if rows.shape[0] != len(self):
             raise InputError(f"The index holds {len(self)} texts, but {rows.shape[0]} vectors were given.")
-        self._vectors[recipe] = Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows)
+        self.vectors[recipe] = Codes.of(rows) if sparse.issparse(rows) else Vectors.of(rows)
 
     def rows(self, recipe: EncoderConfig, ids: Sequence[int] | None = None) -> Rows:
-        """Return the dense vectors of texts, of all unless `ids` are given, (N, D), as they are held.
+        """Return the dense vectors of all texts or of `ids`, (N, D), as they are held.
 
-        Raises: RecipeMismatch if there are none of this recipe.
+        Raises: RecipeMismatch if the index has none of this recipe.
         """
-        held = self._vectors[recipe]
+        held = self.vectors[recipe]
         if not isinstance(held, Vectors):
             raise TypeError("rows are asked of dense vectors")
         return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
         """Return the features shared by a query's code and a text's, each with its part of the score, largest first."""
-        held = self._vectors[recipe]
+        held = self.vectors[recipe]
         if not isinstance(held, Codes):
             raise TypeError("only sparse codes share features")
         return held.shared(query, number)
 
     def approximation(self, recipe: EncoderConfig) -> Approximation | None:
-        """Return how a model's vectors are searched approximately, None where the search is exact."""
-        return self._vectors[recipe].approximation
+        """Return how a model's vectors are searched approximately, None if the search is exact."""
+        return self.vectors[recipe].approximation
 
     def search(self, recipe: EncoderConfig, queries: Query, k: int) -> list[list[Hit]]:
         """Return, for each of (Q, D) unit query rows or codes, its min(k, N) nearest texts, best first; ties by id.
 
-        Raises: RecipeMismatch if there are no vectors of this recipe; InputError for k below 1.
+        Raises: RecipeMismatch if the index has no vectors of this recipe; InputError for k below 1.
         """
         if k < 1:
             raise InputError(f"k is {k}: ask for at least 1 hit.")
         texts, tags, found = self.corpus.texts, self.corpus.tags, []
-        for cosines, ids in zip(*self._vectors[recipe].nearest(queries, k), strict=True):
+        for cosines, ids in zip(*self.vectors[recipe].nearest(queries, k), strict=True):
             order = np.lexsort((ids, -cosines))  # faiss leaves texts of equal cosine in any order
             best = [(int(ids[at]), float(cosines[at])) for at in order if ids[at] >= 0]  # -1: fewer found than asked
             found.append([Hit(i, texts[i], cosine, rank, tags[i]) for rank, (i, cosine) in enumerate(best, start=1)])
@@ -132,71 +133,75 @@ class SentenceIndex:
     def ranks(self, recipe: EncoderConfig, query: Query, ids: Sequence[int]) -> list[int | None]:
         """Return the rank (from 1) that each of `ids` has for one query, a (1, D) row or (1, H) code, under a recipe.
 
-        Where the search is approximate, None for a text that is not among the first RANKED.
+        In an approximate search, None for a text that is not among the first RANKED.
         """
         if self.approximation(recipe):
             place = {hit.id: hit.rank for hit in self.search(recipe, query, RANKED)[0]}
             return [place.get(i) for i in ids]
-        cosines = self._vectors[recipe].cosines(query)
+        cosines = self.vectors[recipe].cosines(query)
         return [
             1 + int((cosines > cosines[i]).sum()) + int((cosines[:i] == cosines[i]).sum())  # ties by id
             for i in ids
         ]
 
     def pair_cosines(self, recipe: EncoderConfig, pairs: int = 20_000, seed: int = 0) -> Rows:
-        """Return the cosines of random pairs of different texts, ascending: what is usual in this corpus."""
+        """Return the cosines of random pairs of different texts, ascending."""
         generator = np.random.default_rng(seed)
-        vectors = self._vectors[recipe]
+        vectors = self.vectors[recipe]
         first = generator.integers(0, len(self), pairs)
         second = (first + generator.integers(1, max(2, len(self)), pairs)) % len(self)
         return np.sort(vectors.pair_cosines(first, second))
 
     def save(self, folder: Path) -> None:
-        """Write texts, vectors and recipes to a folder, whole or not at all, in place of what was there.
+        """Write texts, vectors and recipes to a folder, atomically, in place of what was there.
 
-        Raises: StorageError if the disk refuses; the old folder then stays as it was.
+        Raises: StorageError if the disk refuses; the old folder is then unchanged.
         """
         with atomic_folder(folder, "The index", "what was there is unchanged", replace=True) as made:
-            self._write(made)
-
-    def _write(self, folder: Path) -> None:
-        write_corpus(self.corpus, folder / TEXTS)
-        parts: list[dict[str, object]] = []
-        for recipe, vectors in self._vectors.items():
-            name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
-            file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
-            # faiss's own writer goes on when the disk fills up with the last bytes.
-            (folder / file).write_bytes(vectors.serialised())
-            parts.append({"file": file, "encoder": asdict(recipe), **vectors.how})
-        payload = {"schema_version": SCHEMA_VERSION, "count": len(self), "vectors": parts}
-        (folder / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
-        (folder / COMPLETE).write_text("", encoding="utf-8")
+            write_corpus(self.corpus, made / TEXTS)
+            parts: list[dict[str, object]] = []
+            for recipe, vectors in self.vectors.items():
+                name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
+                file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
+                # faiss's own writer goes on when the disk fills up with the last bytes.
+                (made / file).write_bytes(vectors.serialised())
+                hashed = {"file": file, "sha256": sha256_of(made / file)}
+                parts.append({**hashed, "encoder": asdict(recipe), **vectors.how})
+            payload = {"schema_version": SCHEMA_VERSION, "texts_sha256": sha256_of(made / TEXTS), "vectors": parts}
+            (made / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Open an index folder written by `save`; a folder with texts alone opens without vectors.
 
-        Raises: StorageError if the folder is missing, half-made, damaged or of another schema version.
+        Raises: StorageError if the folder is missing, damaged or of another schema version.
         """
         if not (folder / TEXTS).is_file():
             raise StorageError(f"{folder} is no index: it has no {TEXTS}.")
         index = cls(read_corpus(folder / TEXTS))
-        if not (folder / COMPLETE).is_file():
+        if not (folder / RECIPE_FILE).is_file():
             return index
         try:
             payload = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            _require_unchanged(folder / TEXTS, payload["texts_sha256"])
             for entry in payload["vectors"]:
                 part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
                 path = folder / Path(entry["file"]).name
+                _require_unchanged(path, entry["sha256"])
                 kind = Codes if path.suffix == Codes.suffix else Vectors
-                index._vectors[recipe] = vectors = kind.read(path, entry)
+                index.vectors[recipe] = vectors = kind.read(path, entry)
                 if len(vectors) != len(index):
                     raise ValueError(f"{len(index)} texts, {len(vectors)} vectors")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index again.") from error
         return index
+
+
+def _require_unchanged(path: Path, sha256: str) -> None:
+    if sha256_of(path) != sha256:
+        raise ValueError(f"{path.name} is not the file that was saved")
 
 
 def index_names(root: Path = INDEX_ROOT) -> list[str]:

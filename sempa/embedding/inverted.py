@@ -1,4 +1,4 @@
-"""Sparse codes of one model to be searched by inner product, exactly, feature by feature."""
+"""Sparse codes of one model in an inverted index, searched exactly by inner product."""
 
 import io
 import zipfile

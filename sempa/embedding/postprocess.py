@@ -1,4 +1,4 @@
-"""Corrections of embeddings with statistics fitted on declared text, saved beside the recipe.
+"""Correct embeddings by statistics of declared text, saved beside the recipe.
 
 Source: Mu and Viswanath 2018 (removing top directions); Su et al. 2021 (whitening).
 """
@@ -91,7 +91,7 @@ class Postprocess:
         """
         path = folder / FILE
         if not path.is_file() or sha256_of(path) != sha256:
-            raise StorageError(f"{path} is missing or not the file the recipe names: restore it or fit it anew.")
+            raise StorageError(f"{path} is missing or not the file the recipe names: restore it or fit it again.")
         with safe_open(path, "numpy") as stored:
             about = json.loads(stored.metadata()["about"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""Rows of numbers on disk, written block by block, so that a long reading can go on where it broke off."""
+"""Rows of numbers on disk, appended block by block, so that a long computation can be resumed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class RowFile:
             self._bytes = path.stat().st_size if path.is_file() else 0
 
     def __len__(self) -> int:
-        """Return the number of whole rows."""
+        """Return the number of complete rows."""
         return self._bytes // self._row
 
     @property
@@ -33,14 +33,14 @@ class RowFile:
         return self._width * np.float32().itemsize
 
     def cut(self, count: int) -> None:
-        """Keep the first `count` rows alone."""
+        """Keep only the first `count` rows."""
         if self._bytes != count * self._row:
             with self._disk(), self._path.open("r+b") as stream:
                 stream.truncate(count * self._row)
             self._bytes = count * self._row
 
     def append(self, rows: Rows) -> None:
-        """Add (M, width) rows; refused, too, if another program changed the file."""
+        """Add (M, width) rows; refused if another program changed the file."""
         with self._disk():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as stream:
@@ -50,7 +50,7 @@ class RowFile:
         self._bytes += rows.shape[0] * self._row
 
     def rows(self) -> Rows:
-        """Return all rows, (len, width), as they lie on disk: what is not looked at takes no memory."""
+        """Return all rows, (len, width), mapped from disk: rows that are not used take no memory."""
         with self._disk():
             return np.memmap(self._path, np.float32, "r", shape=(len(self), self._width))
 

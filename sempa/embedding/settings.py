@@ -1,4 +1,4 @@
-"""A reading kept as a folder: template, layer, pooling and, where there are any, statistics with their text's name."""
+"""Embedding settings as a folder: template, layer, pooling and, if fitted, post-processing statistics."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,16 +18,16 @@ def fit_settings(
     texts: Sequence[str],
     fitted_on: str,
     directions: int = 3,
-    read: Callable[[Encoder, Sequence[str], str], Rows] = Encoder.states,
+    states: Callable[[Encoder, Sequence[str], str], Rows] = Encoder.states,
 ) -> Encoder:
-    """Return an encoder whose post-processing is fitted, for each variant, on its own states of the texts.
+    """Return an encoder with post-processing fitted, for each model, to its own states of the texts.
 
-    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words. `read` gives the (N, D)
-    states of a variant where they are at hand.
+    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words. `states` computes a model's
+    (N, D) states, or looks them up.
     Raises: InputError for an unknown kind, an unusable text, or too few texts for whitening.
     """
     plain = Encoder(pair, replace(config, postprocess=None))
-    rows = {variant: read(plain, texts, variant) for variant in pair.variants}
+    rows = {variant: states(plain, texts, variant) for variant in pair.variants}
     return Encoder(pair, plain.config, Postprocess.fit(kind, rows, fitted_on, directions))
 
 
@@ -36,23 +36,23 @@ def save_settings(encoder: Encoder, folder: Path) -> None:
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
-    with atomic_folder(folder, "The reading") as aside:
+    with atomic_folder(folder, "The settings") as aside:
         Recipe(encoder.recipe(encoder.best_variant)).save(aside)
         if encoder.postprocess:
             encoder.postprocess.save(aside)
 
 
 def open_settings(pair: ModelPair, folder: Path) -> Encoder:
-    """Return the encoder that a folder of `save_settings` describes, over a pair.
+    """Return an encoder over a pair with the settings that `save_settings` wrote.
 
-    Raises: StorageError if the folder is incomplete; RecipeMismatch if its statistics were fitted on another base model
-    or adapter; InputError if the model has no such layer.
+    Raises: StorageError if the folder is incomplete; RecipeMismatch if its statistics were fitted to another base or
+    adapter; InputError if the model has no such layer.
     """
     known = Recipe.load(folder).encoder
-    if known.postprocess is None:
-        return Encoder(pair, known)
-    encoder = Encoder(pair, known, Postprocess.load(folder, known.postprocess))
-    encoder.recipe(encoder.best_variant).require_same(
-        known, mine="This model", theirs="the reading", cure="Fit the reading anew for this base and adapter."
-    )
+    statistics = Postprocess.load(folder, known.postprocess) if known.postprocess else None
+    encoder = Encoder(pair, known, statistics)
+    if statistics:
+        encoder.recipe(encoder.best_variant).require_same(
+            known, mine="This model", theirs="the settings", cure="Run `sempa fit` again for this base and adapter."
+        )
     return encoder

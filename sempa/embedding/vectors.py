@@ -1,6 +1,7 @@
-"""Vectors of one model to be searched by inner product: exactly, or above a number of them approximately."""
+"""Dense vectors of one model, searched by inner product: exactly, or if there are many approximately."""
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ EXACT_UP_TO = 50_000
 LEAST_RECALL = 0.95
 """Share of the exact ten nearest that an approximate search must find, on vectors set aside to measure it."""
 NEAREST, MEASURED = 10, 256
+_READING = threading.Lock()
 _DIRECT = faiss.DirectMap  # type: ignore[attr-defined]  # its stubs leave it out
 PER_LIST = 64
 """Vectors a list that its centre is learned from."""
@@ -87,10 +89,13 @@ class Vectors:
     def read(cls, path: Path, how: Mapping[str, Any]) -> Self:
         """Read a file of `serialised`; `how` is what it had been.
 
-        Raises: ValueError, TypeError or RuntimeError if it is none.
+        No more is allocated than the file has bytes. Raises: ValueError, TypeError or RuntimeError for another file.
         """
         approximation = how.get("approximation")
-        return cls(faiss.read_index(str(path)), approximation and Approximation(**approximation))
+        with _READING:  # the limit is one of the whole process
+            faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
+            engine = faiss.read_index(str(path))
+        return cls(engine, approximation and Approximation(**approximation))
 
     def nearest(self, queries: Rows, k: int) -> tuple[Rows, Ids]:
         """Return cosines and ids, (Q, k), of the k nearest of (Q, D) rows, best first; -1 where none was found."""

@@ -268,7 +268,7 @@ def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None])
             rows = dict(zip(sentences, read_rows(plain, variant, sentences, report), strict=True))
 
             def aligned(some: Sequence[str]) -> list[list[tuple[str, float]]]:
-                return plain.tokens_at(np.stack([rows[sentence] for sentence in some]), variant, TOP)
+                return plain.top_tokens(np.stack([rows[sentence] for sentence in some]), variant, TOP)
 
             return aligned_ratio(sentences, aligned, encoder.own_tokens)
 

@@ -1,4 +1,4 @@
-"""One training run at a time, in a process of its own: what the page starts, watches, stops and resumes."""
+"""Train from the page: start, watch, stop and resume one run at a time, in its own process."""
 
 import json
 import re
@@ -17,8 +17,8 @@ from sempa.errors import InputError, StorageError
 from sempa.training.run_folder import RunFolder
 
 RUNS = Path("runs")
-SAID = 12
-"""Lines of a run's own words that are shown."""
+SHOWN_LINES = 12
+"""Last lines of a run's output that are shown."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HUB_DATA = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w./-]+)?")
 
@@ -35,19 +35,19 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunState:
-    """Say how a run stands: its steps so far, its last words, and its adapter's folder once it is whole."""
+    """Hold the state of a run: its steps so far, the last lines of its output, and its adapter once complete."""
 
     name: str
     running: bool
     lines: Sequence[dict[str, Any]]
-    said: str
+    output: str
     adapter: Path | None
     begun: bool = False
-    """Whether there is a run on disk, which --resume goes on with."""
+    """Whether there is a run on disk that --resume continues."""
 
     @property
     def resumable(self) -> bool:
-        """Whether it was broken off after it had begun."""
+        """Whether it was interrupted after its first step on disk."""
         return not self.running and self.adapter is None and self.begun
 
 
@@ -70,14 +70,14 @@ class TrainingJobs:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the runs there are, whole or broken off, the newest first."""
+        """Return the names of all runs, complete or interrupted, the newest first."""
         folders = sorted(self._root.glob("*/command.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
         return [path.parent.name.removesuffix(".job") for path in folders]
 
     def command(self, asked: RunRequest) -> list[str]:
-        """Return the command line that a run is started with, as one would type it in the project's folder.
+        """Return the command line that starts a run, as typed in the project's folder.
 
-        Raises: InputError for a name that is no plain folder name, or data that is neither a file nor a hub name.
+        Raises: InputError for a malformed name, or data that is neither a file nor a hub name.
         """
         if not _NAME.fullmatch(asked.name):
             raise InputError(f"{asked.name!r} is no run name: use up to 64 lower-case letters, digits, '-' and '_'.")
@@ -91,21 +91,21 @@ class TrainingJobs:
 
     def _kept(self, name: str, flag: str, given: Path | str) -> str:
         if isinstance(given, Path):
-            return str(self._papers(name) / f"{flag.removeprefix('--')}{given.suffix}")
+            return str(self._inputs(name) / f"{flag.removeprefix('--')}{given.suffix}")
         # A visitor's text must not name a file of this machine, which train.py would take.
         local = Path(given).exists() or (":" not in given and Path(given).suffix in (".csv", ".tsv", ".jsonl", ".json"))
         if local or not _HUB_DATA.fullmatch(given):
             raise InputError(f"{given!r} is neither an uploaded file nor a hub data set (owner/name).")
         return given
 
-    def _papers(self, name: str) -> Path:
+    def _inputs(self, name: str) -> Path:
         return self._root / f"{name}.job"
 
     def _run(self, name: str) -> RunFolder:
         return RunFolder(self._root / name)
 
     def start(self, asked: RunRequest) -> None:
-        """Start a run of a new name, or of one that ended before it had begun.
+        """Start a run under a new name, or one whose run ended before it had begun.
 
         Raises: InputError if one is under way, the name is taken, or what `command` raises; StorageError.
         """
@@ -115,18 +115,18 @@ class TrainingJobs:
             if (self._root / asked.name).exists() or self._run(asked.name).begun:
                 raise InputError(f"There is a run {asked.name!r} already: resume it, or choose another name.")
             try:
-                shutil.rmtree(self._papers(asked.name), ignore_errors=True)
-                self._papers(asked.name).mkdir(parents=True)
+                shutil.rmtree(self._inputs(asked.name), ignore_errors=True)
+                self._inputs(asked.name).mkdir(parents=True)
                 for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
                     if isinstance(given, Path):
                         shutil.copyfile(given, self._kept(asked.name, flag, given))
-                (self._papers(asked.name) / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8")
+                (self._inputs(asked.name) / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8")
             except OSError as error:
                 raise StorageError(f"The run cannot be written to {self._root} ({error.strerror or error}).") from error
             self._launch(asked.name, command)
 
     def resume(self, name: str) -> None:
-        """Go on with a run that was broken off.
+        """Resume an interrupted run.
 
         Raises: InputError if one is under way, or there is no such run or nothing to resume.
         """
@@ -134,7 +134,7 @@ class TrainingJobs:
             self._require_idle()
             if not self.state(name).resumable:
                 raise InputError(f"The run {name!r} has nothing to resume.")
-            command = shlex.split((self._papers(name) / "command.txt").read_text(encoding="utf-8"))
+            command = shlex.split((self._inputs(name) / "command.txt").read_text(encoding="utf-8"))
             self._launch(name, [*command, "--resume"])
 
     def _require_idle(self) -> None:
@@ -142,10 +142,10 @@ class TrainingJobs:
             raise InputError(f"The run {name!r} is under way: one at a time. Wait or stop it.")
 
     def _launch(self, name: str, command: Sequence[str]) -> None:
-        with (self._papers(name) / "said.txt").open("a", encoding="utf-8") as said:
+        with (self._inputs(name) / "output.txt").open("a", encoding="utf-8") as output:
             self._process = subprocess.Popen(
                 [sys.executable, str(SHIPPED / command[1]), *command[2:]],
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 text=True,
@@ -153,7 +153,7 @@ class TrainingJobs:
         self._running = name
 
     def stop(self) -> None:
-        """Ask the run under way to stop and wait until it has; it can be resumed."""
+        """Stop the run under way and wait for its end; it can be resumed."""
         process = self._process
         if process is None or process.poll() is not None:
             return
@@ -161,25 +161,25 @@ class TrainingJobs:
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()  # nothing is lost: it goes on from its last whole checkpoint
+            process.kill()  # nothing is lost: it resumes from its last complete checkpoint
             process.wait()
 
     def state(self, name: str) -> RunState:
-        """Return how a run stands.
+        """Return the state of a run.
 
         Raises: InputError for a run that is not there.
         """
-        if not _NAME.fullmatch(name) or not self._papers(name).is_dir():
+        if not _NAME.fullmatch(name) or not self._inputs(name).is_dir():
             raise InputError(f"There is no run {name!r} here.")
         adapter = self._root / name
-        whole = adapter.is_dir()
-        metrics = (adapter if whole else self._run(name).partial) / METRICS
+        complete = adapter.is_dir()
+        metrics = (adapter if complete else self._run(name).partial) / METRICS
         lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-        said = self._papers(name) / "said.txt"
-        words = said.read_text(encoding="utf-8").splitlines()[-SAID:] if said.is_file() else []
+        output = self._inputs(name) / "output.txt"
+        shown = output.read_text(encoding="utf-8").splitlines()[-SHOWN_LINES:] if output.is_file() else []
         steps = [step for line in lines if (step := _step(line))]
         return RunState(
-            name, self.running == name, steps, "\n".join(words), adapter if whole else None, self._run(name).begun
+            name, self.running == name, steps, "\n".join(shown), adapter if complete else None, self._run(name).begun
         )
 
 

@@ -1,4 +1,4 @@
-"""Every pair of several sentences under both models, and where the models disagree."""
+"""Compare every pair of several sentences under both models, and show where the models disagree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ Square = NDArray[np.float32]
 class PairMatrix:
     """Hold N sentences and each model's cosines of all pairs, (N, N) in -1..1.
 
-    `shares` (N, N) in 0..1 says for each model which share of random pairs is less alike: the one scale on which two
-    models compare. Empty where that is not known.
+    `percentiles` (N, N) in 0..1 are those among random pairs: the one scale on which two models compare. Empty while
+    they are not known.
     """
 
     sentences: Sequence[str]
     cosines: Mapping[str, Square]
-    shares: Mapping[str, Square]
+    percentiles: Mapping[str, Square]
 
     @property
     def scaled(self) -> Mapping[str, Square]:
-        """Return what is compared between models, 0..1: the shares, or else each pair's rank among the pairs here."""
-        return self.shares or {variant: _ranks(values) for variant, values in self.cosines.items()}
+        """Return what is compared between models, 0..1: percentiles, or else each pair's rank among these pairs."""
+        return self.percentiles or {variant: _ranks(values) for variant, values in self.cosines.items()}
 
     @property
     def difference(self) -> Square | None:
@@ -54,12 +54,12 @@ def pair_matrix(sentences: Sequence[str], rows: Mapping[str, Square], background
     if len(sentences) < 2:
         raise InputError("A matrix needs at least two sentences, one a line.")
     cosines = {variant: np.clip(values @ values.T, -1, 1) for variant, values in rows.items()}
-    shares = {
+    percentiles = {
         variant: (np.searchsorted(background[variant], values) / len(background[variant])).astype(np.float32)
         for variant, values in cosines.items()
         if variant in background
     }
-    return PairMatrix(sentences, cosines, shares if len(shares) == len(cosines) else {})
+    return PairMatrix(sentences, cosines, percentiles if len(percentiles) == len(cosines) else {})
 
 
 def _ranks(values: Square) -> Square:

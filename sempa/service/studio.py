@@ -45,7 +45,7 @@ Rows = NDArray[np.float32]
 
 
 class Studio:
-    """Answer for a base model and one adapter of it; safe to call from many threads."""
+    """Answer for a base model and one of its adapters; safe to call from many threads."""
 
     def __init__(
         self,
@@ -72,12 +72,12 @@ class Studio:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Return the models there are."""
+        """Return the models to choose from: "base", and "sempa" with an adapter."""
         return self.encoder.variants
 
     @cached_property
     def coders(self) -> dict[str, Coder]:
-        """Return the sparse codes kept beside the adapter, by kind; none where there are none.
+        """Return the sparse codes kept beside the adapter, by kind, if any.
 
         Raises: StorageError if they are damaged.
         """
@@ -136,7 +136,7 @@ class Studio:
 
     def missing_vectors(self, name: str) -> list[str]:
         """Return the models that an index has no vectors of."""
-        known = self.indexes.open(name).recipes
+        known = self.indexes.open(name).vectors
         return [variant for variant, recipe in self.encoder.recipes.items() if recipe not in known]
 
     def embed_index(self, name: str, report: Report = lambda _: None) -> SentenceIndex:
@@ -223,15 +223,15 @@ class Studio:
     def paraphrase(
         self, sentence: str, sampling: Sampling, template: str = "P1", stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Texts]:
-        """Yield both models' paraphrases after each token."""
+        """Yield both models' paraphrases so far, after each token."""
         require_text(sentence, "The sentence")
         request = SentenceTemplate.paraphrase(template).render(sentence.strip())
         return write(self.pair, request, sampling, stopped=stopped)
 
     def candidates(self, sentence: str, texts: Texts) -> dict[str, list[Candidate]]:
-        """Return each model's paraphrases judged and sorted: same meaning and new words first, doubles folded.
+        """Return each model's distinct paraphrases, judged and sorted: meaning kept in new words comes first.
 
-        The judge of both models' texts is the better reader, the aligned model where there is one.
+        One model judges the texts of both: the aligned one if there is an adapter.
         """
         judge = self.encoder.best_variant
         found = {}
@@ -244,16 +244,16 @@ class Studio:
         return found
 
     def answer(self, prompt: str, sampling: Sampling, stopped: Callable[[], bool] = lambda: False) -> Iterator[Texts]:
-        """Yield both models' answers to a free prompt after each token."""
+        """Yield both models' answers to a prompt so far, after each token."""
         require_text(prompt, "The prompt")
         return write(self.pair, prompt.strip(), sampling, stopped=stopped)
 
     def key_tokens(self, sentence: str) -> dict[str, list[KeyToken]]:
-        """Return, for each model, the vocabulary items the sentence's embedding points at, best first."""
+        """Return, for each model, the tokens that the sentence's embedding points at, best first."""
         require_text(sentence, "The sentence")
 
         def aligned(sentences: Sequence[str], variant: str) -> list[list[tuple[str, float]]]:
-            return self.encoder.aligned_tokens(sentences, variant, TOP)
+            return self.encoder.top_tokens(self.encoder.states(sentences, variant), variant, TOP)
 
         return {
             variant: key_tokens(sentence, partial(aligned, variant=variant), self.encoder.own_tokens)
@@ -281,13 +281,13 @@ class Studio:
         return measured_pairs(readers, pairs)
 
     def results(self) -> list[dict[str, Any]]:
-        """Return what was measured with this very model and adapter, as read from JSON."""
+        """Return the results measured with this model and adapter, as read from JSON."""
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         return [result for result in read_results(self._results_root) if is_of(result, name, adapter)]
 
     def frontiers(self) -> list[dict[str, Any]]:
-        """Return what was measured of sparse codes with this very adapter, as read from JSON."""
+        """Return the results on sparse codes of this adapter, as read from JSON."""
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         found = read_results(self._results_root, [FRONTIER_KIND])
         return [result for result in found if adapter in result["adapters"].values()]

@@ -74,7 +74,7 @@ def _map(values: Square, sentences: Sequence[str], colours: Any, limits: tuple[f
 def _words(matrix: PairMatrix) -> str:
     scale = (
         "percentile among random pairs, so that both models share one scale"
-        if matrix.shares
+        if matrix.percentiles
         else "rank among these pairs, as this model has no random pairs to compare with"
     )
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in matrix.sentences)
@@ -105,9 +105,9 @@ def _table(matrix: PairMatrix, adapter: str) -> str:
         name = adapter if variant == "sempa" else variant
         head.append(f"cosine_{name}")
         values.append(cosines)
-        if matrix.shares:
+        if matrix.percentiles:
             head.append(f"percentile_{name}")
-            values.append(matrix.shares[variant])
+            values.append(matrix.percentiles[variant])
     rows = (
         [matrix.sentences[i], matrix.sentences[j], *(float(square[i, j]) for square in values)]
         for i, j in matrix.pairs()

@@ -235,5 +235,5 @@ def run_view(state: RunState) -> str:
     if state.lines:
         last = state.lines[-1]
         status += f"; {last['samples']:,} pairs seen, {last['seconds']:.1f} s for the last step"
-    log = f'<pre class="sp-words">{escape(state.said)}</pre>' if state.said else ""
+    log = f'<pre class="sp-words">{escape(state.output)}</pre>' if state.output else ""
     return f"{say(status)}{run_words([state.lines])}{log}"

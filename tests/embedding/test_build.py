@@ -144,7 +144,7 @@ def test_a_reading_goes_on_where_it_broke_off(
 def test_what_is_kept_is_taken_for_the_same_texts_alone(
     tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sempa.embedding.parquet.ROWS_A_FILE", 10)
+    monkeypatch.setattr("sempa.embedding.parquet.FILE_ROWS", 10)
     encoder = Encoder(tuned_pair)
     expected = {texts: encoder.encode(texts, "base") for texts in (TEXTS, TEXTS[::-1], TEXTS[:9])}
     shards = tmp_path / "vectors" / "base"

@@ -79,7 +79,7 @@ def test_kinds_differ_in_shared_words_as_their_names_say(corpus: Corpus) -> None
 
 def _cosines(index: SentenceIndex, at: int) -> NDArray[np.float32]:
     """Return the cosines of all pairs of texts, by brute force; a text with itself is -2."""
-    rows = index._of(index.recipes[at]).rows(np.arange(len(index)))
+    rows = index.rows(index.recipes[at])
     cosines: NDArray[np.float32] = rows @ rows.T
     np.fill_diagonal(cosines, -2)
     return cosines

@@ -288,3 +288,12 @@ def test_nothing_is_said_about_sentences_that_fit(tiny_pair: ModelPair, caplog: 
     with caplog.at_level(logging.WARNING):
         Encoder(tiny_pair).encode(SENTENCES)
     assert caplog.records == []
+
+
+def test_a_vector_that_is_not_finite_is_refused_by_row(tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder(tiny_pair)
+    states = encoder.states(SENTENCES, "base")
+    states[2] = np.inf
+    monkeypatch.setattr(encoder, "states", lambda *_, **__: states)
+    with pytest.raises(InputError, match="vector of row 12 under base is not finite: try --precision float32"):
+        encoder.encode(SENTENCES, first=10)

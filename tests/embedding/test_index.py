@@ -143,7 +143,7 @@ def test_round_trip_keeps_texts_tags_vectors_and_recipes(tmp_path: Path) -> None
 
 def test_half_made_folder_opens_without_vectors(index: SentenceIndex, tmp_path: Path) -> None:
     index.save(tmp_path / "a")
-    (tmp_path / "a" / "complete").unlink()
+    (tmp_path / "a" / RECIPE_FILE).unlink()
     opened = SentenceIndex.load(tmp_path / "a")
     assert (opened.corpus, opened.recipes) == (index.corpus, [])
     with pytest.raises(RecipeMismatch, match="no vectors yet"):
@@ -162,6 +162,10 @@ def _damage(folder: Path, how: str) -> None:
         vectors.write_bytes(np.random.default_rng(0).bytes(len(content)))
     elif how == "zeroed":
         vectors.write_bytes(content[:100] + bytes(len(content) - 100))
+    elif how == "one byte":
+        vectors.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif how == "other text":
+        (folder / TEXTS).write_text((folder / TEXTS).read_text().replace("text 7", "text 8", 1))
     elif how == "missing":
         vectors.unlink()
     elif how == "fewer":
@@ -175,7 +179,21 @@ def _damage(folder: Path, how: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["cut", "empty", "noise", "zeroed", "missing", "fewer", "version", "list", "null", "cut json", "keys"],
+    [
+        "cut",
+        "empty",
+        "noise",
+        "zeroed",
+        "one byte",
+        "other text",
+        "missing",
+        "fewer",
+        "version",
+        "list",
+        "null",
+        "cut json",
+        "keys",
+    ],
 )
 def test_damaged_folder_is_a_storage_error(index: SentenceIndex, tmp_path: Path, how: str) -> None:
     index.save(tmp_path / "a")

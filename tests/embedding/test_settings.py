@@ -34,7 +34,7 @@ def test_states_that_are_at_hand_are_not_read_again(tuned_pair: ModelPair, monke
     kept = {variant: Encoder(tuned_pair, CONFIG).states(TEXTS, variant) for variant in ("base", "sempa")}
     monkeypatch.delattr(ModelPair, "each_hidden_states")
     found = fit_settings(
-        tuned_pair, CONFIG, "centre", TEXTS, "30 texts", read=lambda encoder, texts, variant: kept[variant]
+        tuned_pair, CONFIG, "centre", TEXTS, "30 texts", states=lambda encoder, texts, variant: kept[variant]
     )
     assert expected
     assert found.postprocess
@@ -58,7 +58,7 @@ def test_statistics_of_another_adapter_are_refused(
 ) -> None:
     save_settings(_fit(tuned_pair), tmp_path / "mine")
     other = ModelPair.open(str(model_folder), str(other_adapter), precision="float32", device="cpu")
-    with pytest.raises(RecipeMismatch, match="Fit the reading anew"):
+    with pytest.raises(RecipeMismatch, match="Run `sempa fit` again"):
         open_settings(other, tmp_path / "mine")
 
 

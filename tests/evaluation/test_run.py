@@ -1,9 +1,8 @@
 """Measurements from data to result: every kind on the tiny pair, taken up where they broke off, mistakes told."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,10 @@ def test_tokens_are_those_of_the_states_as_they_are_read(encoder: Encoder, tmp_p
     for reader in (encoder, processed):
         found = measure(reader, Measurement("tokens", data))["models"]
         for variant in encoder.variants:
-            aligned = partial(encoder.aligned_tokens, variant=variant, k=10)
+
+            def aligned(sentences: Sequence[str], variant: str = variant) -> list[list[tuple[str, float]]]:
+                return encoder.top_tokens(encoder.states(sentences, variant), variant, 10)
+
             assert found[variant] == aligned_ratio(SENTENCES, aligned, encoder.own_tokens)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -71,7 +72,7 @@ def test_without_a_sentence_there_is_no_ratio() -> None:
 def test_an_encoder_s_tokens_are_what_its_model_would_say_next(tuned_pair: ModelPair, variant: str) -> None:
     encoder = Encoder(tuned_pair)
     sentences = ["A cat sat.", "Rain!", "x"]
-    found = encoder.aligned_tokens(sentences, variant, 4)
+    found = encoder.top_tokens(encoder.states(sentences, variant), variant, 4)
     for sentence, top in zip(sentences, found, strict=True):
         text = f'This sentence : "{sentence if sentence[-1] == "." else sentence + "."}" means in one word:"'
         ids = torch.tensor([tuned_pair.tokenizer(text).input_ids])
@@ -87,4 +88,4 @@ def test_other_states_than_the_last_token_s_name_no_tokens(tuned_pair: ModelPair
     from sempa.config import EncoderConfig
 
     with pytest.raises(InputError, match="last token's state"):
-        Encoder(tuned_pair, EncoderConfig(layer=-2)).aligned_tokens(["a"], "base", 3)
+        Encoder(tuned_pair, EncoderConfig(layer=-2)).top_tokens(np.ones((1, 32), np.float32), "base", 3)

@@ -38,9 +38,9 @@ def _until(jobs: TrainingJobs, name: str, done: Callable[[RunState], bool]) -> R
         state = jobs.state(name)
         if done(state):
             return state
-        assert state.running or state.adapter, state.said
+        assert state.running or state.adapter, state.output
         time.sleep(0.1)
-    raise AssertionError(state.said)
+    raise AssertionError(state.output)
 
 
 def test_a_run_is_stopped_resumed_and_ends_in_an_adapter(
@@ -56,7 +56,7 @@ def test_a_run_is_stopped_resumed_and_ends_in_an_adapter(
     jobs.stop()
     stopped = jobs.state("mine")
     assert (stopped.running, stopped.adapter, stopped.resumable) == (False, None, True)
-    assert "Stopped. Add --resume" in stopped.said
+    assert "Stopped. Add --resume" in stopped.output
     jobs.resume("mine")
     whole = _until(jobs, "mine", lambda state: not state.running)
     assert [line["step"] for line in whole.lines] == list(range(500))
@@ -104,7 +104,7 @@ def test_a_run_that_fails_says_why_and_its_name_is_free(jobs: TrainingJobs, trip
     bad.write_text("a,b\n1,2\n", encoding="utf-8")
     jobs.start(RunRequest("mine", bad))
     state = _until(jobs, "mine", lambda state: not state.running)
-    assert "has the columns a, b" in state.said
+    assert "has the columns a, b" in state.output
     assert not state.resumable
     assert json.dumps(state.lines) == "[]"
     with pytest.raises(InputError, match="nothing to resume"):

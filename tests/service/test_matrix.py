@@ -17,10 +17,10 @@ def test_cosines_shares_and_difference() -> None:
     matrix = pair_matrix(["a", "b", "c"], ROWS, RANDOM)
     assert matrix.cosines["base"][0, 1] == pytest.approx(np.cos(np.radians(30)))
     assert matrix.cosines["base"][0, 2] == pytest.approx(0, abs=1e-6)
-    assert matrix.shares["base"][0, 1] == pytest.approx(0.87, abs=0.011)  # of 0, 0.01, ..., 1 those below 0.866
-    assert matrix.shares["sempa"][0, 2] == pytest.approx((np.cos(np.radians(100)) + 1) / 2, abs=0.011)
+    assert matrix.percentiles["base"][0, 1] == pytest.approx(0.87, abs=0.011)  # of 0, 0.01, ..., 1 those below 0.866
+    assert matrix.percentiles["sempa"][0, 2] == pytest.approx((np.cos(np.radians(100)) + 1) / 2, abs=0.011)
     assert matrix.difference is not None
-    assert np.allclose(matrix.difference, matrix.shares["sempa"] - matrix.shares["base"])
+    assert np.allclose(matrix.difference, matrix.percentiles["sempa"] - matrix.percentiles["base"])
     assert np.allclose(matrix.difference, matrix.difference.T)
 
 
@@ -34,7 +34,7 @@ def test_pairs_the_models_place_differently_come_first() -> None:
 def test_without_a_background_for_both_pairs_are_compared_by_rank() -> None:
     """Base ranks the pairs bc < ... : cosines 0.87 (ab), 0 (ac), 0.5 (bc); aligned 0.17, -0.17, 0.94."""
     matrix = pair_matrix(["a", "b", "c"], ROWS, {"base": RANDOM["base"]})
-    assert matrix.shares == {}
+    assert matrix.percentiles == {}
     assert matrix.scaled["base"][0, 1] == pytest.approx(2.5 / 3)
     assert matrix.scaled["base"][0, 2] == pytest.approx(0.5 / 3)
     assert matrix.scaled["sempa"][1, 2] == pytest.approx(2.5 / 3)

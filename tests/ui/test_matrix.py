@@ -32,7 +32,7 @@ def _maps(matrix: PairMatrix) -> list[dict[str, Any]]:
 def test_few_sentences_show_every_figure() -> None:
     matrix = _matrix(3)
     drawn = _maps(matrix)
-    expected = [matrix.shares["base"], matrix.shares["sempa"], matrix.difference]
+    expected = [matrix.percentiles["base"], matrix.percentiles["sempa"], matrix.difference]
     for one, values in zip(drawn, expected, strict=True):
         np.testing.assert_allclose(one["z"], 100 * np.asarray(values), atol=0.06)
         assert one["texttemplate"]
@@ -63,9 +63,9 @@ def test_the_studio_s_matrix_is_its_similarity_of_every_pair(studio: Studio) -> 
     for i, j in ((0, 1), (2, 27), (5, 4)):
         cosines = studio.similarity(sentences[i], sentences[j])
         assert {v: float(values[i, j]) for v, values in matrix.cosines.items()} == pytest.approx(cosines, abs=1e-6)
-        shares = {variant: float(values[i, j]) for variant, values in matrix.shares.items()}
+        shares = {variant: float(values[i, j]) for variant, values in matrix.percentiles.items()}
         assert shares == pytest.approx(studio.percentiles(cosines), abs=0.03)
-    assert said[0].startswith("Computing vectors: 16 of 28")
+    assert [line.split(",")[0] for line in said] == [f"Computing vectors: {i} of 28" for i in (16, 28)]
 
 
 def test_lines_become_a_view_and_a_table_of_every_pair(studio: Studio) -> None:
