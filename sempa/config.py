@@ -1,12 +1,12 @@
-"""The recipes: how sentences are read, and how an adapter is trained.
+"""The recipes: how sentences are embedded, and how an adapter is trained.
 
-The reading recipe travels as `sempa.json` with every adapter, index and result, so that two artefacts can be told
+The embedding recipe travels as `sempa.json` with every adapter, index and result, so that two artefacts can be told
 apart before their numbers are mixed. Standard library only.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -16,14 +16,14 @@ from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 2
 RECIPE_FILE, METRICS, RUN_FACTS, PLOT = "sempa.json", "metrics.jsonl", "training.json", "training.png"
-"""Beside an adapter's weights: its recipe, one object a step of its training, what is known of the run, its picture."""
+"""Files beside an adapter's weights: its recipe, its log (one object per step), facts of the run, and a plot."""
 DEFAULT_BASE = "smollm2-135m-instruct"
-"""The name of the model that needs no account and no hub; see `sempa.models.source`."""
+"""The default model, which needs neither account nor hub; see `sempa.models.source`."""
 DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The model it is of, as the hub has it."""
+"""Its hub id."""
 DEFAULT_WEIGHTS = "its Q4_1 GGUF in bfloat16: four bits per weight, close to the published weights but not equal"
 CODES_FOLDER = "codes"
-"""Where an adapter's sparse codes are kept, beside its weights."""
+"""Folder of an adapter's sparse codes, beside its weights."""
 WORDS, FEATURES = "words", "features"
 CODE_KINDS = (WORDS, FEATURES)
 """Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
@@ -32,8 +32,6 @@ _Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
 
 VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
-
-
 OBJECTIVES = ("dpo", "listwise", "contrastive", "joint", "spod")
 
 
@@ -44,7 +42,7 @@ class EncoderConfig:
     `template` is a name of `sempa.templates.EMBEDDING_TEMPLATES` or a text with one `{sentence}`; `layer` counts as
     Python does in the list [embeddings, layer 1, ..., last layer after the final norm], so -1 is the last;
     `pooling` is "last" (the last token's state) or "mean" (the mean over the prompt's tokens); `max_length` is in
-    tokens of the whole prompt; `adapter` is the SHA-256 of the adapter's weights, None for the base model;
+    tokens of the prompt; `adapter` is the SHA-256 of the adapter's weights, None for the base model;
     `postprocess` is the SHA-256 of the saved statistics, None for raw vectors; `code` names the coder and the k of
     sparse codes ("words-1a2b@32"), None for dense vectors.
     """
@@ -91,19 +89,19 @@ class TrainConfig:
 
     `objective` is "dpo" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
     "contrastive" (cosines of `embedding_template` states over `tau`, in-batch and hard negatives), "joint" (dpo plus
-    `contrastive_weight` times contrastive) or "spod" (dpo plus `code_weight` times the loss of sparse codes of the
-    states, whose coder is learned along: see CodingConfig).
-    `rpo_alpha` is the weight of the preferred answer's own negative log-likelihood, a token, beside the preference.
-    `prompt_format` is "chat" (requests in the model's own chat format, where it has one) or "plain" (the template's
-    text alone, the answer right behind it). `tokenised_share` of the sentences are shown as SentEval writes text.
+    `contrastive_weight` times contrastive) or "spod" (dpo plus `code_weight` times the loss of the states' sparse
+    codes, whose coder is trained too: see CodingConfig).
+    `rpo_alpha` is the weight of the preferred answer's negative log-likelihood per token, added to the preference loss.
+    `prompt_format` is "chat" (the model's chat template, if it has one) or "plain" (the template alone, then the
+    answer). `tokenised_share` of the sentences are shown as SentEval writes text.
     `balance_negation` drops triplets until entailments and contradictions negate equally often; otherwise a preference
     for entailments is also one against negation.
-    `kl_weight` is the weight of the divergence from the base model on the anchors as running text, in which
-    `kl_text_share` of the target is the text itself.
+    `kl_weight` is the weight of the KL penalty towards the base model on the anchors as plain text; `kl_text_share` of
+    its target is the text itself.
     `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
     (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
-    tokens of one forward (None: as many as suit the device) and never changes the result beyond rounding.
-    `shared_rows` allows the shared prefix and the one-row-a-pair layout where the model is found to support them.
+    tokens of one forward pass (None: by device) and changes the result by rounding only.
+    `shared_rows` allows the prefix cache and one row per pair where the model supports them.
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
@@ -145,26 +143,15 @@ class TrainConfig:
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.embedding_template)
-        _require_positive(self, "beta", "lr", "max_grad_norm", "tau", "contrastive_weight", "code_weight")
-        counts = ("batch_size", "max_samples", "stop_after", "evaluate_every", "token_cap", "max_length")
-        for name in (*counts, "lora_r", "lora_alpha"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}: it must be at least 1.")
-        for name in (
-            "warmup_ratio",
-            "lora_dropout",
-            "weight_decay",
-            "adam_beta2",
-            "tokenised_share",
-            "kl_text_share",
-        ):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1.")
-        _require_not_negative(self, "kl_weight", "rpo_alpha")
+        _require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight code_weight")
+        _require(self, "at least 0", lambda x: x >= 0, "kl_weight rpo_alpha")
+        counts = "batch_size max_samples stop_after evaluate_every token_cap max_length lora_r lora_alpha"
+        _require(self, "at least 1", lambda x: x is None or x >= 1, counts)
+        shares = "warmup_ratio lora_dropout weight_decay adam_beta2 tokenised_share kl_text_share"
+        _require(self, "at least 0 and below 1", lambda x: 0 <= x < 1, shares)
 
     def summary(self) -> str:
-        """Return the settings that matter to the objective, in words."""
+        """Return the settings that matter to the objective, for the model card."""
         parts = []
         if self.prefers:
             parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
@@ -186,7 +173,7 @@ class TrainConfig:
 
     @property
     def idle(self) -> set[str]:
-        """Return the fields that have no effect on this objective as it is set."""
+        """Return the fields without effect on this objective with these settings."""
         used = {
             ("template", "prompt_format", "beta", "rpo_alpha"): self.prefers,
             ("embedding_template",): self.reads,
@@ -204,12 +191,12 @@ class TrainConfig:
 
     @property
     def codes(self) -> bool:
-        """Whether sparse codes of sentences are learned along."""
+        """Whether sparse codes are trained too."""
         return self.objective == "spod"
 
     @property
     def reads(self) -> bool:
-        """Whether sentences are read."""
+        """Whether sentences are embedded."""
         return self.contrasts or self.codes
 
     @property
@@ -238,20 +225,14 @@ class CodingConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        _require_positive(self, "expansion_factor", "k", "tau", "lr", "batch_size")
-        _require_not_negative(self, "preference_weight", "epochs")
+        _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size")
+        _require(self, "at least 0", lambda x: x >= 0, "preference_weight epochs")
 
 
-def _require_positive(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise InputError(f"{name} is {getattr(config, name)}: it must be greater than 0.")
-
-
-def _require_not_negative(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise InputError(f"{name} is {getattr(config, name)}: it must be at least 0.")
+def _require(config: object, bounds: str, hold: Callable[[Any], bool], names: str) -> None:
+    for name in names.split():
+        if not hold(value := getattr(config, name)):
+            raise InputError(f"{name} is {value}: it must be {bounds}.")
 
 
 _SMALL = TrainConfig(
@@ -295,7 +276,7 @@ all triplets), and the paper's with its framework's defaults."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hold what `sempa.json` says: the reading recipe and, for an adapter, how it was trained."""
+    """Hold what `sempa.json` says: the embedding recipe and, for an adapter, how it was trained."""
 
     encoder: EncoderConfig
     training: TrainConfig | None = None
@@ -319,7 +300,7 @@ class Recipe:
         except FileNotFoundError:
             raise StorageError(f"{folder} has no {RECIPE_FILE}: it was not written by SemPA Studio.") from None
         except (OSError, ValueError) as error:
-            raise StorageError(f"{path} cannot be read ({error}): restore the folder or make it anew.") from error
+            raise StorageError(f"{path} cannot be read ({error}): restore the folder or make it again.") from error
         return cls.from_dict(payload, where=str(path))
 
     @classmethod
@@ -329,12 +310,12 @@ class Recipe:
         Raises: StorageError if it is no recipe, of another schema version, or has fields this version does not know.
         """
         if not (isinstance(payload, Mapping) and isinstance(payload.get("encoder", {}), Mapping)):
-            raise StorageError(f"{where} is not a recipe: restore the file or make the artefact anew.")
+            raise StorageError(f"{where} is not a recipe: restore the file or make the artefact again.")
         version = payload.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StorageError(
                 f"{where} has schema version {version!r}, this version of SemPA Studio reads {SCHEMA_VERSION}: "
-                f"use the matching release or make the artefact anew."
+                f"use the matching release or make the artefact again."
             )
         training = payload.get("training")
         return cls(

@@ -17,7 +17,7 @@ def completion_logps(logits: Tensor, targets: Tensor, segments: Tensor, count: i
 
 
 def mean_nll(logps: Tensor, segments: Tensor) -> Tensor:
-    """Return each completion's negative log-likelihood a token, in nats, (count,), of its `completion_logps`.
+    """Return each completion's negative log-likelihood per token, (count,) in nats, from its `completion_logps`.
 
     Segment `count` is no completion's. Source: Pang et al. 2024, eq. 1 (normalised by length).
     """
@@ -34,7 +34,7 @@ def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float)
 
 
 def kl_loss(policy: Tensor, reference: Tensor, targets: Tensor, text_share: float) -> tuple[Tensor, Tensor]:
-    """Return the divergence KL(reference || policy) of each prediction, and the loss with the text mixed in; (P,) each.
+    """Return KL(reference || policy) of each prediction, and the loss with the text mixed in; (P,) each.
 
     policy and reference are logits (P, V), `targets` (P,) the tokens that follow in the text. The loss is the
     cross-entropy to the mixture `(1 - text_share) * reference + text_share * text`, less the reference's entropy part,

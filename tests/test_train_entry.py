@@ -1,5 +1,7 @@
 """`train.py` as people run it: help at once, a whole folder at the end, one line where something is wrong."""
 
+import contextlib
+import io
 import json
 import shutil
 import subprocess
@@ -35,15 +37,28 @@ FILES = {
 DEV = "score\tsentence1\tsentence2\n" + "".join(f'{i}\tA "quoted" cat {"s" * i}at.\tA cat sat.\n' for i in range(5))
 
 
+def _small(folder: Path, model_folder: Path) -> list[str]:
+    triplets = "".join(f'a{i},"b, {i}",c{i}\n' for i in range(20))
+    (folder / "triplets.csv").write_text("sent0,sent1,hard_neg\n" + triplets, encoding="utf-8")
+    (folder / "dev.tsv").write_text(DEV, encoding="utf-8")
+    arguments = {"data": folder / "triplets.csv", "base": model_folder, "output": folder / "run"}
+    options = ["--batch-size", "4", "--max-samples", "8", "--precision", "float32", "--device", "cpu"]
+    return [*(part for name, value in arguments.items() for part in (f"--{name}", str(value))), *options]
+
+
 @pytest.fixture
 def small(model_folder: Path, tmp_path: Path) -> list[str]:
     """Return arguments of a run of two steps on a tiny model."""
-    triplets = "".join(f'a{i},"b, {i}",c{i}\n' for i in range(20))
-    (tmp_path / "triplets.csv").write_text("sent0,sent1,hard_neg\n" + triplets, encoding="utf-8")
-    (tmp_path / "dev.tsv").write_text(DEV, encoding="utf-8")
-    arguments = {"data": tmp_path / "triplets.csv", "base": model_folder, "output": tmp_path / "run"}
-    options = ["--batch-size", "4", "--max-samples", "8", "--precision", "float32", "--device", "cpu"]
-    return [*(part for name, value in arguments.items() for part in (f"--{name}", str(value))), *options]
+    return _small(tmp_path, model_folder)
+
+
+@pytest.fixture(scope="session")
+def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder of such a run, not to be changed, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert train.main([*_small(folder, model_folder), "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
+    return folder / "run", printed.getvalue()
 
 
 def _refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -80,11 +95,8 @@ def test_help_and_bad_settings_need_no_torch(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == ("0 []" if arguments == ["--help"] else "2 []")
 
 
-def test_a_run_writes_a_whole_folder_that_opens(
-    small: list[str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train.main([*small, "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
-    folder = tmp_path / "run"
+def test_a_run_writes_a_whole_folder_that_opens(finished: tuple[Path, str], model_folder: Path) -> None:
+    folder, told = finished
     assert {path.name for path in folder.iterdir()} == FILES
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["samples"] for line in lines] == [4, 8]
@@ -101,19 +113,18 @@ def test_a_run_writes_a_whole_folder_that_opens(
     ids = torch.arange(60, 80).unsqueeze(0)
     states = [pair.hidden_states(variant, ids, torch.ones_like(ids)) for variant in ("base", "sempa")]
     assert (states[0] - states[1]).abs().max() > 0
-    told = capsys.readouterr().out
     assert f"python app.py --base {model_folder} --adapter {folder}" in told
 
 
-def test_facts_and_card_say_what_happened(small: list[str], tmp_path: Path) -> None:
-    assert train.main([*small, "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
-    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+def test_facts_and_card_say_what_happened(finished: tuple[Path, str], tmp_path: Path) -> None:
+    run, _ = finished
+    facts = json.loads((run / "training.json").read_text(encoding="utf-8"))
     assert facts["samples"] == 8
     assert [point["samples"] for point in facts["scores"]] == [0, 8]
-    assert facts["data"]["sha256"] == sha256_of(tmp_path / "triplets.csv")
+    assert facts["data"]["sha256"] == sha256_of(run.parent / "triplets.csv")
     assert facts["data"]["summary"] == "20 triplets; 2 held out"
     assert facts["precision"].startswith("float32 on cpu")
-    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    card = (run / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: peft\n"), "the hub takes no path as base_model"
     write_card(tmp_path, {**facts, "base_model": DEFAULT_BASE}, TrainConfig())
     assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(f"---\nbase_model: {DEFAULT_PUBLISHED}\n")
@@ -141,10 +152,9 @@ def test_balance_negation_is_said_wherever_a_run_is_told_of(small: list[str], tm
 
 
 def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
-    small: list[str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: tuple[Path, str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(small) == 0
-    run, weaker, weakest = (tmp_path / name for name in ("run", "weaker", "weakest"))
+    run, weaker, weakest = finished[0], tmp_path / "weaker", tmp_path / "weakest"
     assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(run)]) == 0
     assert "at scale 0.5" in capsys.readouterr().out
     assert {path.name for path in weaker.iterdir()} == FILES
@@ -169,7 +179,7 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     given = [part for run in runs for part in ("--adapter", str(run))]
     mean, weaker = tmp_path / "mean", tmp_path / "weaker"
     assert cli.main(["average", str(mean), *given, "--rank", "4"]) == 0
-    assert "the mean of 2 adapters" in capsys.readouterr().out
+    assert "the average of 2 adapters" in capsys.readouterr().out
     assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(mean)]) == 0
     logs = {"metrics-1.jsonl", "metrics-2.jsonl"}
     assert {path.name for path in weaker.iterdir()} == FILES - {"metrics.jsonl"} | logs

@@ -1,1 +1,1 @@
-"""One reader of tables, and what is read with it: triplets, scored pairs, corpora."""
+"""The reader of tables, and the data read with it: triplets, scored pairs, corpora."""

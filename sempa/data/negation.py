@@ -1,4 +1,4 @@
-"""Triplets whose answers negate evenly, so that a model does not learn that what negates is worse. English only."""
+"""Balance negations between answers, so that a model does not learn to avoid negation. English only."""
 
 import re
 from collections.abc import Sequence
@@ -12,17 +12,16 @@ _NEGATION = re.compile(
 
 
 def negates(sentence: str) -> bool:
-    """Say whether a sentence has one of English's negating words, however it is tokenised."""
+    """Return whether a sentence has an English negation, in any tokenisation."""
     return _NEGATION.search(sentence) is not None
 
 
-def with_balance_negation(triplets: Sequence[Triplet], report: TripletReport) -> list[Triplet]:
-    """Return the triplets in order, without some of those in which one answer negates and the other does not.
+def balance_negations(triplets: Sequence[Triplet], report: TripletReport) -> list[Triplet]:
+    """Drop triplets, evenly spaced, until as many negate in the contradiction alone as in the entailment alone.
 
-    Of these, as many are kept in which the contradiction does as in which the entailment does, evenly taken; the others
-    are counted in `report`.
+    The dropped ones are counted in `report`.
     Raises: InputError if none is left.
-    Source: Gururangan et al. 2018: who writes a contradiction often writes "no", "never" or "nobody".
+    Source: Gururangan et al. 2018: contradictions often contain "no", "never" or "nobody".
     """
     sides: dict[bool, list[int]] = {True: [], False: []}
     for number, triplet in enumerate(triplets):
@@ -34,6 +33,6 @@ def with_balance_negation(triplets: Sequence[Triplet], report: TripletReport) ->
     report.leave_out(len(left_out), "to balance negations")
     if len(left_out) == len(triplets):
         raise InputError(
-            "Every triplet negates in the same answer alone: nothing is left. Use --no-balance-negation to keep them."
+            "Every triplet negates in the same answer: nothing is left. Use --no-balance-negation to keep them."
         )
     return [triplet for number, triplet in enumerate(triplets) if number not in left_out]

@@ -23,7 +23,7 @@ SAMPLE_TRIPLETS = Path(__file__).with_name("sample_triplets.csv")
 
 @dataclass(frozen=True)
 class Triplet:
-    """Hold an anchor, a sentence that follows from it, one that contradicts it, and perhaps one that does neither."""
+    """An anchor, a sentence that follows from it, one that contradicts it, and perhaps a neutral one."""
 
     anchor: str
     entailment: str
@@ -33,7 +33,7 @@ class Triplet:
 
 @dataclass
 class TripletReport:
-    """Count what was read: rows used, and rows skipped by reason."""
+    """Count rows used, and rows skipped by reason."""
 
     used: int = 0
     skipped: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Adapters made of trained ones, with all that was kept of their training: what `scale` and `average` write."""
+"""Scaled and averaged adapters, with the facts of their training."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from sempa.training.plot import plot_runs
 
 
 def scaled(adapter: str, output: Path, scale: float) -> None:
-    """Write a weaker copy of an adapter into a new folder, with all that was kept of its training, as `train.py` does.
+    """Write a scaled copy of an adapter into a new folder, with the facts of its training.
 
     Raises: InputError if the folder exists; what `write_scaled` raises; StorageError if the disk refuses.
     """
@@ -30,7 +30,7 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
 
 
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
-    """Write the mean of adapters into a new folder, with the facts of each one's training.
+    """Write the weight average of adapters into a new folder, with the facts of each run.
 
     Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
     Raises: InputError if the folder exists; what `write_average` raises; StorageError if the disk refuses.

@@ -1,4 +1,4 @@
-"""What a training run reads: triplets of a file, of the hub or of the sample, and scored pairs to choose by."""
+"""The data of a training run: triplets, and scored pairs to choose the checkpoint by."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from sempa.config import TrainConfig
 from sempa.data.hub_rows import rows_of
-from sempa.data.negation import with_balance_negation
+from sempa.data.negation import balance_negations
 from sempa.data.rows import TABLES
 from sempa.data.scored_pairs import ScoredPairs, scored_pairs_from_rows
 from sempa.data.triplets import (
@@ -27,7 +27,7 @@ from sempa.training.preferences import preferences
 def run_triplets(
     data: str | None, config: TrainConfig, neutrals: Path | None, *, hold_out: bool
 ) -> tuple[list[Triplet], list[Triplet], TripletReport]:
-    """Return the triplets to train on, those held out to score by, and what was read of how many.
+    """Return the triplets to train on, those held out for scoring, and a report of what was read.
 
     `data` is a file, a data set of the hub, or None for the sample triplets.
     Raises: InputError where there is nothing to train on or it cannot be reached.
@@ -63,7 +63,7 @@ def source_sha256(data: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Shown:
-    """Hold an example as the model will see it: a prompt and its answers, best first, or prompts that are read."""
+    """An example as the model will see it: a prompt and its answers, best first, or embedding prompts."""
 
     prompt: str
     answers: tuple[str, ...]
@@ -71,7 +71,7 @@ class Shown:
 
 
 def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Shown]]:
-    """Return what was read of the triplets, in words, and the first examples as the model will see them.
+    """Return a report of what was read, and the first examples as the model will see them.
 
     Raises: any SempaError of the parts.
     """
@@ -96,4 +96,4 @@ def _triplets(
         if not triplets:
             raise InputError(f"No anchor of the triplets has a neutral sentence in {neutrals}.")
         read.leave_out(count - len(triplets), "without a neutral sentence")
-    return (with_balance_negation(triplets, read) if config.balance_negation else triplets), read
+    return (balance_negations(triplets, read) if config.balance_negation else triplets), read

@@ -1,4 +1,4 @@
-"""Train an adapter by sentence-level preference alignment; one stream of steps for every consumer."""
+"""The training loop: one stream of steps for command line, app, tests and log."""
 
 import logging
 import math
@@ -24,10 +24,10 @@ CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
 
 EXPLODED = 10.0
-"""So many times the loss of the first step, a run has gone astray: no objective here starts near 0."""
+"""A loss this many times the first step's stops the run; no objective here starts near 0."""
 
 Score = Callable[[], float]
-"""Reads the model as it stands and returns a figure, higher is better."""
+"""Scores the current model, higher is better."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def sample_order(count: int, samples: int, seed: int) -> list[int]:
-    """Return which pair each of `samples` draws takes: whole shuffled epochs, one after the other."""
+    """Return which of `count` triplets each of `samples` draws takes: shuffled epochs, one after the other."""
     generator = random.Random(seed)
     order: list[int] = []
     while len(order) < samples:
@@ -77,7 +77,7 @@ def train(
     run: RunFolder,
     score: Score,
 ) -> Iterator[TrainStep]:
-    """Yield one TrainStep an optimiser step, from step 0 on or from the run's last checkpoint.
+    """Yield one TrainStep per optimiser step, from step 0 or the run's last checkpoint.
 
     `score` is called every `evaluate_every` samples and at the end; the adapter of the best score is kept in the run
     folder. A step's metrics are those before its update, so step 0 of a fresh adapter has loss ln 2.
@@ -133,7 +133,7 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
 
 
 class _State:
-    """Everything that changes during a run besides the log: adapter, coder, optimiser, random numbers, best score."""
+    """Everything a checkpoint holds: adapter, coder, optimiser, random numbers, best score."""
 
     def __init__(self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder) -> None:
         self._model, self._coder, self._run, self._processes = model, coder, run, model.processes

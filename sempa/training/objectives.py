@@ -27,15 +27,15 @@ HELD_TOKENS = 8192
 
 
 def held_tokens(config: TrainConfig, reader: RowReader) -> int:
-    """Return up to how many tokens of a step's sentences keep their activations from scoring to backward.
+    """Return how many tokens of a step's sentences may keep their activations until backward.
 
-    More are read a second time. Whoever caps a forward's tokens for want of memory caps these.
+    More are read a second time. A cap on a forward pass's tokens caps these too.
     """
     return config.token_cap or max(HELD_TOKENS, reader.token_cap)
 
 
 class PreferencePass(PolicyPass):
-    """Compute the preference loss and its gradients over one step's pairs."""
+    """Preference loss over one step's pairs."""
 
     def __init__(self, model: PolicyModel, pairs: Sequence[PairIds], config: TrainConfig) -> None:
         super().__init__(model, pairs, config, logits=True, rows=config.batch_size)
@@ -45,7 +45,7 @@ class PreferencePass(PolicyPass):
 
         Metrics are means over all the pairs, computed before any update: `preference/loss`, `rewards/*` in units of
         beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1, and with a
-        `rpo_alpha` `chosen/loss`, the negative log-likelihood of the best response in nats a token of it.
+        `rpo_alpha` `chosen/loss`, the best response's negative log-likelihood in nats per token.
         """
         total = len(pairs)
         batches, count = self._batches(self._processes.part(pairs), pairs[0])
@@ -78,7 +78,7 @@ SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, fl
 
 
 class SentencePass(PolicyPass):
-    """Compute a loss of sentences' embeddings and its gradients over one step's triplets of prompts.
+    """Loss of sentence embeddings over one step's triplets of prompts.
 
     A prompt is a `PairIds` whose one answer is a single token: the state that would predict it is the embedding.
     `parameters` are the loss's own; they get their gradients too.
@@ -193,13 +193,13 @@ def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: i
 
 
 BEGUN_WITH = 340
-"""Triplets whose sentences' states a coder of sparse codes begins at."""
+"""Triplets whose sentence embeddings initialise the sparse coder."""
 ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
-"""How codes are learned along with an adapter, in far fewer steps than a fit of their own takes."""
+"""Settings of a sparse coder trained with the adapter, in far fewer steps than `sempa sparse fit` takes."""
 
 
 class Objective:
-    """Hold the passes that a configured objective is made of."""
+    """Sum the loss terms of a configured objective."""
 
     def __init__(self, model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> None:
         self._config = config
@@ -218,17 +218,17 @@ class Objective:
 
     @property
     def readers(self) -> list[RowReader]:
-        """Return the reader of every pass."""
+        """Return the reader of every loss term."""
         parts = (self._preference, self._contrastive, self._coding, self._kl)
         return [part.reader for part in parts if part]
 
     @property
     def layouts(self) -> list[str]:
-        """Name the row layout of every pass."""
+        """Name the row layout of every loss term."""
         return [reader.layout for reader in self.readers]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Add the gradients of this process's part of the mean loss and return the whole's metrics, `loss` first."""
+        """Add the gradients of this process's part of the mean loss and return the step's metrics, `loss` first."""
         metrics: dict[str, float] = {"loss": 0.0}
         if self._preference:
             metrics |= self._preference.backward(_pairs(examples))
@@ -247,7 +247,7 @@ class Objective:
 
 
 def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
-    """Return a coder that begins where the base model's states of the first sentences are."""
+    """Return a coder initialised at the base model's states of the first sentences."""
     prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)

@@ -27,7 +27,7 @@ _Out = TypeVar("_Out")
 
 
 class PolicyModel:
-    """Hold a base model with a fresh adapter on it: `sempa` is the policy, `base` the reference."""
+    """A base model with a fresh adapter: `sempa` is the policy, `base` the reference."""
 
     def __init__(self, pair: ModelPair, config: TrainConfig, processes: Processes | None = None) -> None:
         """Put a fresh adapter on the pair's base model; `processes` share each step (default: this one alone).

@@ -1,4 +1,4 @@
-"""NLI triplets as paraphrase preferences: read, checked, counted. Standard library only."""
+"""NLI triplets as paraphrase preferences. Standard library only."""
 
 import random
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from sempa.templates import SentenceTemplate, tidy_sentence, tokenised_text
 
 @dataclass(frozen=True)
 class Preference:
-    """Hold what the model is shown of a triplet.
+    """What the model is shown of a triplet.
 
-    A request to paraphrase the anchor, its K answers, best first, the prompts from which the anchor, the entailment
-    and the contradiction are read, and the anchor as running text; what has no use is empty. The request goes into the
-    model's chat format unless `chat` is false. `anchor` tells which share one, however it is shown.
+    A request to paraphrase the anchor; its K answers, best first; the embedding prompts of anchor, entailment and
+    contradiction; and the anchor as plain text. Parts without use are empty. The request takes the chat template
+    unless `chat` is false. `anchor` identifies triplets of one anchor, however it is shown.
     """
 
     request: str = ""

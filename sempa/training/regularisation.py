@@ -13,13 +13,13 @@ from sempa.models.rows import PairIds, RowBatch
 from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy
 
 ANCHORS_A_ROW = 8
-"""Sentences joined to one text, so that the model is held to more than its first words."""
+"""Sentences joined to one text, so that the penalty covers more than first words."""
 EVERY = 4
-"""One anchor in so many is read as text: logits over the whole vocabulary cost more than states."""
+"""One anchor in so many is read as text: logits over the vocabulary cost more than states."""
 
 
 class KLPass(PolicyPass):
-    """Compute how far the policy has moved from the base on running text, and the gradients back towards it.
+    """KL penalty: how far the policy has moved from the base on plain text.
 
     A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
     the model's context go.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sempa.data.negation import negates, with_balance_negation
+from sempa.data.negation import balance_negations, negates
 from sempa.data.triplets import Triplet, TripletReport
 from sempa.errors import InputError
 
@@ -49,7 +49,7 @@ def _mixed(against: int, towards: int, both: int, neither: int) -> list[Triplet]
 @pytest.mark.parametrize(("against", "towards"), [(50, 7), (7, 50), (9, 9), (0, 4)])
 def test_either_answer_negates_as_often(against: int, towards: int) -> None:
     triplets, report = _mixed(against, towards, 5, 11), TripletReport(used=against + towards + 16)
-    kept = with_balance_negation(triplets, report)
+    kept = balance_negations(triplets, report)
     alone = [(bool(re.match("No|Ne", t.entailment)), bool(re.match("No|Ne", t.contradiction))) for t in kept]
     assert alone.count((True, False)) == alone.count((False, True)) == min(against, towards)
     assert (alone.count((True, True)), alone.count((False, False))) == (5, 11)
@@ -62,10 +62,10 @@ def test_either_answer_negates_as_often(against: int, towards: int) -> None:
 def test_what_is_left_out_is_spread_over_the_file() -> None:
     triplets = [Triplet(f"a{n}", f"Yes {n}.", f"No {n}.") for n in range(100)]
     triplets += [Triplet(f"b{n}", f"No {n}.", f"Yes {n}.") for n in range(10)]
-    kept = with_balance_negation(triplets, TripletReport(used=110))
+    kept = balance_negations(triplets, TripletReport(used=110))
     assert [triplet.anchor for triplet in kept[:10]] == [f"a{n}" for n in range(0, 100, 10)]
 
 
 def test_a_file_that_has_nothing_else_is_refused() -> None:
     with pytest.raises(InputError, match="nothing is left. Use --no-balance-negation"):
-        with_balance_negation(_mixed(3, 0, 0, 0), TripletReport(used=3))
+        balance_negations(_mixed(3, 0, 0, 0), TripletReport(used=3))
