@@ -13,7 +13,7 @@ import gradio as gr
 from sempa.config import OBJECTIVES, RECIPES, TrainConfig
 from sempa.errors import InputError
 from sempa.service.jobs import RunRequest, RunState, TrainingJobs
-from sempa.training.inputs import Shown, preview
+from sempa.training.inputs import preview
 from sempa.training.run import SAMPLE_SETTINGS
 from sempa.ui.downloads import offered
 from sempa.ui.events import PRIVATE, Context, as_text, ask
@@ -82,7 +82,7 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
         config = replace(_start(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
         command = jobs.command(request)  # refuses what may not be read
         data = None if request.data is None else str(request.data)
-        return _previewed(*preview(data, config, context.studio.pair.tokenizer), config, command)
+        return preview_view(data, config, context.studio.pair.tokenizer, command)
 
     ask([look.click], previewed, form.inputs, out)
     _build_runs(context, jobs, run, form)
@@ -209,7 +209,16 @@ def _settings(objective: str, given: Mapping[str, float | None]) -> dict[str, ob
     return settings
 
 
-def _previewed(read: str, examples: Sequence[Shown], config: TrainConfig, command: Sequence[str]) -> str:
+def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command: Sequence[str]) -> str:
+    """Return the first triplets as the model will see them, and the command that trains on them.
+
+    Raises: InputError for data that cannot be trained on, with a hint that the page can follow.
+    """
+    try:
+        read, examples = preview(data, config, tokenizer)
+    except InputError as error:
+        hint = "Add triplets that negate in the other answer."
+        raise InputError(re.sub(r"Use --no-balance-negation[^.]*\.", hint, str(error))) from error
     heads = ["", *(["Prompt", "Preferred", "Rejected"] if config.prefers else [])]
     heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.reads else []
     rows = []

@@ -15,7 +15,7 @@ from sempa.service.jobs import RunState
 from sempa.service.studio import Studio
 from sempa.training.inputs import preview
 from sempa.ui.plots import run_curves, run_words
-from sempa.ui.train import FILE, SAMPLES, TrainForm, run_view
+from sempa.ui.train import FILE, SAMPLES, TrainForm, preview_view, run_view
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio,
         str(path), replace(RECIPES["small"], objective="contrastive", tokenised_share=0.0), tokenizer
     )
     assert (read_ones[0].prompt, len(read_ones[0].read)) == ("", 3)
+
+
+def test_no_hint_names_a_flag_that_the_page_does_not_have(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("anchor,positive,negative\n" + "A cat sat.,A cat sat.,No cat sat.\n" * 30, encoding="utf-8")
+    with pytest.raises(InputError, match="negate in the other answer") as caught:
+        preview_view(str(path), replace(RECIPES["small"], balance_negation=True), studio.pair.tokenizer, [])
+    assert "--" not in str(caught.value)
 
 
 def test_settings_are_numbers_of_their_kind(asked: TrainForm) -> None:
