@@ -88,7 +88,7 @@ def test_a_process_without_a_part_takes_the_other_s(tuned_pair: ModelPair, tmp_p
         def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
             return compute()
 
-        def collect(self, rows: Any, items: int) -> Any:
+        def gather(self, rows: Any, items: int) -> Any:
             assert (len(rows), items) == (0, 1)
             return torch.from_numpy(encoder.encode(TEXTS[:1], "base"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -156,3 +157,22 @@ def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=told):
             write_average([whole, str(other)], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
+
+
+def test_the_mean_is_what_peft_makes_of_the_adapters(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
+    """PEFT's own averaging, at every rank, and from full matrices at a lower one."""
+    other = _another(adapter_folder, tmp_path / "other")
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_folder), str(adapter_folder), "one")
+    tuned.load_adapter(str(other), "two")
+    ways: list[tuple[int | None, dict[str, object]]] = [
+        (None, {"combination_type": "cat"}),
+        (4, {"combination_type": "svd", "svd_rank": 4}),
+    ]
+    for rank, options in ways:
+        name, folder = str(options["combination_type"]), tmp_path / f"rank-{rank}"
+        tuned.add_weighted_adapter(["one", "two"], [0.5, 0.5], name, **options)
+        write_average([str(adapter_folder), str(other)], folder, rank)
+        ours = _deltas(folder)
+        for module, delta in ours.items():
+            layer = tuned.get_base_model().get_submodule(module)
+            torch.testing.assert_close(delta, layer.get_delta_weight(name).detach(), rtol=1e-4, atol=1e-5)
