@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +22,7 @@ from shared import keep, taken_up
 from sempa.config import DEFAULT_BASE
 from sempa.evaluation.judge import open_judge
 from sempa.evaluation.paraphrase import MEASURES, Judge, paraphrase_figures, read_sentences
-from sempa.evaluation.result_cache import cached
+from sempa.evaluation.result_cache import ResultCache
 from sempa.files import sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_scaled
@@ -50,8 +49,8 @@ def figures(
     pair: ModelPair, variants: list[str], sentences: Sequence[str], judge: Judge, args: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Return each variant's figures."""
-    remember = partial(cached, str(pair.info.precision))  # the base's are the same beside every copy
-    found = paraphrase_figures(pair, sentences, judge, print, remember=remember)
+    cache = ResultCache(str(pair.info.precision)).cached  # the base's are the same beside every copy
+    found = paraphrase_figures(pair, sentences, judge, print, cache=cache)
     return {
         variant: measured(pair, variant, args) | {name: found[name][variant]["figure"] for name in MEASURES}
         for variant in variants

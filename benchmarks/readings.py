@@ -33,7 +33,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import KINDS, Postprocess, Rows
 from sempa.embedding.settings import fit_settings, save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
-from sempa.evaluation.result_cache import cached, read_rows
+from sempa.evaluation.result_cache import ResultCache, read_rows
 from sempa.evaluation.sts import is_test, set_scores, sts_spearman
 from sempa.files import sha256_of
 from sempa.models.adapters import shipped_adapters
@@ -75,7 +75,7 @@ class Read:
             found = encoder.layer_states(texts, variant, self.layers)
             return np.stack([found[layer] for layer in self.layers])
 
-        return dict(zip(self.layers, cached(str(encoder.pair.info.precision), asked, read), strict=True))
+        return dict(zip(self.layers, ResultCache(str(encoder.pair.info.precision)).cached(asked, read), strict=True))
 
     def __call__(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Rows:
         """Return the (N, D) states of the texts as an encoder reads them."""

@@ -14,7 +14,7 @@ import numpy as np
 from sempa.config import EncoderConfig
 from sempa.data.rows import read_rows, read_text, subsample, texts_of
 from sempa.errors import InputError, ModelUnavailable
-from sempa.evaluation.statistics import ACCURACY, F1, WORD_PERPLEXITY, Measure, Outcomes, Remember, paired_figures
+from sempa.evaluation.statistics import ACCURACY, F1, WORD_PERPLEXITY, Cache, Measure, Outcomes, paired_figures
 from sempa.models.pair import ModelPair
 
 
@@ -57,13 +57,13 @@ def generation_figures(
     limit: int | None = None,
     tasks: Sequence[str] = (),
     variants: Sequence[str] = (),
-    remember: Remember = lambda _, compute: compute(),
+    cache: Cache = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
     """Return each task's figures by variant, and for two variants the change with its interval and paired test.
 
     `data` is a folder of the tasks' files, None for the hub's data sets as the harness itself loads them. `limit` takes
     every n-th item of a file so that about so many are left, of the hub's the first so many of each part; `tasks` are
-    some of TASKS (default: USUAL of a folder, PAPER of the hub), `variants` restricts to one of the two. `remember` is
+    some of TASKS (default: USUAL of a folder, PAPER of the hub), `variants` restricts to one of the two. `cache` is
     given what was asked of which model and what computes the outcomes, so that the base is not asked the same again.
     Accuracies and F1 are in per cent; for the text it is the word perplexity. Changes are positive where the aligned
     model is better, whatever the measure.
@@ -89,7 +89,7 @@ def generation_figures(
                 asked: dict[str, Any] = {"task": name, "model": asdict(pair.recipe(variant, EncoderConfig()))}
                 asked |= {"items": items} if items else {"hub": limit}
                 compute = partial(_asked, HarnessTask(config, task, manager, None if items else limit), pair, variant)
-                outcomes[variant] = remember(asked, compute)
+                outcomes[variant] = cache(asked, compute)
         figures[name] = paired_figures(outcomes, task.measure)
     return figures
 

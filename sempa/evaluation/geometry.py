@@ -70,31 +70,28 @@ def plane(rows: Rows) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """
     _require(rows, 3)
     centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
-    _, strengths, axes = np.linalg.svd(centred, full_matrices=False)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2] * np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    shares = strengths**2 / (strengths**2).sum()
+    shares = singular**2 / (singular**2).sum()
     return centred @ axes.T, (float(shares[0]), float(shares[1]))
 
 
-def geometry_figures(read: Mapping[str, Mapping[str, Rows]]) -> dict[str, dict[str, Any]]:
-    """Return each variant's figures from its unit rows of the anchors, entailments and contradictions of N triplets.
+def geometry_figures(rows: Mapping[str, Rows]) -> dict[str, Any]:
+    """Return a model's figures from its unit rows of the anchors, entailments and contradictions of N triplets.
 
-    `read[variant]` has the keys `anchor`, `positive` and `negative`, each (N, D). Uniformity, isotropy and effective
-    rank are those of the anchors; alignment is that of anchor and entailment, `distance_to_negative` the same measure
-    of anchor and contradiction.
+    `rows` has the keys `anchor`, `positive` and `negative`, each (N, D). Uniformity, isotropy and effective rank are
+    those of the anchors; alignment is between anchor and entailment, `distance_to_negative` the same measure between
+    anchor and contradiction.
     """
-    figures = {}
-    for variant, rows in read.items():
-        anchors = rows["anchor"]
-        figures[variant] = {
-            "uniformity": round(uniformity(anchors), 4),
-            "alignment": round(alignment(anchors, rows["positive"]), 4),
-            "distance_to_negative": round(alignment(anchors, rows["negative"]), 4),
-            "isotropy": round(isotropy(anchors), 4),
-            "effective_rank": round(effective_rank(anchors), 1),
-            "mean_cosine": round(_mean_cosine(anchors), 4),
-        }
-    return figures
+    anchors = rows["anchor"]
+    return {
+        "uniformity": round(uniformity(anchors), 4),
+        "alignment": round(alignment(anchors, rows["positive"]), 4),
+        "distance_to_negative": round(alignment(anchors, rows["negative"]), 4),
+        "isotropy": round(isotropy(anchors), 4),
+        "effective_rank": round(effective_rank(anchors), 1),
+        "mean_cosine": round(_mean_cosine(anchors), 4),
+    }
 
 
 def _mean_cosine(rows: Rows) -> float:

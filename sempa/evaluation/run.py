@@ -1,4 +1,4 @@
-"""One measurement of both models, part by part: what the faces share of evidence; what is done is not done again."""
+"""Measure both models, part by part; a run that writes a result and is interrupted resumes where it stopped."""
 
 import functools
 import hashlib
@@ -12,25 +12,25 @@ from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.evaluation.result_cache import cached, read_rows
+from sempa.evaluation.result_cache import ResultCache, read_rows
 from sempa.evaluation.results import (
     BASELINES_KIND,
     GEOMETRY_KIND,
     PAIRED_KIND,
     STS_KIND,
     TOKENS_KIND,
-    FinishedParts,
     write_result,
 )
 from sempa.machine import MEASURING, environment, hardware, versions
 from sempa.models.pair import SEMPA
 
 Figures = dict[str, Any]
+Report = Callable[[str], None]
 Part = tuple[str, Callable[[], Figures]]
 """A name, and what computes its figures."""
 
 HUB = Path("hub")
-"""Stands for the paper's seven STS sets and five generation tasks as the hub holds them."""
+"""Stands for the paper's seven STS sets and five generation tasks on the hub."""
 HUB_SETS = {
     **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
     "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
@@ -38,16 +38,16 @@ HUB_SETS = {
     "sickr": ("mteb/sickr-sts", "test"),
 }
 DRAWN = 100
-"""Triplets whose place in the plane is kept for a picture."""
+"""Triplets of a geometry result that are kept for a picture."""
 
 
 @dataclass(frozen=True)
 class Measurement:
     """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
 
-    For sts and generation, `data` may be HUB. `limit` measures about so many items of each part (sts is always whole);
-    `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those of generation, none
-    for the usual.
+    For sts, baselines and generation, `data` may be HUB. `limit` measures about so many items of each part (sts and
+    baselines take all); `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those
+    of generation, none for the usual.
     """
 
     what: str
@@ -62,39 +62,38 @@ def measure(
     encoder: Encoder,
     asked: Measurement,
     output: Path | None = None,
-    report: Callable[[str], None] = lambda _: None,
-    said: Callable[[str, Figures], None] = lambda _, __: None,
+    report: Report = lambda _: None,
+    on_part: Callable[[str, Figures], None] = lambda _, __: None,
     also: Sequence[Encoder] = (),
 ) -> Figures:
     """Measure both variants and return the result, written to `output` if given.
 
-    `report` hears what is under way, `said` each part's figures once they are there. With an output, finished parts are
-    kept beside it until the whole is written, so that a measurement broken off goes on where it stopped. `also`
-    adapters of the same base are measured in the same table, by baselines alone. In another precision, on another
-    machine or with other versions, it begins anew.
-    Raises: InputError for data that is not there or not of the form wanted, or a package that is missing; StorageError.
+    `report` gets progress in words, `on_part` each part's figures as they are ready. With an output, finished parts are
+    kept beside it, so that an interrupted measurement resumes; in another precision, on another machine or with other
+    package versions it starts again. `also` are adapters of the same base to measure in one table of baselines.
+    Raises: InputError for data that is missing or malformed, or a package that is missing; StorageError.
     """
     if asked.what not in KINDS:
         raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
-    kind, parts = KINDS[asked.what]
+    kind = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
     others = _also_recipes(encoder, asked, also)
-    if others:
-        parts = functools.partial(_baselines, also=also)
+    parts = functools.partial(_baselines, also=also) if others else kind.parts
     precision = str(encoder.pair.info.precision)
     begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "also": others}
     begun |= {"precision": precision, "hardware": hardware(), "versions": versions(*MEASURING)}
-    kept = FinishedParts(output, begun)
-    figures = {}
+    finished = FinishedParts(output, begun)
+    figures: Figures = {}
     for name, compute in parts(encoder, asked, report):
-        figures[name] = kept.get(name) or kept.add(name, compute())
-        said(name, figures[name])
+        found = finished.parts.get(name) or finished.add(name, compute())
+        figures |= found if kind.name == PAIRED_KIND else {name: found}
+        on_part(name, found)
     result = {
-        "kind": kind,
+        "kind": kind.name,
         "what": asked.what,
         "text": asked.text,
-        "measure": MEASURED[asked.what],
-        **_SHAPES[kind](figures),
+        "measure": kind.measure,
+        kind.key: figures,
         "limit": asked.limit,
         "data": {"name": asked.data.name, "sha256": begun["data"]},
         "recipes": recipes,
@@ -108,100 +107,111 @@ def measure(
     }
     if output is not None:
         write_result(result, output)
-        kept.clear()
+        finished.clear()
     return result
 
 
-def _readers(encoder: Encoder, report: Callable[[str], None]) -> dict[str, Callable[[Sequence[str]], Any]]:
+class FinishedParts:
+    """Keep a measurement's finished parts in a file beside its output; they are used again by the same measurement."""
+
+    def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
+        """Read what is kept for `output` if it was begun in just this way; without an output, keep nothing."""
+        self._path = output and output.with_name(output.name + ".parts")
+        self._begun = json.loads(json.dumps(begun, default=str))
+        self.parts: dict[str, Figures] = {}
+        if self._path and self._path.is_file():
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            if kept["begun"] == self._begun:
+                self.parts = kept["parts"]
+
+    def add(self, name: str, figures: Figures) -> Figures:
+        """Keep a part's figures and return them."""
+        self.parts[name] = figures
+        if self._path:
+            write_result({"begun": self._begun, "parts": self.parts}, self._path)
+        return figures
+
+    def clear(self) -> None:
+        """Remove what is kept."""
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+
+def _readers(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[str]], Any]]:
     return {variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants}
 
 
-def _sts(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
-    from sempa.data.scored_pairs import read_scored_pairs
-    from sempa.evaluation.sts import sts_figures
-    from sempa.files import sha256_of
+def _sts(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+    from sempa.evaluation.sts import measured_pairs
 
-    if asked.data == HUB:
-        yield from _hub_sts(encoder, report)
-        return
-    for path in _files_of(asked.data, (".tsv", ".csv")):
+    for name, load in _sets(asked.data).items():
 
-        def compute(path: Path = path) -> Figures:
-            return sts_figures(_readers(encoder, report), read_scored_pairs(path)) | {"sha256": sha256_of(path)}
-
-        yield path.stem, compute
-
-
-def _hub_sts(encoder: Encoder, report: Callable[[str], None]) -> Iterator[Part]:
-    from sempa.data.hub_rows import hub_rows
-    from sempa.data.scored_pairs import scored_pairs_from_rows
-    from sempa.evaluation.sts import sts_figures
-
-    for name, (repository, split) in HUB_SETS.items():
-
-        def compute(repository: str = repository, split: str = split) -> Figures:
-            pairs = scored_pairs_from_rows(hub_rows(repository, split), f"{repository}, {split}")
+        def compute(load: Callable[[], Any] = load) -> Figures:
+            pairs = load()
             content = json.dumps([pairs.first, pairs.second, pairs.scores])
-            return sts_figures(_readers(encoder, report), pairs) | {
-                "sha256": hashlib.sha256(content.encode()).hexdigest()
-            }
+            figures = measured_pairs(_readers(encoder, report), pairs).figures
+            return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
         yield name, compute
+
+
+def _sets(data: Path) -> dict[str, Callable[[], Any]]:
+    """Return what reads each set of scored pairs, by name."""
+    from sempa.data.hub_rows import hub_rows
+    from sempa.data.scored_pairs import read_scored_pairs, scored_pairs_from_rows
+
+    def from_hub(repository: str, split: str) -> Any:
+        return scored_pairs_from_rows(hub_rows(repository, split), f"{repository}, {split}")
+
+    if data == HUB:
+        return {name: functools.partial(from_hub, *where) for name, where in HUB_SETS.items()}
+    return {path.stem: functools.partial(read_scored_pairs, path) for path in _files_of(data, (".tsv", ".csv"))}
 
 
 def _also_recipes(encoder: Encoder, asked: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
     if also and asked.what != "baselines":
         raise InputError(f"Several adapters can be measured in one table of baselines, not of {asked.what}.")
-    named = [each.pair.adapter.name for each in (encoder, *also) if each.pair.adapter]
-    if len(set(named)) < len(named):
-        raise InputError(f"Adapters of one table need names of their own, but these are {', '.join(named)}.")
-    return {name: asdict(each.recipe(SEMPA)) for name, each in zip(named[1:], also, strict=True)}
+    names = [each.pair.adapter.name for each in (encoder, *also) if each.pair.adapter]
+    if len(set(names)) < len(names):
+        raise InputError(f"Adapters of one table need different names, but these are {', '.join(names)}.")
+    return {name: asdict(each.recipe(SEMPA)) for name, each in zip(names[1:], also, strict=True)}
 
 
-def _baselines(
-    encoder: Encoder, asked: Measurement, report: Callable[[str], None], also: Sequence[Encoder] = ()
-) -> Iterator[Part]:
-    from sempa.data.scored_pairs import read_scored_pairs
+def _baselines(encoder: Encoder, asked: Measurement, report: Report, also: Sequence[Encoder] = ()) -> Iterator[Part]:
     from sempa.evaluation.baselines import baselines
     from sempa.evaluation.sts import sts_spearman
 
-    paths = _files_of(asked.data, (".tsv", ".csv"))
+    sets = _sets(asked.data)
     for name, prepare in baselines(encoder, also).items():
 
         def compute(prepare: Callable[[], Any] = prepare) -> Figures:
             encode = prepare()
-            return {path.stem: round(sts_spearman(encode, read_scored_pairs(path)), 2) for path in paths}
+            return {each: round(sts_spearman(encode, load()), 2) for each, load in sets.items()}
 
         yield name, compute
 
 
-def _generation(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _generation(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.generation import PAPER, USUAL, generation_figures
 
     data = None if asked.data == HUB else asked.data
+    cache = ResultCache(str(encoder.pair.info.precision)).cached
     for task in asked.tasks or (USUAL if data else PAPER):
-
-        def compute(task: str = task) -> Figures:
-            remember = functools.partial(cached, str(encoder.pair.info.precision))
-            return generation_figures(encoder.pair, data, report, asked.limit, [task], remember=remember)
-
+        compute = functools.partial(generation_figures, encoder.pair, data, report, asked.limit, [task], cache=cache)
         yield task, compute
 
 
-def _paraphrase(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _paraphrase(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.judge import open_judge
     from sempa.evaluation.paraphrase import paraphrase_figures, read_sentences
 
     judge = functools.cache(functools.partial(open_judge, asked.judge))
-
-    def remember(what: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
-        return cached(str(encoder.pair.info.precision), {**what, "judge": asked.judge}, compute)
-
+    cache = ResultCache(str(encoder.pair.info.precision), judge=asked.judge).cached
     for path in _files_of(asked.data, (".tsv",)):
 
         def compute(path: Path = path) -> Figures:
             sentences = read_sentences(path, asked.limit)
-            found = paraphrase_figures(encoder.pair, sentences, judge(), report, remember=remember)
+            found = paraphrase_figures(encoder.pair, sentences, judge(), report, cache=cache)
             return {f"{path.stem}, {name}": figures for name, figures in found.items()}
 
         yield path.stem, compute
@@ -213,7 +223,7 @@ def _judge(asked: Measurement) -> str:
     return Path(asked.judge).name if asked.judge and Path(asked.judge).exists() else asked.judge or HUB_NAME
 
 
-def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _retrieval(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.retrieval import read_retrieval, retrieval_figures
 
     def compute() -> Figures:
@@ -225,13 +235,12 @@ def _retrieval(encoder: Encoder, asked: Measurement, report: Callable[[str], Non
     yield asked.data.name, compute
 
 
-def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _geometry(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
     import numpy as np
 
     from sempa.evaluation.geometry import geometry_figures, plane
 
-    triplets, _ = read_triplets(asked.data)
-    kept = subsample(triplets, asked.limit)
+    kept = subsample(read_triplets(asked.data)[0], asked.limit)
     columns = {
         "anchor": [triplet.anchor for triplet in kept],
         "positive": [triplet.entailment for triplet in kept],
@@ -239,14 +248,13 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
     }
     for variant, read in _readers(encoder, report).items():
 
-        def compute(variant: str = variant, read: Callable[[Sequence[str]], Any] = read) -> Figures:
-            report(f"{variant}: {len(kept):,} triplets.")
+        def compute(read: Callable[[Sequence[str]], Any] = read) -> Figures:
             rows = {name: read(sentences) for name, sentences in columns.items()}
             points, shares = plane(np.concatenate([values[:DRAWN] for values in rows.values()]))
             drawn = np.split(points.round(4), len(rows))
             return {
                 "triplets": len(kept),
-                **geometry_figures({variant: rows})[variant],
+                **geometry_figures(rows),
                 "plane": {name: place.tolist() for name, place in zip(rows, drawn, strict=True)},
                 "plane_variance": [round(share, 4) for share in shares],
             }
@@ -254,14 +262,14 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Callable[[str], None
         yield variant, compute
 
 
-def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None]) -> Iterator[Part]:
+def _tokens(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
     import numpy as np
 
     from sempa.data.corpora import read_corpus
     from sempa.evaluation.tokens import TOP, aligned_ratio
 
     sentences = list(read_corpus(asked.data, at_most=asked.limit).texts)
-    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # tokens are those of the states as read
+    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # the LM head reads unprocessed states
     for variant in encoder.variants:
 
         def compute(variant: str = variant) -> Figures:
@@ -275,38 +283,52 @@ def _tokens(encoder: Encoder, asked: Measurement, report: Callable[[str], None])
         yield variant, compute
 
 
-KINDS: dict[str, tuple[str, Callable[[Encoder, Measurement, Callable[[str], None]], Iterator[Part]]]] = {
-    "sts": (STS_KIND, _sts),
-    "baselines": (BASELINES_KIND, _baselines),
-    "generation": (PAIRED_KIND, _generation),
-    "paraphrase": (PAIRED_KIND, _paraphrase),
-    "retrieval": (PAIRED_KIND, _retrieval),
-    "geometry": (GEOMETRY_KIND, _geometry),
-    "tokens": (TOKENS_KIND, _tokens),
-}
-"""What can be measured: the kind of its result, and its parts."""
-MEASURED = {
-    "sts": "Spearman x100 of cosines, all pairs of a set at once",
-    "baselines": "Spearman x100 of cosines, all pairs of a set at once, no post-processing",
-    "generation": "Tasks of EleutherAI's lm-evaluation-harness; positive changes are for the better",
-    "paraphrase": "Greedy paraphrases asked for by template P1; positive changes are for the better",
-    "retrieval": "Cosine over all texts, measured by trec_eval; positive changes are for the better",
-    "geometry": "Unit rows of NLI anchors, their entailments and contradictions",
-    "tokens": "Share of the sentences' words that are among the ten tokens their own embeddings point at",
-}
-_SHAPES: dict[str, Callable[[dict[str, Figures]], Figures]] = {
-    STS_KIND: lambda figures: {"sets": figures},
-    BASELINES_KIND: lambda figures: {"methods": figures},
-    PAIRED_KIND: lambda figures: {"tasks": {name: found for part in figures.values() for name, found in part.items()}},
-    GEOMETRY_KIND: lambda figures: {"models": figures},
-    TOKENS_KIND: lambda figures: {"models": figures},
+@dataclass(frozen=True)
+class Kind:
+    """Say of what can be measured: its result's kind, the key of the figures in it, the measure, and the parts."""
+
+    name: str
+    key: str
+    measure: str
+    parts: Callable[[Encoder, Measurement, Report], Iterator[Part]]
+
+
+KINDS = {
+    "sts": Kind(STS_KIND, "sets", "Spearman x100 of cosines over all pairs of a set", _sts),
+    "baselines": Kind(
+        BASELINES_KIND,
+        "methods",
+        "Spearman x100 of cosines over all pairs of a set, no post-processing",
+        _baselines,
+    ),
+    "generation": Kind(
+        PAIRED_KIND,
+        "tasks",
+        "Tasks of EleutherAI's lm-evaluation-harness; positive changes are improvements",
+        _generation,
+    ),
+    "paraphrase": Kind(
+        PAIRED_KIND, "tasks", "Greedy paraphrases, prompt P1; positive changes are improvements", _paraphrase
+    ),
+    "retrieval": Kind(
+        PAIRED_KIND,
+        "tasks",
+        "Cosine over all texts, scored by trec_eval; positive changes are improvements",
+        _retrieval,
+    ),
+    "geometry": Kind(
+        GEOMETRY_KIND, "models", "Unit vectors of NLI anchors, their entailments and contradictions", _geometry
+    ),
+    "tokens": Kind(
+        TOKENS_KIND, "models", "Share of the sentences' words among the ten tokens nearest to their embeddings", _tokens
+    ),
 }
 
 
 def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
     named = " or ".join(ending[1:].upper() for ending in endings)
     if not data.exists():
-        raise InputError(f"{data} does not exist: --data needs a {named} file, or a folder of them.")
+        raise InputError(f"{data} does not exist: --data needs a {named} file or a folder of them.")
     paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
     if not paths:
         raise InputError(f"{data} holds no {named} file.")
@@ -314,7 +336,7 @@ def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
 
 
 def _fingerprint(data: Path) -> str:
-    """Return a SHA-256 over the data's files, their names in order and their bytes; of the hub's, over the names."""
+    """Return a SHA-256 over the data's files, their names in order and their bytes; for the hub, over its names."""
     if data == HUB:
         return hashlib.sha256(json.dumps(HUB_SETS).encode()).hexdigest()
     if not data.exists():

@@ -1,4 +1,4 @@
-"""Two models measured on the same items: figures, and their difference with interval and paired test."""
+"""Compare two models on the same items: figures, and their difference with interval and paired test."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, ttest_rel
 
+from sempa.evaluation.metrics import bootstrap_interval
+
 Outcomes = NDArray[np.float64]
 """One row an item: (N,), or (N, 2) of log-likelihood and words for perplexity."""
-Remember = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
-"""Takes what was asked of which model and what computes the outcomes, and returns them; from before, if it has them."""
-
-DRAWS = 1000
+Cache = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
+"""Takes what was asked of which model and what computes the outcomes; see `ResultCache.cached`."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Say what a figure is called, how items make it, how two models' items are tested, and which way is better.
+    """Describe a figure: its name, how it follows from the items, the paired test, and which way is better.
 
     `better` is 1 where higher figures are better and -1 where lower ones are.
     """
@@ -33,7 +33,7 @@ class Measure:
 def paired_figures(outcomes: Mapping[str, Outcomes], measure: Measure) -> dict[str, Any]:
     """Return each variant's figure and, for two variants, the change: positive where the second is better.
 
-    Intervals are 95%, paired percentile bootstrap over items (1,000 draws, seed 0).
+    Intervals are 95%, by paired bootstrap over items.
     """
     items = len(next(iter(outcomes.values())))
     figures: dict[str, Any] = {"items": items, "measure": measure.name}
@@ -41,21 +41,22 @@ def paired_figures(outcomes: Mapping[str, Outcomes], measure: Measure) -> dict[s
         figures[variant] = {"figure": round(measure.figure(values), 3)}
     if len(outcomes) == 2:
         before, after = outcomes.values()
-        generator = np.random.default_rng(0)
-        drawn = [generator.integers(0, items, items) for _ in range(DRAWS)]
-        changes = [measure.better * (measure.figure(after[rows]) - measure.figure(before[rows])) for rows in drawn]
-        low, high = np.percentile(changes, [2.5, 97.5])
+
+        def change(rows: NDArray[np.int64]) -> float:
+            return measure.better * (measure.figure(after[rows]) - measure.figure(before[rows]))
+
+        low, high = bootstrap_interval(change, items)
         figures["change"] = {
-            "figure": round(measure.better * (measure.figure(after) - measure.figure(before)), 3),
-            "low": round(float(low), 3),
-            "high": round(float(high), 3),
+            "figure": round(change(np.arange(items)), 3),
+            "low": round(low, 3),
+            "high": round(high, 3),
             "p": float(f"{measure.p_value(before, after):.3g}"),
         }
     return figures
 
 
-def percent(values: Outcomes) -> float:
-    """Return the mean of outcomes between 0 and 1, in per cent."""
+def mean_percent(values: Outcomes) -> float:
+    """Return the mean of outcomes between 0 and 1, x100."""
     return 100 * float(values.mean())
 
 
@@ -78,6 +79,6 @@ def _by_word(before: Outcomes, after: Outcomes) -> float:
     return paired_t(before[:, 0] / before[:, 1], after[:, 0] / after[:, 1])
 
 
-F1 = Measure("F1 (%)", percent, paired_t)
-ACCURACY = Measure("accuracy (%)", percent, mcnemar)
+F1 = Measure("F1 (%)", mean_percent, paired_t)
+ACCURACY = Measure("accuracy (%)", mean_percent, mcnemar)
 WORD_PERPLEXITY = Measure("word perplexity", _word_perplexity, _by_word, better=-1)

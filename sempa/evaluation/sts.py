@@ -1,5 +1,6 @@
 """Semantic textual similarity: read scored pairs, correlate a model's cosines with people's scores."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,8 +26,8 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
 
 
 def is_test(name: str) -> bool:
-    """Whether a set's name says that it is for testing: others end in dev or train."""
-    return not name.endswith(("dev", "train"))
+    """Return whether a set is for testing, that is whether no word of its name is dev or train."""
+    return not {"dev", "train"} & set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
@@ -58,11 +59,6 @@ def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> Measure
     """Read scored pairs with each model and return cosines and figures."""
     cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
     return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
-
-
-def sts_figures(readers: Mapping[str, Encode], pairs: ScoredPairs) -> dict[str, Any]:
-    """Return a set's figures by model, and for two models the change with its 95% interval (paired bootstrap)."""
-    return dict(measured_pairs(readers, pairs).figures)
 
 
 def _figures(cosines: Mapping[str, Floats], gold: Floats) -> dict[str, Any]:

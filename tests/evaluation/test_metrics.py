@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr, rankdata
+from scipy.stats import bootstrap, pearsonr, rankdata, spearmanr
 
 from sempa.errors import InputError
-from sempa.evaluation.metrics import difference_interval, nearer_share, paired_cosines, spearman
+from sempa.evaluation.metrics import bootstrap_interval, difference_interval, nearer_share, paired_cosines, spearman
 
 
 def test_spearman_by_the_textbook_formula() -> None:
@@ -77,3 +77,28 @@ def test_the_same_seed_draws_the_same_interval() -> None:
     before, after, gold = generator.normal(size=(3, 60))
     assert difference_interval(before, after, gold, 50) == difference_interval(before, after, gold, 50)
     assert difference_interval(before, after, gold, 50, seed=1) != difference_interval(before, after, gold, 50)
+
+
+def test_the_interval_is_that_of_the_paired_bootstrap() -> None:
+    before, after, gold = np.random.default_rng(4).normal(size=(3, 60))
+
+    def change(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
+        return float(100 * (spearmanr(y, z).statistic - spearmanr(x, z).statistic))
+
+    expected = bootstrap(
+        (before, after, gold),
+        change,
+        paired=True,
+        vectorized=False,
+        n_resamples=99,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert difference_interval(before, after, gold, 99) == pytest.approx((expected.low, expected.high))
+
+
+def test_draws_without_a_figure_do_not_count() -> None:
+    """Of two pairs, half of all draws take one pair twice; the other half reverses the order."""
+    rows = np.array([0.0, 1.0])
+    assert difference_interval(-rows, rows, rows) == pytest.approx((200, 200))
+    assert bootstrap_interval(lambda chosen: float(len(chosen)), 1) == (1, 1)

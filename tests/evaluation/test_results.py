@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sempa.evaluation.results import FinishedParts, is_of
+from sempa.evaluation.results import is_of
+from sempa.evaluation.run import FinishedParts
 
 BASE, TUNED = {"base_model": "tiny", "adapter": None}, {"base_model": "tiny", "adapter": "abc"}
 
@@ -11,8 +12,8 @@ def test_finished_parts_are_taken_up_by_the_same_measurement_alone(tmp_path: Pat
     out = tmp_path / "a.json"
     kept = FinishedParts(out, {"data": Path("x"), "limit": 3})
     assert kept.add("one", {"f": 1}) == {"f": 1}
-    assert FinishedParts(out, {"data": Path("x"), "limit": 3}).get("one") == {"f": 1}
-    assert FinishedParts(out, {"data": Path("x"), "limit": 4}).get("one") is None
+    assert FinishedParts(out, {"data": Path("x"), "limit": 3}).parts.get("one") == {"f": 1}
+    assert FinishedParts(out, {"data": Path("x"), "limit": 4}).parts.get("one") is None
     assert FinishedParts(None, {"data": Path("x"), "limit": 3}).add("two", {}) == {}
     kept.clear()
     assert list(tmp_path.iterdir()) == []

