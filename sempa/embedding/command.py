@@ -102,11 +102,14 @@ def add_export(commands: Any) -> None:
     made.add_argument("output", type=Path, help="new folder")
     made.add_argument("--variant", choices=("base", "sempa"), help="default: sempa if there is an adapter")
     made.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
+    made.add_argument(
+        "--framed", action="store_true", help="let the tokenizer add the prompt, for engines that apply no template"
+    )
     add_encoder_options(made)
 
 
 def _export(args: argparse.Namespace) -> None:
     from sempa.embedding.export import export_sentence_transformers
 
-    export_sentence_transformers(open_encoder(args), args.output, args.variant, args.dtype)
+    export_sentence_transformers(open_encoder(args), args.output, args.variant, args.dtype, framed=args.framed)
     print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")

@@ -28,7 +28,7 @@ _BOOLEANS = {"last": "pooling_mode_lasttoken", "mean": "pooling_mode_mean_tokens
 
 
 def export_sentence_transformers(
-    encoder: Encoder, folder: Path, variant: str | None = None, dtype: str = "float32"
+    encoder: Encoder, folder: Path, variant: str | None = None, dtype: str = "float32", *, framed: bool = False
 ) -> None:
     """Write one variant of an encoder into a new folder for `SentenceTransformer(folder)`.
 
@@ -36,8 +36,12 @@ def export_sentence_transformers(
     tokenizer's chat template, post-processing a linear layer, so that float32 vectors agree with `encode` to 1e-5.
     sentence-transformers 6 or later is needed, which keeps the template's end when it truncates a sentence. The
     pooling is stated in its current and its older form, which text-embeddings-inference and OpenVINO require.
+
+    With `framed`, the tokenizer itself tidies and frames any input, for engines that apply no template; a text beyond
+    the longest prompt then loses the template's end. Tokens are the same, as framing comes before tokenization.
     Raises: InputError if sentence-transformers is not installed, the folder exists, `dtype` is unknown, the recipe
-    reads a layer other than the last, or the base is in four bits; StorageError if the disk refuses.
+    reads a layer other than the last, the base is in four bits, or its tokenizer cannot be framed; StorageError if the
+    disk refuses.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -55,13 +59,9 @@ def export_sentence_transformers(
         tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
     ):
         decoder.save_pretrained(scratch)
-        _save_tokenizer(encoder, Path(scratch))
-        reads = modules.Transformer(
-            scratch,
-            modality_config=_AS_MESSAGE,
-            module_output_name="token_embeddings",
-            max_seq_length=encoder.limit,
-        )
+        _save_tokenizer(encoder, Path(scratch), framed)
+        as_message = {} if framed else {"modality_config": _AS_MESSAGE, "module_output_name": "token_embeddings"}
+        reads = modules.Transformer(scratch, max_seq_length=encoder.limit, **as_message)
         parts = [reads, modules.Pooling(encoder.width, _POOLING[encoder.config.pooling])]
         if encoder.postprocess is not None:
             mean, matrix = encoder.postprocess.means[variant], encoder.postprocess.matrices[variant]
@@ -134,13 +134,21 @@ def _adapter_card(path: Path) -> tuple[list[str], str]:
     return licence, "\n## " + "\n".join(kept).strip() + "\n"
 
 
-def _save_tokenizer(encoder: Encoder, folder: Path) -> None:
+def _save_tokenizer(encoder: Encoder, folder: Path, framed: bool) -> None:
+    from transformers import AutoTokenizer
+
     tokenizer = copy.deepcopy(encoder.pair.tokenizer)
-    tokenizer.chat_template = _as_chat_template(encoder.config.template, tokenizer)
+    if framed:
+        tokenizer.chat_template = None
+        tokenizer.backend_tokenizer.normalizer = _as_normalizer(encoder.config.template, tokenizer)
+    else:
+        tokenizer.chat_template = _as_chat_template(encoder.config.template, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding_id(tokenizer))
     tokenizer.padding_side = "right"
     tokenizer.save_pretrained(folder)
+    if framed and AutoTokenizer.from_pretrained(folder)("x").input_ids != tokenizer("x").input_ids:
+        raise InputError("transformers rebuilds the tokenizer of this model without the prompt: leave out --framed.")
 
 
 def _as_chat_template(template: str, tokenizer: Any) -> str:
@@ -153,6 +161,25 @@ def _as_chat_template(template: str, tokenizer: Any) -> str:
     before, after = tokenizer.decode(first) + frame.before, frame.after + tokenizer.decode(last)
     tidy = "" if template == "plain" else _TIDY
     return f"{_TAKE}{tidy}{{{{ {json.dumps(before)} ~ text ~ {json.dumps(after)} }}}}"
+
+
+def _as_normalizer(template: str, tokenizer: Any) -> Any:
+    """Return `tidy_sentence` and the template as the first steps of a tokenizer's normalizer."""
+    from tokenizers import Regex
+    from tokenizers.normalizers import Prepend, Replace, Sequence, Strip
+
+    frame = SentenceTemplate.embedding(template)
+    end = Regex(r"\z")
+    tidy = [
+        Replace(Regex(r"[\s\x1c-\x1f\x85]+"), " "),
+        Strip(),
+        Replace(Regex(r"(?<=[^.?\"'])\z"), "."),
+        Replace('"', "'"),
+        Replace(Regex(r"\?\z"), "."),
+    ]
+    known = tokenizer.backend_tokenizer.normalizer
+    steps = [*([] if template == "plain" else tidy), Prepend(frame.before), Replace(end, frame.after)]
+    return Sequence([*steps, *([known] if known else [])])
 
 
 _TAKE = "{%- set text = messages[-1]['content'] -%}"

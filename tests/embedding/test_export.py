@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from sempa.config import EncoderConfig
+from sempa.data.corpora import read_corpus
 from sempa.data.scored_pairs import ScoredPairs
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.export import export_sentence_transformers
+from sempa.embedding.index import INDEX_ROOT, TEXTS
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError, StorageError
 from sempa.evaluation.sts import sts_spearman
@@ -76,6 +79,30 @@ def test_other_engines_parse_the_pooling(tuned_pair: ModelPair, tmp_path: Path, 
         assert config["word_embedding_dimension"] == tuned_pair.width
         booleans = ("pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_lasttoken")
         assert [config[key] for key in booleans] == [False, pooling == "mean", pooling == "last"]
+
+
+def test_a_framed_tokenizer_gives_the_ids_of_the_template(tuned: ModelPair, tmp_path: Path, library: Any) -> None:
+    """Also at the seams, since framing comes before tokenization."""
+    encoder = Encoder(tuned)
+    if "Qwen" in type(AutoTokenizer.from_pretrained(tuned.info.name)).__name__:
+        with pytest.raises(InputError, match="rebuilds the tokenizer"):
+            export_sentence_transformers(encoder, tmp_path / "out", framed=True)
+        return
+    export_sentence_transformers(encoder, tmp_path / "out", framed=True)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    for row, sentence in enumerate(SENTENCES):
+        assert tokenizer(sentence).input_ids == encoder._prompt(sentence, row)
+    loaded = library.SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    np.testing.assert_allclose(loaded.encode(SENTENCES), encoder.encode(SENTENCES), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_framed_tokenizer_gives_the_default_model_s_ids(tmp_path: Path, library: Any) -> None:
+    encoder = Encoder.default()
+    export_sentence_transformers(encoder, tmp_path / "out", dtype="bfloat16", framed=True)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    texts = read_corpus(INDEX_ROOT / "demo" / TEXTS).texts
+    assert [tokenizer(text).input_ids for text in texts] == [encoder._prompt(text, 0) for text in texts]
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
