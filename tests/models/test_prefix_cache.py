@@ -14,7 +14,7 @@ MakePair = Callable[..., ModelPair]
 PROMPTS = [[7, 8, 9, 10, 11], [7, 8, 9, 40], [7, 8, 9, 50, 51, 52, 53]]
 
 
-def test_a_common_head_leaves_each_prompt_a_token() -> None:
+def test_a_common_prefix_leaves_each_prompt_a_token() -> None:
     assert common_prefix([(1, 2, 3, 4), (1, 2, 5)]) == (1, 2)
     assert common_prefix([(1, 2, 3, 4)]) == (1, 2, 3)
     assert common_prefix([(1,), (1, 2)]) == ()
@@ -51,7 +51,7 @@ def test_no_head_is_no_tokens(tiny_pair: ModelPair) -> None:
     assert prefix_length(tiny_pair.prefix_cache("base", ())) == 0
 
 
-def test_every_architecture_takes_heads(make_pair: MakePair, architecture: str) -> None:
+def test_every_architecture_supports_a_prefix(make_pair: MakePair, architecture: str) -> None:
     assert make_pair(architecture).supports_prefix
 
 

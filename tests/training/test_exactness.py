@@ -146,7 +146,7 @@ def test_the_token_cap_does_not_matter(
     assert sorted(place for batch in batches for place in batch.order) == [0, 1, 2, 3]
 
 
-def test_prompts_without_a_common_head(
+def test_prompts_without_a_common_prefix(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer
 ) -> None:
     tuning, config, _ = _setting(make_tuning, make_pair, "llama", make_tokenizer())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from transformers import DynamicCache
 
 from sempa.models.fast.prepacked import PrepackedLinear, prepack
 from sempa.models.pair import ModelPair
@@ -118,7 +119,7 @@ def test_a_packed_pair_writes_and_reads_whichever_comes_first(
     ids = torch.arange(97, 105).repeat(2, 1)
 
     def written(pair: ModelPair) -> torch.Tensor:
-        return pair.next_logits(["base", "sempa"], ids, pair.new_cache())
+        return pair.next_logits(["base", "sempa"], ids, DynamicCache())
 
     def read(pair: ModelPair) -> torch.Tensor:
         return pair.hidden_states("sempa", ids, torch.ones_like(ids)).float()
