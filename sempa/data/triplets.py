@@ -106,10 +106,12 @@ def _reason_to_skip(sentences: list[object]) -> str | None:
 def read_neutrals(path: Path) -> dict[str, str]:
     """Read a table with the columns premise, neutral; return the first neutral sentence of each premise.
 
-    Raises: InputError on other columns or a row that ends early; what `read_rows` raises.
+    Rows that end before it are skipped.
+    Raises: InputError on other columns; what `read_rows` raises.
     """
     neutrals: dict[str, str] = {}
-    for premise, neutral in texts_of(read_rows(path), ("premise", "neutral"), str(path)):
+    complete = (row for row in read_rows(path) if row.get("neutral", "") is not None)
+    for premise, neutral in texts_of(complete, ("premise", "neutral"), str(path)):
         neutrals.setdefault(premise.strip(), neutral.strip())
     return neutrals
 

@@ -96,13 +96,7 @@ def train(
     for step in range(state.step, last):
         started = time.monotonic()
         rows = order[step * config.batch_size : (step + 1) * config.batch_size]
-        try:
-            metrics = objective.backward([examples[row] for row in rows])
-        except torch.OutOfMemoryError as error:
-            raise SempaError(
-                f"The GPU has no memory left: go on with --resume --output {run.output} and a --token-cap below "
-                f"{config.token_cap or model.pair.forward_tokens}, on a GPU that others leave alone."
-            ) from error
+        metrics = objective.backward([examples[row] for row in rows])
         state.first_loss = state.first_loss or metrics["loss"]
         metrics["grad_norm"] = state.clip()
         _require_sane(metrics, state.first_loss, step, rows)

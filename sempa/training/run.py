@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+
 from sempa.config import DEFAULT_BASE, PLOT, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
 from sempa.embedding.encoder import Encoder
-from sempa.errors import InputError
+from sempa.errors import InputError, SempaError
 from sempa.files import sha256_of
 from sempa.machine import hardware, versions
 from sempa.models.adapters import WEIGHTS_FILE
@@ -129,8 +131,17 @@ class TrainRun:
         self.processes.wait()
 
     def steps(self) -> Iterator[TrainStep]:
-        """Return the stream of steps; the run folder holds the best adapter so far at any time."""
-        return train(self._model, self._examples, self.config, self._run, lambda: self._score(SEMPA))
+        """Yield every step; the run folder holds the best adapter so far at any time.
+
+        Raises: SempaError, naming --token-cap, if the GPU's memory runs out; what `train` raises.
+        """
+        try:
+            yield from train(self._model, self._examples, self.config, self._run, lambda: self._score(SEMPA))
+        except torch.OutOfMemoryError as error:
+            raise SempaError(
+                f"The GPU has no memory left: go on with --resume --output {self.request.output} and a --token-cap "
+                f"below {self.config.token_cap or self._model.pair.forward_tokens}, on a GPU that others leave alone."
+            ) from error
 
     def finish(self) -> Outcome:
         """Write recipe, facts and card beside the best adapter and give the folder its final name.
