@@ -29,7 +29,7 @@ def _install(folder: Path, *, weights: bool) -> Run:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
 
     def run(*command: str | Path) -> str:
-        done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 

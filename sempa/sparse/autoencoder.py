@@ -12,14 +12,14 @@ CODER_FILE = "coder.safetensors"
 
 
 class SparseCoder(nn.Module):
-    """Code (N, D) unit rows as (N, H) non-negative activations, of which the k largest are kept, and restore them.
+    """Code (N, D) unit rows as (N, H) non-negative activations, of which the k largest are kept, and decode them.
 
-    k is an argument, not part of the weights: one fit is read at any k. `decoder` holds a direction a feature, (H, D).
+    k is an argument, not a weight: one fit serves any k. `decoder` holds one direction per feature, (H, D).
     Source: Wen et al. 2025 (CSR), after Gao et al. 2024 (TopK sparse autoencoders).
     """
 
     def __init__(self, width: int, features: int, seed: int = 0) -> None:
-        """Begin with random directions, each feature read by the direction it writes."""
+        """Start from random directions, the same in encoder and decoder."""
         super().__init__()
         drawn = torch.randn(features, width, generator=torch.Generator().manual_seed(seed))
         directions = nn.functional.normalize(drawn, dim=-1)
@@ -35,7 +35,7 @@ class SparseCoder(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, rows: Tensor) -> None:
-        """Take the centre of (N, D) rows and their mean distance from it as the place and the size to begin with."""
+        """Start from the centre of (N, D) rows and their mean distance from it."""
         self.centre.copy_(rows.mean(dim=0))
         self.scale.copy_((rows - self.centre).norm(dim=-1).mean())
 
@@ -44,7 +44,7 @@ class SparseCoder(nn.Module):
         return ((rows - self.centre) / self.scale) @ self.encoder.T + self.bias
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Return the rows that (N, H) codes stand for, (N, D)."""
+        """Return the (N, D) rows that (N, H) codes reconstruct."""
         return (codes @ self.decoder) * self.scale + self.centre
 
     def tensors(self) -> dict[str, Tensor]:
