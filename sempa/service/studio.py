@@ -145,8 +145,6 @@ class Studio:
         Raises: RecipeMismatch for an index of more than MAX_TEXTS texts that lacks some.
         """
         index = self.indexes.open(name)
-        if not self.missing_vectors(name):  # nobody waits for what another visitor embeds
-            return index
         with index.adding(partial(report, "Another visitor is building these vectors. Waiting ...")):
             if missing := self.missing_vectors(name):
                 if len(index) > MAX_TEXTS:
@@ -180,8 +178,9 @@ class Studio:
         """
         require_text(query, "The query")
         require_k(k)
-        opened = self.embed_index(index)
-        return search_each(opened, self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
+        if self.missing_vectors(index):  # nobody waits for what another visitor embeds
+            self.embed_index(index)
+        return search_each(self.indexes.open(index), self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
 
     def search_codes(
         self, query: str, index: str = DEMO, k: int = 5, kind: str = FEATURES
@@ -192,8 +191,9 @@ class Studio:
         """
         require_text(query, "The query")
         require_k(k)
-        opened = self.embed_index(index)
-        return self._sparse(kind).search(opened, query, self.cache.vectors(self.encoder, [query]), k)
+        if self.missing_vectors(index):
+            self.embed_index(index)
+        return self._sparse(kind).search(self.indexes.open(index), query, self.cache.vectors(self.encoder, [query]), k)
 
     def compare_codes(self, first: str, second: str, kind: str = FEATURES) -> dict[str, SparsePair]:
         """Return what the sparse codes of two sentences share under each model, and what they do not.

@@ -47,9 +47,9 @@ def find(
         for line, done in worked(lambda progress: studio.embed_index(index, progress)):
             if done is None:
                 yield say(line), None
-    notes = [studio.approximation_note(index)]
     if method == DENSE:
         hits: Hits = {name: [(hit, "") for hit in row] for name, row in studio.search(query, index, k + 1).items()}
+        notes = [studio.approximation_note(index)]
     else:
         coded = studio.search_codes(query, index, k + 1, method)
         hits = {name: [(hit, matched_parts(hit.parts)) for hit in row] for name, row in coded.items()}
