@@ -103,30 +103,28 @@ def examples(rows: Sequence[Any], fields: Sequence[Any], label: str = "Try") -> 
 
 
 def slider(low: float, high: float, value: float, label: str, *, step: float = 1, **options: Any) -> gr.Slider:
-    """Return a slider whose number field, which takes anything typed, is checked and named by its label."""
-    made = gr.Slider(low, high, value=value, step=step, label=label, **options)
-    _check(
-        made, lambda number: low <= number <= high and (step % 1 > 0 or number % 1 == 0), f"{low:g} to {high:g}", step
-    )
-    return made
+    """Return a slider; what is typed into its number field is checked by `_preprocess`."""
+    return gr.Slider(low, high, value=value, step=step, label=label, **options)
 
 
 def seed_field(value: int) -> gr.Number:
-    """Return a field for a seed that is checked and named by its label."""
-    made = gr.Number(value, label="Seed", precision=0)
-    _check(made, lambda number: 0 <= number <= MAX_SEED and number % 1 == 0, f"0 to {MAX_SEED:,}", 1)
-    return made
+    """Return a field for a seed; what is typed is checked by `_preprocess`."""
+    return gr.Number(value, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
 
 
-def _check(made: Any, allowed: Callable[[float], bool], bounds: str, step: float) -> None:
-    def checked(given: float | None) -> float | int:
-        if given is None or not allowed(given):
-            raise gr.Error(
-                f"{made.label}: choose a {'' if step % 1 else 'whole '}number from {bounds}.", print_exception=False
-            )
-        return given if step % 1 else int(given)
+def _preprocess(part: Any, given: float | None) -> float | int | None:
+    """Return the number of a slider or a bounded field; refuse one that cannot be by its label and bounds."""
+    low, high, whole = part.minimum, part.maximum, part.step % 1 == 0
+    if isinstance(part, gr.Number) and low is None:
+        return given
+    if given is None or not low <= given <= high or (whole and given % 1):
+        number = f"{'whole ' if whole else ''}number from {low:,g} to {high:,}"
+        raise gr.Error(f"{part.label}: choose a {number}.", print_exception=False)
+    return int(given) if whole else given
 
-    made.preprocess = checked
+
+# On the classes: Gradio makes a component anew for each visitor, from its own class and arguments.
+gr.Slider.preprocess = gr.Number.preprocess = _preprocess
 
 
 def keep_asked(page: gr.Blocks) -> None:
