@@ -52,7 +52,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "my-notes.txt").write_text(
         "The roof will be slate.\nThe train waits at the station.\nRain is due.\n" * 4
     )
-    triplets = [f"A child reads book {i}.,A child reads.,A child sleeps on book {i}.\n" for i in range(64)]
+    triplets = [f"A child reads book {i}.,A child reads.,A child sleeps on book {i}.\n" for i in range(300)]
     (tmp_path / "nli_for_simcse.csv").write_text("sent0,sent1,hard_neg\n" + "".join(triplets))
     (tmp_path / "stsb-dev.tsv").write_text(PAIRS)
     return tmp_path
