@@ -8,13 +8,9 @@ is in the JSON already is not measured again.
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from dose import asked, measured
 from shared import keep, taken_up

@@ -8,12 +8,8 @@ is not measured again. All adapters share one base in memory.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from shared import keep, taken_up
 

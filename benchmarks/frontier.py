@@ -8,19 +8,14 @@ to the JSON's name with `-speed`. Codes come from `python -m sempa sparse fit`.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 import faiss
+import numpy as np
 from scipy.sparse import diags_array
 from shared import keep
 

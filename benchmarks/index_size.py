@@ -11,15 +11,11 @@ holds already are not measured again.
 import argparse
 import itertools
 import json
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from shared import Side, as_side, keep, say, told_to_go
 

@@ -8,15 +8,11 @@ it, with everything fetched before, and asked for its first answer as soon as it
 import argparse
 import json
 import statistics
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 import torch
 from shared import keep, started_app

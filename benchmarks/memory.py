@@ -10,13 +10,9 @@ pair over a stated share of a stated GPU's rate: computed too, not measured.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 import torch
 from shared import keep

@@ -7,15 +7,11 @@ spend outside operations (Python, waiting for each other) is the rest of the tim
 
 import argparse
 import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 import torch
 from shared import keep

@@ -9,7 +9,6 @@ that a run that was broken off goes on where it was.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,10 +18,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 from shared import keep
 
 from sempa.config import DEFAULT_BASE, EncoderConfig

@@ -8,17 +8,12 @@ visitors ask.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 import faiss
+import numpy as np
 from shared import keep
 
 from sempa.data.corpora import read_corpus

@@ -7,13 +7,9 @@ whose figures the JSON holds already is not read again.
 
 import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from shared import keep, taken_up
 

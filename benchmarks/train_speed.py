@@ -20,9 +20,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 import torch
 from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
 

@@ -8,13 +8,9 @@ the fast precision a batch of two may round a near tie otherwise, which is count
 import argparse
 import json
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 import torch
 from shared import keep

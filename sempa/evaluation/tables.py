@@ -52,7 +52,7 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     ]
     means = [mean_score(sets, variant) for variant in variants]
     moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
-    label = "mean without dev" if any(map(is_test, sets)) else "mean"
+    label = "average of test sets" if any(map(is_test, sets)) else "average"
     rows.append([label, *(f"{mean:.2f}" for mean in means), *moved])
     head = [result["text"], *model_names(result), *(["change (95% interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
@@ -74,7 +74,7 @@ def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[st
         [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["methods"].items()
     ]
     rows.sort(key=lambda row: means[row[0]])
-    return [result["text"], *sets, "mean without dev"], rows, result["measure"]
+    return [result["text"], *sets, "average of test sets"], rows, result["measure"]
 
 
 def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -85,7 +85,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         p = [_p_value(change)] if change else []
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
-    compared = ["better by (95% interval)", "p"] if len(result["recipes"]) == 2 else []
+    compared = ["improvement (95% interval)", "p"] if len(result["recipes"]) == 2 else []
     return ["task", "items", *model_names(result), *compared], rows, result["measure"]
 
 
@@ -182,9 +182,14 @@ _TABLES = {
 }
 
 
+def model_name(variant: str, adapter: str | None = None) -> str:
+    """Return a model's display name: the aligned one is called by its adapter, or SemPA."""
+    return (adapter or "SemPA") if variant == "sempa" else variant
+
+
 def model_names(result: Mapping[str, Any]) -> list[str]:
-    """Return the models of a result as tables name them: the aligned one by its adapter's name."""
-    return [result.get("adapter") or variant if variant == "sempa" else variant for variant in result["recipes"]]
+    """Return the display names of a result's models."""
+    return [model_name(variant, result.get("adapter")) for variant in result["recipes"]]
 
 
 def _p_value(change: Mapping[str, Any]) -> str:
@@ -199,7 +204,7 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """Return a Markdown document with the tables between its `results` marks drawn anew from a folder's files.
+    """Return a Markdown document with the tables between its `results` marks redrawn from a folder's files.
 
     Raises: InputError for a file that is not there.
     """

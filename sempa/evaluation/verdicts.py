@@ -42,7 +42,7 @@ def _sts(result: Mapping[str, Any]) -> str:
     before, after = (mean_score(sets, variant) for variant in result["recipes"])
     better = sum(found["change"]["low"] > 0 for found in sets.values())
     worse = sum(found["change"]["high"] < 0 for found in sets.values())
-    of = f"mean of {len(sets)} sets" if len(sets) > 1 else next(iter(sets))
+    of = f"average of {len(sets)} sets" if len(sets) > 1 else next(iter(sets))
     return f"{before:.1f} → {after:.1f} ({after - before:+.1f}), {of}; {_counted(better, worse, len(sets))}"
 
 

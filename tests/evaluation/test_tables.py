@@ -45,14 +45,14 @@ def test_sts_shows_both_models_the_change_and_the_mean_without_dev() -> None:
     assert table.rows == [
         ["sts-test", "60.00", "62.50", "+2.50 (+1.00 to +4.00)"],
         ["b-dev", "10.00", "9.00"],
-        ["mean without dev", "60.00", "62.50", "+2.50"],
+        ["average of test sets", "60.00", "62.50", "+2.50"],
     ]
     assert table.about == "Spearman x100, read by prompteol, layer -1, last token. two cores; float32; a day."
 
 
 def test_generation_shows_items_change_interval_and_test() -> None:
     table = result_table(_result(PAIRED))
-    assert table.head == ["task", "items", "base", "mine", "better by (95% interval)", "p"]
+    assert table.head == ["task", "items", "base", "mine", "improvement (95% interval)", "p"]
     assert table.rows == [["sums, accuracy %", "1,234", "20.00", "21.25", "+1.25 (-1.00 to +3.50)", "0.043"]]
 
 

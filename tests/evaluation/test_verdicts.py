@@ -23,7 +23,7 @@ def test_similarity_counts_the_sets_whose_interval_leaves_out_zero() -> None:
     }
     result = {**BOTH, "kind": "sts", "what": "sts", "sets": sets}
     assert title(result) == "Similarity, raw text"
-    assert verdict(result) == "60.0 → 62.0 (+2.0), mean of 3 sets; better on 1 of 3, worse on 1 (at the 5% level)"
+    assert verdict(result) == "60.0 → 62.0 (+2.0), average of 3 sets; better on 1 of 3, worse on 1 (at the 5% level)"
 
 
 def test_a_development_set_alone_is_told() -> None:
