@@ -58,7 +58,7 @@ def model(model_folder: Path, adapter_folder: Path) -> Sequence[str]:
 
 @pytest.mark.parametrize("command", [(), ("app",), ("train",), ("search",)])
 def test_help_names_the_command_that_was_run(run: Run, command: tuple[str, ...]) -> None:
-    assert run("sempa", *command, "--help").startswith(f"usage: {' '.join(['sempa', *command])} [-h]")
+    assert run("sempa", *command, "--help").startswith(f"usage: {' '.join(['sempa', *command])} [")
 
 
 def test_everything_that_ships_is_found_in_the_package(run: Run) -> None:
