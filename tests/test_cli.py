@@ -161,6 +161,22 @@ def test_evaluate_measures_both_models_and_writes_a_result(
         assert f"{expected:.2f}" in said
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_contrast_prints_each_method_and_where_one_model_errs(
+    model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{a} {n}.,{b} {n}.,{a} not {n}.,negation" for n in range(12) for a, b in ((A, B), (B, A))]
+    (tmp_path / "own.csv").write_text("\n".join(["sentence,paraphrase,edit,kind", *rows]), encoding="utf-8")
+    command = ["evaluate", "contrast", "--data", str(tmp_path / "own.csv"), "--split", "all", "--json"]
+    said = _said(capsys, *command, str(tmp_path / "out.json"), "--errors", *model)
+    methods = json.loads((tmp_path / "out.json").read_text())["methods"]
+    assert [line.split()[0] for line in said.splitlines() if " errs (" not in line] == list(methods)
+    errors = methods["sempa"]["errors"]
+    assert errors
+    assert said.count(" errs (negation): ") == len(errors)
+    assert all(f"{one['sentence']} | {one['paraphrase']} | {one['edit']}" in said for one in errors)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -173,6 +189,7 @@ def test_evaluate_measures_both_models_and_writes_a_result(
         (["index", "mine"], "mine"),
         (["fit", "/no/such/own", "--texts", __file__, "--postprocess", "bleach"], "'bleach' is unknown: choose centre"),
         (["evaluate", "sts", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
+        (["evaluate", "sts"], "evaluate sts needs --data"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(

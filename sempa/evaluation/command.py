@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sempa.embedding.command import add_command, add_encoder_options, open_encoder, report
+from sempa.errors import InputError
 
 
 def add_evaluate(commands: Any) -> None:
@@ -15,14 +16,14 @@ def add_evaluate(commands: Any) -> None:
     )
     made.add_argument(
         "what",
-        choices=("sts", "baselines", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
-        help="all but sts, geometry and tokens need the extra packages: pip install 'sempa-studio[evaluate]'",
+        choices=("sts", "contrast", "baselines", "generation", "paraphrase", "retrieval", "geometry", "tokens"),
+        help="all but sts, contrast, geometry and tokens need the extra packages: pip install 'sempa-studio[evaluate]'",
     )
     made.add_argument(
         "--data",
         type=Path,
-        required=True,
-        help="sts and baselines: scored pairs, a file or a folder, for sts also `hub` (seven sets); generation: a "
+        help="contrast: sentence, paraphrase, edit, kind, split (default: the shipped triplets); "
+        "sts and baselines: scored pairs, a file or a folder, for sts also `hub` (seven sets); generation: a "
         "folder of task files, or `hub` (the paper's five tasks); paraphrase: TSV files with sentence1; retrieval: a "
         "BEIR folder, or train.csv and test.csv (text, category); geometry: triplets; tokens: one sentence per line",
     )
@@ -31,6 +32,11 @@ def add_evaluate(commands: Any) -> None:
     made.add_argument(
         "--also", action="append", default=[], metavar="ADAPTER", help="baselines: one more adapter; repeatable"
     )
+    made.add_argument("--split", choices=("dev", "test", "all"), default="test", help="contrast: default %(default)s")
+    made.add_argument("--errors", action="store_true", help="contrast: print triplets where exactly one model errs")
+    made.add_argument("--baselines", action="store_true", help="contrast: other poolings, prompts and MiniLM too")
+    made.add_argument("--preference", action="store_true", help="sts: by preference too; retrieval: re-rank by it")
+    made.add_argument("--weight", type=float, help="weight of the preference score when added to the cosine")
     made.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
     made.add_argument("--json", type=Path, help="write the result here; the same command resumes if interrupted")
@@ -39,13 +45,30 @@ def add_evaluate(commands: Any) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from sempa.embedding.encoder import Encoder
+    from sempa.evaluation.contrast import CONTRAST
     from sempa.evaluation.run import Measurement, measure
+    from sempa.models.preference import WEIGHT
 
-    def show(name: str, figures: dict[str, object]) -> None:
-        shown = {key: value for key, value in figures.items() if key != "plane"}
+    def show(name: str, figures: dict[str, Any]) -> None:
+        shown = {key: value for key, value in figures.items() if key not in ("plane", "errors")}
         print(f"{name:15} {json.dumps(shown)}", flush=True)
+        for one in figures.get("errors", ()) if args.errors else ():
+            print("{errs} errs ({kind}): {sentence} | {paraphrase} | {edit}".format(**one))
 
-    asked = Measurement(args.what, args.data, args.text, args.limit, args.judge, tuple(args.task))
+    if args.data is None and args.what != "contrast":
+        raise InputError(f"evaluate {args.what} needs --data.")
+    asked = Measurement(
+        args.what,
+        args.data or CONTRAST,
+        args.text,
+        args.limit,
+        args.judge,
+        tuple(args.task),
+        split=args.split,
+        preference=args.preference,
+        weight=WEIGHT if args.weight is None else args.weight,
+        baselines=args.baselines,
+    )
     encoder = open_encoder(args)
     also = [Encoder(encoder.pair.with_adapter(name)) for name in args.also]
     measure(encoder, asked, args.json, report, show, also)

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sempa.config import cache_folder
+from sempa.config import EncoderConfig, cache_folder
 from sempa.embedding.encoder import Encoder, Rows
 from sempa.errors import StorageError
 from sempa.files import atomic_file
 from sempa.machine import MEASURING, hardware, versions
+from sempa.models.pair import SEMPA, ModelPair
+from sempa.models.preference import TEMPLATE, preference
 
 REPORT_EVERY = 2_000
-"""Sentences between two progress reports."""
+"""Sentences or requests between two progress reports."""
 MAX_ENTRY = 2**28
 """Bytes of the largest entry: vectors of about a hundred thousand texts from the default model."""
 MAX_TOTAL = 2**31
@@ -88,15 +90,33 @@ def read_rows(
 
     Raises: what `Encoder.encode` raises.
     """
-    reported = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal reported
-        if done - reported >= REPORT_EVERY or done == total:
-            reported = done
-            report(f"{variant}: {done:,} of {total:,} sentences read")
-
+    progress = _reporting(report, f"{variant}: {{:,}} of {{:,}} sentences read")
     asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
     cache = ResultCache(str(encoder.pair.info.precision))
     rows: Rows = cache.cached(asked, lambda: encoder.encode(texts, variant, progress=progress))
     return rows
+
+
+def read_preferences(
+    pair: ModelPair, pairs: Sequence[tuple[str, str]], report: Callable[[str], None] = lambda _: None
+) -> NDArray[np.float32]:
+    """Return the preference scores (N,) of pairs of sentences, from the cache where it has them.
+
+    Raises: what `preference` raises.
+    """
+    progress = _reporting(report, "preference: {:,} of {:,} requests read")
+    asked = {"preference": list(pairs), "template": TEMPLATE, "model": asdict(pair.recipe(SEMPA, EncoderConfig()))}
+    return ResultCache(str(pair.info.precision)).cached(asked, lambda: preference(pair, pairs, progress=progress))
+
+
+def _reporting(report: Callable[[str], None], line: str) -> Callable[[int, int], None]:
+    """Return a callback of (done, total) that reports now and then, and at the end."""
+    reported = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal reported
+        if done < reported or done - reported >= REPORT_EVERY or done == total:
+            reported = done
+            report(line.format(done, total))
+
+    return progress

@@ -9,8 +9,9 @@ from sempa.errors import InputError
 from sempa.files import atomic_file
 
 STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "baselines", "paired", "geometry", "tokens"
+CONTRAST_KIND = "contrast"
 FRONTIER_KIND = "frontier"
-EVALUATIONS = (STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
+EVALUATIONS = (STS_KIND, CONTRAST_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 
 def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:

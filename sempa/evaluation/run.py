@@ -12,9 +12,10 @@ from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.evaluation.result_cache import ResultCache, read_rows
+from sempa.evaluation.result_cache import ResultCache, read_preferences, read_rows
 from sempa.evaluation.results import (
     BASELINES_KIND,
+    CONTRAST_KIND,
     GEOMETRY_KIND,
     PAIRED_KIND,
     STS_KIND,
@@ -22,7 +23,8 @@ from sempa.evaluation.results import (
     write_result,
 )
 from sempa.machine import MEASURING, environment, hardware, versions
-from sempa.models.pair import SEMPA
+from sempa.models.pair import BASE, SEMPA
+from sempa.models.preference import WEIGHT
 
 Figures = dict[str, Any]
 Report = Callable[[str], None]
@@ -47,7 +49,9 @@ class Measurement:
 
     For sts, baselines and generation, `data` may be HUB. `limit` measures about so many items of each part (sts and
     baselines take all); `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those
-    of generation, none for the usual.
+    of generation, none for the usual. `split` is that of contrast; `preference` measures sts and retrieval (where it
+    re-ranks) by the preference score too, as contrast always does, added to the cosine with `weight`; `baselines`
+    measures contrast under other ways to embed too.
     """
 
     what: str
@@ -56,6 +60,10 @@ class Measurement:
     limit: int | None = None
     judge: str | None = None
     tasks: tuple[str, ...] = ()
+    split: str = "test"
+    preference: bool = False
+    weight: float = WEIGHT
+    baselines: bool = False
 
 
 def measure(
@@ -78,6 +86,7 @@ def measure(
     kind = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
     others = _also_recipes(encoder, asked, also)
+    _require_known_flags(asked)
     parts = functools.partial(_baselines, also=also) if others else kind.parts
     precision = str(encoder.pair.info.precision)
     begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "also": others}
@@ -99,6 +108,8 @@ def measure(
         "recipes": recipes,
         **({"also": others} if others else {}),
         **({"judge": _judge(asked)} if asked.what == "paraphrase" else {}),
+        **({"split": asked.split} if asked.what == "contrast" else {}),
+        **({"weight": asked.weight} if asked.what == "contrast" or asked.preference else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": precision,
@@ -153,6 +164,41 @@ def _sts(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]
             return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
         yield name, compute
+
+
+def _contrast(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+    from sempa.evaluation.baselines import baselines
+    from sempa.evaluation.contrast import contrast_figures, cosine_margins, read_contrast, score_margins
+
+    triplets = subsample(read_contrast(asked.data, asked.split), asked.limit)
+    report(f"{asked.data.name}, {asked.split}: {len(triplets):,} triplets.")
+
+    def cosines(prepare: Callable[[], Any]) -> Callable[[], Any]:
+        return functools.cache(lambda: cosine_margins(prepare(), triplets))
+
+    readers = _readers(encoder, report)
+    margins = {name: cosines(functools.partial(readers.__getitem__, name)) for name in readers}
+    if SEMPA in margins:
+        scores = functools.cache(
+            lambda: score_margins(functools.partial(read_preferences, encoder.pair, report=report), triplets)
+        )
+        margins |= {"preference": scores, "both": lambda: margins[SEMPA]() + asked.weight * scores()}
+    if asked.baselines:
+        margins |= {name: cosines(prepare) for name, prepare in baselines(encoder).items()}
+    for name in margins:
+
+        def compute(name: str = name) -> Figures:
+            found = {each: margins[each]() for each in dict.fromkeys((BASE, name))}
+            return contrast_figures(triplets, found, errors=name == SEMPA)
+
+        yield name, compute
+
+
+def _require_known_flags(asked: Measurement) -> None:
+    if asked.preference and asked.what not in ("sts", "retrieval"):
+        raise InputError(f"--preference is for sts and retrieval, not for {asked.what}.")
+    if asked.baselines and asked.what != "contrast":
+        raise InputError(f"--baselines is for contrast, not for {asked.what}.")
 
 
 def _sets(data: Path) -> dict[str, Callable[[], Any]]:
@@ -295,6 +341,9 @@ class Kind:
 
 KINDS = {
     "sts": Kind(STS_KIND, "sets", "Spearman x100 of cosines over all pairs of a set", _sts),
+    "contrast": Kind(
+        CONTRAST_KIND, "methods", "Accuracy (%): the paraphrase is nearer than the edit by cosine", _contrast
+    ),
     "baselines": Kind(
         BASELINES_KIND,
         "methods",

