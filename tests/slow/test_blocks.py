@@ -29,7 +29,12 @@ PAIRS = """score\tsentence1\tsentence2
 0.5\tA man sings.\tA dog runs.
 4.8\tRain falls.\tIt rains.
 """
-PREPARED = {"sparse-codes.md": ["python train.py --data nli_for_simcse.csv --output runs/mine"]}
+PREPARED = {
+    "sparse-codes.md": [
+        "python train.py --data nli_for_simcse.csv --output runs/mine",
+        "python -m sempa index notes --texts my-notes.txt --adapter runs/mine",
+    ]
+}
 """What a page takes from an earlier page."""
 START = """
 import subprocess, sys
