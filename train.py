@@ -5,16 +5,18 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from sempa.training.loop import TrainStep
+    from sempa.training.run import Outcome, TrainRequest
 
 RUNS = Path("runs")
 """Where runs without --output go."""
@@ -122,7 +124,24 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        _run(args)
+        request = _request(args)
+        if args.export:
+            from sempa.training.exports import export
+
+            _say(f"The preferences are in {export(request, args.export, _say)}.")
+            return 0
+        from tqdm import tqdm
+
+        from sempa.training.run import TrainRun
+
+        run = TrainRun(request, _say)
+        first = run.processes.first
+        with tqdm(unit="triplet", disable=None if first else True, dynamic_ncols=True) as bar:
+            for step in run.steps():
+                if first:
+                    _show(step, run.config.batch_size, bar)
+        if first:
+            _report(run.finish(), args)
     except SempaError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
@@ -132,20 +151,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _how_to_continue(output: Path | None) -> str:
-    if output and output.is_dir():
-        return f"The adapter is complete: {output}."
-    if output and output.with_name(output.name + ".partial").is_dir():
-        return f"Add --resume --output {output} to continue."
-    return "Training had not begun."
-
-
-def _run(args: argparse.Namespace) -> None:
+def _request(args: argparse.Namespace) -> "TrainRequest":
+    """Return the run that the arguments ask for; bad values are refused before torch is imported."""
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    replace(TrainConfig(), **given)  # a bad value is refused before torch is imported
-    from sempa.models.publish import push_to_hub, require_repository
-    from sempa.training.exports import export
-    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest, TrainRun
+    replace(TrainConfig(), **given)
+    from sempa.models.publish import require_repository
+    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest
 
     start = RECIPES[args.recipe or "small"] if args.recipe or args.data else SAMPLE_SETTINGS
     if "max_samples" in given:  # who sets the schedule's length wants it trained through
@@ -159,27 +170,31 @@ def _run(args: argparse.Namespace) -> None:
         require_repository(args.push_to_hub)
     args.output = args.output or (_interrupted() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
     shared = {field.name: getattr(args, field.name) for field in fields(TrainRequest) if hasattr(args, field.name)}
-    own_length = not given.keys().isdisjoint({"max_samples", "stop_after"})
-    request = TrainRequest(**{**shared, "config": config, "dev": tuple(args.dev), "own_length": own_length})
-    if args.export:
-        print(f"The preferences are in {export(request, args.export, _say)}.")
-        return
-    run = TrainRun(request, _say)
-    if not run.processes.first:
-        for _ in run.steps():
-            pass
-        return
-    _say("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(run.config).items()))
-    if idle := sorted(given.keys() & config.idle):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-        _say(f"Without effect on --objective {config.objective} with these settings: {flags}.")
-    _show(run.steps(), config.batch_size)
-    outcome = run.finish()
+    return TrainRequest(**{**shared, "config": config, "dev": tuple(args.dev), "given": frozenset(given)})
+
+
+def _show(step: "TrainStep", batch_size: int, bar: "tqdm[NoReturn]") -> None:
+    """Move the progress bar; print scored steps, and without a terminal every step."""
+    bar.total = step.steps * batch_size
+    bar.update(step.samples - bar.n)
+    figures = "  ".join(f"{word} {step.metrics[name]:.3f}" for name, word in SHOWN.items() if name in step.metrics)
+    bar.set_postfix_str(figures)
+    if bar.disable or step.score is not None:
+        rate = f"  {batch_size / step.seconds:.1f} triplets/s" if step.score is None else ""
+        score = f"  score {step.score:.2f}{' (best)' * step.is_best}" if step.score is not None else ""
+        line = f"step {step.step + 1}/{step.steps}  {step.samples} triplets  {figures}{rate}{score}"
+        bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def _report(outcome: "Outcome", args: argparse.Namespace) -> None:
     _say(f"{outcome.score_name[0].upper()}{outcome.score_name[1:]}:")
     _say(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
     if outcome.after <= outcome.before:
         _say("  No checkpoint scored above the base model: try more triplets or another --lr.")
     if args.push_to_hub:
+        from sempa.models.publish import push_to_hub
+
         _say(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
     base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
     _say(f"The adapter is in {outcome.folder}. Open it in the app:\n  python app.py{base} --adapter {outcome.folder}")
@@ -189,24 +204,12 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _show(steps: "Iterator[TrainStep]", batch_size: int) -> None:
-    """Run through the steps under a progress bar; print scored steps, and without a terminal every step."""
-    from tqdm import tqdm
-
-    with tqdm(unit="triplet", disable=None, dynamic_ncols=True) as bar:
-        for step in steps:
-            bar.total = bar.total or step.steps * batch_size
-            bar.update(step.samples - bar.n)
-            figures = "  ".join(
-                f"{word} {step.metrics[name]:.3f}" for name, word in SHOWN.items() if name in step.metrics
-            )
-            bar.set_postfix_str(figures)
-            if bar.disable or step.score is not None:
-                rate = f"  {batch_size / step.seconds:.1f} triplets/s" if step.score is None else ""
-                score = f"  score {step.score:.2f}{' (best)' * step.is_best}" if step.score is not None else ""
-                line = f"step {step.step + 1}/{step.steps}  {step.samples} triplets  {figures}{rate}{score}"
-                tqdm.write(line, file=sys.stdout)
-                sys.stdout.flush()
+def _how_to_continue(output: Path | None) -> str:
+    if output and output.is_dir():
+        return f"The adapter is complete: {output}."
+    if output and output.with_name(output.name + ".partial").is_dir():
+        return f"Add --resume --output {output} to continue."
+    return "Training had not begun."
 
 
 def _interrupted() -> Path:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import starmap
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,24 +57,24 @@ class RowReader:
 
     @property
     def uses_cuda_graphs(self) -> bool:
-        """Return whether `call` records CUDA graphs and replays them."""
+        """Return whether `each` records CUDA graphs and replays them."""
         return self._cuda_graphs is not None
 
-    def call(
-        self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], batch: RowBatch, *more: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Return `function(batch, *more)`, from a CUDA graph if they are used; one name must mean one function.
+    def each(
+        self,
+        name: Hashable,
+        function: Callable[..., tuple[Tensor, ...]],
+        items: Sequence[tuple[Any, ...]],
+        *,
+        in_turn: bool = False,
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield `function(batch, *tensors)` for each item in order, on the pair's workers unless `in_turn`.
 
-        The function may read the weights and the batch's tensors and numbers, but not its `order`.
+        CUDA graphs are recorded by `name`, so one name must mean one function. It may read the weights and the
+        batch's tensors and numbers, but not its `order`.
         """
-        if self._cuda_graphs is None:
-            return function(batch, *more)
-        count = len(batch.tensors)
-
-        def of_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-            return function(batch.holding(tensors[:count]), *tensors[count:])
-
-        return self._cuda_graphs.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)
+        run = partial(_recorded, self._cuda_graphs, name, function) if self._cuda_graphs else function
+        return starmap(run, items) if in_turn else self.pair.workers.map(lambda item: run(*item), items)
 
     @property
     def layout(self) -> str:
@@ -109,7 +112,7 @@ class RowReader:
                 with torch.no_grad():
                     return reduce(batch, self.read(model, batch, prefix))
 
-            yield from self.pair.workers.map(lambda batch: self.call((variant, reduce), read, batch), batches)
+            yield from self.each((variant, reduce), read, [(batch,) for batch in batches])
 
     def prefix(self, model: PreTrainedModel) -> PrefixCache:
         """Return the shared prefix's keys and values; empty without a prefix or for plain rows."""
@@ -167,3 +170,19 @@ class RowReader:
         if self.pair.dtype == torch.bfloat16:
             return torch.autocast(self.pair.device.type, torch.bfloat16)
         return nullcontext()
+
+
+def _recorded(
+    graphs: CudaGraphs,
+    name: Hashable,
+    function: Callable[..., tuple[Tensor, ...]],
+    batch: RowBatch,
+    *more: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return `function(batch, *more)` from a CUDA graph."""
+    count = len(batch.tensors)
+
+    def of_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return function(batch.holding(tensors[:count]), *tensors[count:])
+
+    return graphs.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)

@@ -63,9 +63,11 @@ class PreferencePass(PolicyPass):
                 gradients = policy.gradients((losses + self._config.rpo_alpha * chosen).sum() / total)
                 return losses.detach(), rewards.detach(), logps.detach().view_as(rewards), chosen.detach(), *gradients
 
-            for results in self._each(("learn", total), learn, items, count):
-                parts.append(tuple(x.cpu() for x in results[:4]))
-                policy.add(results[4:])
+            found = self.reader.each(("learn", total), learn, items, in_turn=self._model.in_turn)
+            for number, results in enumerate(found):
+                if number < count:
+                    parts.append(tuple(x.cpu() for x in results[:4]))
+                    policy.add(results[4:])
         losses, rewards, logps, chosen = (torch.cat(column) for column in zip(*parts, strict=True))
         metrics = _preference_metrics(losses, rewards, logps, total)
         if self._config.rpo_alpha:
@@ -111,20 +113,19 @@ class SentencePass(PolicyPass):
         tokens = sum(batch.input_ids.numel() for batch in batches[:count])
         may_hold = not self._model.sharded and not self.reader.uses_cuda_graphs
         held = may_hold and tokens <= self._held
+        random_states: list[Tensor] = []
         with as_policy(self._model, self.reader) as policy:
 
             def states_of(batch: RowBatch) -> tuple[Tensor, ...]:
+                if self._model.in_turn:
+                    random_states.append(self._model.random_state)
                 with torch.set_grad_enabled(held):
                     return (self.reader.read(policy.model, batch, policy.prefix),)
 
-            def read_once(batch: RowBatch) -> tuple[Tensor, Tensor]:
-                random_state = self._model.random_state
-                (states,) = self.reader.call("read", states_of, batch)
-                return random_state, states
-
-            read = list(self._model.map(read_once, batches))
+            found = self.reader.each("read", states_of, [(batch,) for batch in batches], in_turn=self._model.in_turn)
+            read = [states for (states,) in found]
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
-            for batch, (_, states) in zip(batches[:count], read, strict=False):
+            for batch, states in zip(batches[:count], read, strict=False):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
             loss, metrics = self._loss(every, anchors)
@@ -134,18 +135,23 @@ class SentencePass(PolicyPass):
                 parameter.grad = slope / self._processes.count
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
+            into = [
+                (gradient[list(batch.order)] if count else torch.zeros_like(states)).to(states.dtype)
+                for batch, states in zip(batches, read, strict=True)
+            ]
+
             def read_again(batch: RowBatch, into: Tensor) -> tuple[Tensor, ...]:
+                if self._model.in_turn:
+                    self._model.draw_from(random_states.pop(0))
                 return policy.gradients(self.reader.read(policy.model, batch, policy.prefix), into)
 
-            def learn(item: tuple[RowBatch, tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
-                batch, (random_state, states) = item
-                into = (gradient[list(batch.order)] if count else torch.zeros_like(states)).to(states.dtype)
-                if held:
-                    return policy.gradients(states, into)
-                self._model.draw_from(random_state)
-                return self.reader.call("learn", read_again, batch, into)
-
-            for number, gradients in enumerate(self._model.map(learn, list(zip(batches, read, strict=True)))):
+            if held:
+                kept = list(zip(read, into, strict=True))
+                results = self._model.pair.workers.map(lambda item: policy.gradients(*item), kept)
+            else:
+                again = list(zip(batches, into, strict=True))
+                results = self.reader.each("learn", read_again, again, in_turn=self._model.in_turn)
+            for number, gradients in enumerate(results):
                 if number < count:
                     policy.add(gradients)
         return metrics

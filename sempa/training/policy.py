@@ -1,11 +1,11 @@
 """The model in training: policy and reference are one set of weights, with the adapter on and off."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,6 @@ from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
 
 POLICY, REFERENCE = VARIANTS[1], VARIANTS[0]
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 class PolicyModel:
@@ -55,11 +52,11 @@ class PolicyModel:
             if hasattr(getattr(module, "weight", None), "quant_state"):
                 # In evaluation mode bitsandbytes repacks weights on the CPU, and the gradient through them is wrong.
                 module.training = True
-        # Dropout draws from one generator: who draws first must not be left to chance.
-        self._in_turn = config.lora_dropout > 0
+        self.in_turn = config.lora_dropout > 0
+        """Whether batches must go one after the other: dropout draws from one generator."""
         # Walking the modules of a small model takes longer than one of its layers.
         dropouts = [module for name, module in self.peft.named_modules() if name.endswith(".lora_dropout")]
-        self._dropouts = dropouts if self._in_turn else []
+        self._dropouts = dropouts if self.in_turn else []
 
     @property
     def sharded(self) -> bool:
@@ -92,10 +89,6 @@ class PolicyModel:
             torch.cuda.set_rng_state(state, device)
         else:
             torch.set_rng_state(state)
-
-    def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
-        """Yield `call(item)` in the items' order, on the pair's workers; in turn where the adapter has dropout."""
-        return map(call, items) if self._in_turn else self.pair.workers.map(call, items)
 
     def save(self, folder: Path) -> str:
         """Write the adapter as plain PEFT into a folder and return its SHA-256."""
@@ -175,11 +168,3 @@ class PolicyPass:
         if self._model.sharded:
             batches += [(batches or self.reader.batches([spare]))[0]] * (self._processes.most(count) - count)
         return batches, count
-
-    def _each(
-        self, name: Hashable, function: Callable[..., tuple[Tensor, ...]], items: Sequence[tuple[Any, ...]], count: int
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield `function(*item)` of the first `count` items in order; the others are computed and dropped."""
-        for number, found in enumerate(self._model.map(lambda item: self.reader.call(name, function, *item), items)):
-            if number < count:
-                yield found

@@ -51,10 +51,12 @@ class KLPass(PolicyPass):
                 divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
                 return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
 
-            for loss, divergence, *gradients in self._each("learn", learn, items, count):
-                policy.add(gradients)
-                totals["kl/loss"] += float(loss) / tokens
-                totals["kl/divergence"] += float(divergence) / tokens
+            results = self.reader.each("learn", learn, items, in_turn=self._model.in_turn)
+            for number, (loss, divergence, *gradients) in enumerate(results):
+                if number < count:
+                    policy.add(gradients)
+                    totals["kl/loss"] += float(loss) / tokens
+                    totals["kl/divergence"] += float(divergence) / tokens
         return self._processes.sum(totals)
 
     def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:

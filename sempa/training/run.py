@@ -1,6 +1,7 @@
 """One training run from its data to a finished adapter folder, as train.py makes it."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -29,10 +30,12 @@ from sempa.training.preferences import preferences
 from sempa.training.run_folder import RunFolder
 from sempa.training.scoring import checkpoint_score
 
-SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=400)
+SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=240)
 """For the sample triplets: three short passes, a few minutes on two cores."""
 MAX_PASSES = 3
 """Most passes over the data unless the user sets a number: more teach a small file by heart."""
+MIN_SCORES = 5
+"""A run is scored at least this often, if it has as many steps, unless the user sets `evaluate_every`."""
 HOW_COMPUTED = ("token_cap", "shared_rows")
 """Settings that change how a run is computed and not what it learns: it may be resumed with others."""
 
@@ -41,7 +44,7 @@ HOW_COMPUTED = ("token_cap", "shared_rows")
 class TrainRequest:
     """Say what to train on what; `data` None means the sample triplets, no `dev` means held-out triplets.
 
-    `own_length`: the user set `max_samples` or `stop_after`, which then may be any number of passes over the data.
+    `given` names the settings that the user chose: they are not fitted to the data.
     """
 
     output: Path
@@ -56,7 +59,7 @@ class TrainRequest:
     attribution: str | None = None
     resume: bool = False
     keep_checkpoints: bool = False
-    own_length: bool = False
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ class TrainRun:
             report(f"Left out {len(too_long)} triplets longer than {longest} tokens.")
         if not self._examples:
             raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
-        self.config = _bounded(request, len(self._examples), report)
+        self.config = _fitted(request, len(self._examples), report)
+        report("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(self.config).items()))
+        if idle := sorted(request.given & self.config.idle):
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+            report(f"Without effect on --objective {self.config.objective} with these settings: {flags}.")
         self._data = {
             "name": source_name(request.data),
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
@@ -180,15 +187,16 @@ class TrainRun:
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 
 
-def _bounded(request: TrainRequest, count: int, report: Report) -> TrainConfig:
-    """Return the settings, with at most MAX_PASSES over `count` triplets unless the request sets the number itself."""
+def _fitted(request: TrainRequest, count: int, report: Report) -> TrainConfig:
+    """Return the settings for `count` triplets: at most MAX_PASSES over them, scored at least MIN_SCORES times."""
     config = request.config
-    seen = config.stop_after or config.max_samples or count
-    most = MAX_PASSES * count
-    if request.own_length or seen <= most:
+    seen, most = config.stop_after or config.max_samples or count, MAX_PASSES * count
+    if seen > most and not request.given & {"max_samples", "stop_after"}:
+        report(
+            f"Training on {most:,} triplets, {MAX_PASSES} passes over the {count:,}: the recipe's {seen:,} would be "
+            f"{seen / count:.0f} passes. --max-samples sets another number."
+        )
+        seen, config = most, replace(config, max_samples=most, stop_after=None)
+    if "evaluate_every" in request.given:
         return config
-    report(
-        f"Training on {most:,} triplets, {MAX_PASSES} passes over the {count:,}: the recipe's {seen:,} would be "
-        f"{seen / count:.0f} passes. --max-samples sets another number."
-    )
-    return replace(config, max_samples=most, stop_after=None)
+    return replace(config, evaluate_every=min(config.evaluate_every, math.ceil(seen / MIN_SCORES)))

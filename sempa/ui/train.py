@@ -60,8 +60,9 @@ class TrainForm:
         if kind != SAMPLES and not data:
             raise InputError("There are no triplets yet: choose a file or name a hub data set.")
         settings = _settings(objective, dict(zip(self.numbers, given, strict=True)))
-        if settings.get(PAIRS) == _shown(_start(kind), PAIRS):
-            del settings[PAIRS]  # the recipe's own pairs, on the recipe's own schedule
+        for setting in (PAIRS, "evaluate_every"):  # the recipe's own are fitted to the data
+            if settings.get(setting) == _shown(_start(kind), setting):
+                del settings[setting]
         return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
