@@ -109,14 +109,18 @@ def _embed(args: argparse.Namespace) -> None:
 
 def add_similarity(commands: Any) -> None:
     """Add `sempa similarity`."""
-    made = add_command(commands, "similarity", _similarity, "print the cosine of two sentences under both models")
+    made = add_command(
+        commands, "similarity", _similarity, "print two sentences' cosine under each model, and their preference"
+    )
     made.add_argument("first")
     made.add_argument("second")
     add_encoder_options(made)
 
 
 def _similarity(args: argparse.Namespace) -> None:
-    print(json.dumps(_open_studio(args).similarity(args.first, args.second)))
+    studio, sentences = _open_studio(args), (args.first, args.second)
+    found = studio.similarity(*sentences)
+    print(json.dumps(found | ({"preference": studio.preference(*sentences)} if studio.adapter else {})))
 
 
 def _open_studio(args: argparse.Namespace) -> "Studio":

@@ -71,7 +71,11 @@ def test_embed_reads_standard_input(
 
 
 def test_similarity_is_the_studio_s(model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(_said(capsys, "similarity", A, B, *model)) == studio.similarity(A, B)
+    found = json.loads(_said(capsys, "similarity", A, B, *model))
+    assert found.pop("preference") == pytest.approx(studio.preference(A, B))
+    assert found == studio.similarity(A, B)
+    assert main(["similarity", A, B, *model[:2], *model[4:]]) == 0  # the base alone
+    assert list(json.loads(capsys.readouterr().out)) == ["base"]
 
 
 def test_search_is_the_studio_s(model: list[str], studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:

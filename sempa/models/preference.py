@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sempa.errors import InputError
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.prompts import request_ids, response_ids
 from sempa.models.score import continuation_scores
@@ -28,7 +29,7 @@ def preference(
     `template` is one of the paraphrase templates P1 to P5, or a text with one `{sentence}`.
     `progress` receives (requests done, requests in all), first for the aligned model and then for the base.
     Source: Rafailov et al. 2023, eq. 5 (implicit reward, beta 1); Chen et al. 2026, section 4.4 (the score of DPO).
-    Raises: InputError where the base stands alone, or for an unknown template.
+    Raises: InputError without an adapter, for an unknown template, or for a pair longer than the model's context.
     """
     asks = SentenceTemplate.paraphrase(template)
     directed = [(a, b) for first, second in pairs for a, b in ((first, second), (second, first))]
@@ -36,6 +37,9 @@ def preference(
         (tuple(request_ids(pair.tokenizer, asks.render(asked))), tuple(response_ids(pair.tokenizer, answer)))
         for asked, answer in directed
     ]
+    longest = max((len(request) + len(answer) for request, answer in requests), default=0)
+    if pair.context_length and longest > pair.context_length:
+        raise InputError(f"A pair has {longest:,} tokens, the model takes {pair.context_length:,}: shorten it.")
     policy, reference = (continuation_scores(pair, variant, requests, progress) for variant in (SEMPA, BASE))
     ratios = [
         (ours[0] - theirs[0]) / len(answer)

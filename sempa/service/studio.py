@@ -24,6 +24,7 @@ from sempa.evaluation.tokens import TOP, KeyToken, key_tokens
 from sempa.models.generate import Sampling, Texts, write
 from sempa.models.load import Report
 from sempa.models.pair import BASE, ModelPair
+from sempa.models.preference import preference
 from sempa.service.embedding_cache import EmbeddingCache
 from sempa.service.index_store import DEMO, IndexStore
 from sempa.service.limits import (
@@ -107,6 +108,15 @@ class Studio:
         require_text(second, "The second sentence")
         rows = self.cache.vectors(self.encoder, [first, second])
         return {variant: float(np.clip(a @ b, -1, 1)) for variant, (a, b) in rows.items()}
+
+    def preference(self, first: str, second: str) -> float:
+        """Return how much more the aligned model likes two sentences as paraphrases than the base, in nats per token.
+
+        Raises: InputError without an adapter, or for an empty or too long sentence.
+        """
+        require_text(first, "The first sentence")
+        require_text(second, "The second sentence")
+        return float(preference(self.pair, [(first, second)])[0])
 
     def percentiles(self, cosines: dict[str, float]) -> dict[str, float]:
         """Return the percentile (0..1) of each model's cosine among random pairs of demo sentences.

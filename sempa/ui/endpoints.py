@@ -1,4 +1,4 @@
-"""The four endpoints for programs: typed arguments, JSON answers; also MCP tools."""
+"""The five endpoints for programs: typed arguments, JSON answers; also MCP tools."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MOST = {"n": 8, "max_new_tokens": 256}
 
 
 def add_endpoints(adapters: Adapters) -> None:
-    """Offer /similarity, /embed, /search and /paraphrase on the page under construction, and nothing else."""
+    """Offer the endpoints, from /similarity to /paraphrase, on the page under construction, and nothing else."""
     for endpoint in _endpoints(adapters):
         gr.api(for_people(endpoint, shown=str), api_name=endpoint.__name__, **LANE)
 
@@ -39,6 +39,19 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
             adapter: name of the adapter (default: the first of the app)
         """
         return adapters.choose(adapter).similarity(sentence_a, sentence_b)
+
+    def preference(sentence_a: str, sentence_b: str, adapter: str = "") -> dict[str, float]:
+        """Return how much more the SemPA-aligned model likes two sentences as paraphrases than the base model does.
+
+        The score tells the same from nearly the same; it has no fixed range, and above 0 the aligned model likes the
+        pair better.
+
+        Args:
+            sentence_a: the first sentence
+            sentence_b: the second sentence
+            adapter: name of the adapter (default: the first of the app)
+        """
+        return {"preference": adapters.choose(adapter).preference(sentence_a, sentence_b)}
 
     def embed(sentences: list[str], variant: str = "", adapter: str = "") -> list[list[float]]:
         """Return a unit-length embedding for each sentence.
@@ -89,4 +102,4 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
         _require_short(sampling)
         return deque(adapters.choose(adapter).paraphrase(sentence, sampling), maxlen=1)[0]
 
-    return [similarity, embed, search, paraphrase]
+    return [similarity, preference, embed, search, paraphrase]

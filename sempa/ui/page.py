@@ -1,4 +1,4 @@
-"""The page: a head, four tabs and if allowed a fifth to train, four endpoints."""
+"""The page: a head, four tabs and if allowed a fifth to train, five endpoints."""
 
 import gradio as gr
 

@@ -20,6 +20,7 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.evaluation.results import write_result
 from sempa.models.generate import Sampling
 from sempa.models.pair import ModelPair
+from sempa.models.preference import preference
 from sempa.service.adapters import Adapters
 from sempa.service.embedding_cache import EmbeddingCache
 from sempa.service.index_store import IndexStore
@@ -57,6 +58,12 @@ def test_similarity_is_the_dot_product_of_embed(studio: Studio) -> None:
     assert cosines["base"] != cosines["sempa"]
     assert studio.similarity(B, A) == pytest.approx(cosines)
     assert all(1 - 1e-6 <= value <= 1 for value in studio.similarity(A, A).values())
+
+
+def test_preference_is_the_log_ratio_of_both_models(studio: Studio) -> None:
+    assert studio.preference(A, B) == pytest.approx(preference(studio.pair, [(A, B)])[0])
+    assert studio.preference(A, B) == pytest.approx(studio.preference(B, A), abs=1e-4)
+    assert studio.preference(A, B) != pytest.approx(studio.preference(A, A), abs=1e-4)
 
 
 def test_a_vector_is_identical_whatever_else_is_in_the_request(
@@ -130,6 +137,8 @@ def test_the_limits_themselves_are_allowed(studio: Studio) -> None:
         (lambda s: s.similarity("", B), "first sentence is empty"),
         (lambda s: s.similarity(A, "\n"), "second sentence is empty"),
         (lambda s: s.similarity(A, "x" * 100_000), "second sentence has 100,000 characters"),
+        (lambda s: s.preference("", B), "first sentence is empty"),
+        (lambda s: s.preference(A, "x" * 5_000), "shorten it"),
         (lambda s: s.search(" "), "query is empty"),
         (lambda s: s.search("x" * 5_001), "query has 5,001 characters"),
         (lambda s: s.search("q", "nope"), "no index 'nope': choose one of demo"),
@@ -225,6 +234,8 @@ def test_a_damaged_index_is_a_storage_error(studio: Studio, tmp_path: Path) -> N
 def test_base_alone_works_everywhere(base_alone: Studio) -> None:
     assert base_alone.variants == ("base",)
     assert list(base_alone.similarity(A, B)) == ["base"]
+    with pytest.raises(InputError, match="no model 'sempa' here, only base: load an adapter"):
+        base_alone.preference(A, B)
     found = base_alone.search(A, k=3)
     assert list(found) == ["base"]
     assert [ranked.other_rank for ranked in found["base"]] == [None] * 3
@@ -248,6 +259,7 @@ def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tupl
     """Each thread mixes all kinds of request; no answer may come from the model in the other one's state."""
     asks: dict[str, Callable[[Studio, str], Any]] = {
         "similarity": lambda s, text: s.similarity(A, text),
+        "preference": lambda s, text: s.preference(A, text),
         "search": lambda s, text: hits_payload(s.search(text, k=4)),
         "paraphrase": _written,
     }

@@ -1,4 +1,4 @@
-"""The page as programs see it: four endpoints that answer as the studio does, and nothing that leaves the machine."""
+"""The page as programs see it: five endpoints that answer as the studio does, and nothing that leaves the machine."""
 
 import ast
 import asyncio
@@ -22,7 +22,7 @@ from sempa.service.studio import Studio
 from sempa.ui.launch import launch
 
 A, B = "The hare outran the hound.", "Größe 漢字 <script>alert(1)</script>"
-FOUR = ("embed", "paraphrase", "search", "similarity")
+NAMES = ("embed", "paraphrase", "preference", "search", "similarity")
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,14 @@ def client(page: gr.Blocks) -> Client:
     return Client(page.local_url, verbose=False)
 
 
-def test_four_named_endpoints_and_no_other(client: Client) -> None:
+def test_five_named_endpoints_and_no_other(client: Client) -> None:
     told = client.view_api(return_format="dict", print_info=False)
-    assert set(told["named_endpoints"]) == {f"/{name}" for name in FOUR}
+    assert set(told["named_endpoints"]) == {f"/{name}" for name in NAMES}
     assert told["unnamed_endpoints"] == {}
     names = {name: [p["parameter_name"] for p in api["parameters"]] for name, api in told["named_endpoints"].items()}
     assert names == {
         "/similarity": ["sentence_a", "sentence_b", "adapter"],
+        "/preference": ["sentence_a", "sentence_b", "adapter"],
         "/embed": ["sentences", "variant", "adapter"],
         "/search": ["query", "index", "k", "adapter", "codes"],
         "/paraphrase": ["sentence", "n", "temperature", "max_new_tokens", "seed", "adapter"],
@@ -51,7 +52,7 @@ def test_four_named_endpoints_and_no_other(client: Client) -> None:
 
 
 def test_no_event_of_the_page_is_offered_to_programs(page: gr.Blocks, client: Client) -> None:
-    events = [number for number, event in page.fns.items() if event.api_name not in FOUR]
+    events = [number for number, event in page.fns.items() if event.api_name not in NAMES]
     assert len(events) > 10
     for number in events:
         with pytest.raises(ValueError, match="(?i)invalid|cannot"):
@@ -61,6 +62,7 @@ def test_no_event_of_the_page_is_offered_to_programs(page: gr.Blocks, client: Cl
 def test_similarity_is_the_studio_s_and_agrees_with_embed(client: Client, studio: Studio) -> None:
     cosines = client.predict(A, B, api_name="/similarity")
     assert cosines == studio.similarity(A, B)
+    assert client.predict(A, B, api_name="/preference") == {"preference": pytest.approx(studio.preference(A, B))}
     for variant in ("base", "sempa"):
         rows = np.array(client.predict([A, B], variant, api_name="/embed"))
         np.testing.assert_array_equal(rows, studio.embed([A, B], variant))
@@ -74,6 +76,8 @@ def test_each_request_names_its_adapter(client: Client, adapters: Adapters) -> N
     for name in adapters.names:
         studio = adapters.choose(name)
         assert answers[name] == studio.similarity(A, B)
+        liked = client.predict(A, B, name, api_name="/preference")["preference"]
+        assert liked == pytest.approx(studio.preference(A, B))
         assert client.predict([A], "sempa", name, api_name="/embed") == studio.embed([A], "sempa").tolist()
         assert client.predict(A, "demo", 2, name, api_name="/search") == hits_payload(studio.search(A, "demo", 2))
         *_, written = studio.paraphrase(A, Sampling(1, 0.0, 0.9, 9, 5))
@@ -108,6 +112,7 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
     [
         ("/similarity", ("", B), "The first sentence is empty"),
         ("/similarity", (A, "x" * 100_000), "The second sentence has 100,000 characters"),
+        ("/preference", (A, ""), "The second sentence is empty"),
         ("/embed", (["a", ""], "base"), "Sentence 2 is empty"),
         ("/embed", (["a", 3], "base"), "Sentence 2 is int"),
         ("/embed", ("one text", "base"), "list of texts"),
@@ -140,6 +145,7 @@ def test_mistakes_come_back_as_one_sentence(client: Client, endpoint: str, given
 
 def test_nothing_leaves_the_machine(client: Client, outside: list[str]) -> None:
     client.predict(A, B, api_name="/similarity")
+    client.predict(A, B, api_name="/preference")
     client.predict([A], api_name="/embed")
     client.predict(A, api_name="/search")
     client.predict(A, 1, 0.0, 3, 0, api_name="/paraphrase")
@@ -175,7 +181,7 @@ def _tool(url: str, name: str, given: dict[str, Any]) -> tuple[list[str], str]:
     return asyncio.run(ask())
 
 
-def test_mcp_offers_exactly_the_four_as_tools(adapters: Adapters, studio: Studio, outside: list[str]) -> None:
+def test_mcp_offers_exactly_the_endpoints_as_tools(adapters: Adapters, studio: Studio, outside: list[str]) -> None:
     pytest.importorskip("mcp", reason="gradio[mcp] is not installed")
     page = launch(adapters, mcp=True, block=False)
     try:
@@ -183,7 +189,7 @@ def test_mcp_offers_exactly_the_four_as_tools(adapters: Adapters, studio: Studio
         tools, answer = _tool(page.local_url, "similarity", {"sentence_a": A, "sentence_b": B})
     finally:
         page.close(verbose=False)
-    assert sorted(listed) == sorted(tools) == list(FOUR)
+    assert sorted(listed) == sorted(tools) == list(NAMES)
     assert ast.literal_eval(answer) == studio.similarity(A, B)
     assert outside == []
 
