@@ -136,7 +136,7 @@ def test_without_a_checkpoint_the_run_starts_over(tmp_path: Path) -> None:
 def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
     run = _begun(tmp_path / "run")
     run.save_checkpoint(1, _checkpoint(1))
-    (run.partial / ".new-checkpoint-0000002.safetensors").write_bytes(b"torn")
+    (run.partial / ".checkpoint-0000002.safetensors-new-0123abcd").write_bytes(b"torn")
     kept = run.load_checkpoint()
     assert kept is not None
     assert kept.facts["step"] == 1
