@@ -26,7 +26,7 @@ from sempa.embedding.inverted import Codes
 from sempa.evaluation.geometry import isotropy, uniformity
 from sempa.evaluation.metrics import spearman
 from sempa.evaluation.result_cache import read_rows
-from sempa.evaluation.retrieval import RetrievalSet, outcomes, read_beir
+from sempa.evaluation.retrieval import RetrievalSet, outcomes, ranked, read_beir
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.sparse.coders import Coder, load_coders
 
@@ -98,7 +98,7 @@ class Texts:
         return {"spearman": round(spearman(cosines, gold), 2), "ndcg": self._ndcg(texts, queries)}
 
     def _ndcg(self, texts: Any, queries: Any) -> float:
-        return round(100 * float(outcomes(texts, queries, self.data)["nDCG@10"].mean()), 2)
+        return round(100 * float(outcomes(ranked(texts, queries, self.data), self.data)["nDCG@10"].mean()), 2)
 
 
 def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:

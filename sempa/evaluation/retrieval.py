@@ -12,6 +12,7 @@ from scipy import sparse
 from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
 from sempa.evaluation.statistics import Measure, mean_percent, paired_figures, paired_t
+from sempa.models.pair import SEMPA
 
 Rows = Any
 """(N, D) float32 rows, or sparse codes of them; scipy ships no types."""
@@ -19,6 +20,10 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DEPTH = 100
 """Texts ranked for each query."""
 QUERIES_AT_ONCE = 500
+RERANKED = 20
+"""Texts of each query that re-ranking orders."""
+Ranking = dict[str, dict[str, float]]
+"""For each query, texts by id with their scores, best first."""
 
 MEASURES = {"ndcg_cut_10": "nDCG@10", "recall_10": "recall@10", "recall_100": "recall@100", "recip_rank": "MRR"}
 """trec_eval's names, and ours; MRR is over the first DEPTH ranks."""
@@ -96,39 +101,68 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
     return RetrievalSet(folder.name, texts, {q: queries[q] for q in kept}, {q: relevant[q] for q in kept})
 
 
-def retrieval_figures(readers: Mapping[str, Encode], data: RetrievalSet) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Rerank:
+    """Order each query's first `top` texts by cosine + weight x `score`, of query and text."""
+
+    score: Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
+    weight: float
+    top: int = RERANKED
+
+    def __call__(self, ranking: Ranking, data: RetrievalSet) -> Ranking:
+        """Return a ranking in its new order, with descending numbers for scores."""
+        pairs = [(data.queries[q], data.texts[name]) for q, hits in ranking.items() for name in list(hits)[: self.top]]
+        scores = iter(self.score(pairs).tolist())
+        found = {}
+        for query, hits in ranking.items():
+            names = list(hits)
+            first = {name: hits[name] + self.weight * next(scores) for name in names[: self.top]}
+            order = [*sorted(first, key=lambda name: -first[name]), *names[self.top :]]
+            found[query] = {name: float(-place) for place, name in enumerate(order)}
+        return found
+
+
+def retrieval_figures(
+    readers: Mapping[str, Encode], data: RetrievalSet, rerank: Rerank | None = None
+) -> dict[str, dict[str, Any]]:
     """Return each measure's figures (x100) by variant, over the queries, by cosine over all texts.
 
-    A text with the query's own id is no hit, as in BEIR. Raises: InputError if pytrec_eval is not installed.
+    A text with the query's own id is no hit, as in BEIR. `rerank` adds, as `reranked`, the aligned model's figure after
+    re-ranking and its change by it.
+    Raises: InputError if pytrec_eval is not installed.
     """
-    by_query = {
-        name: outcomes(encode(list(data.texts.values())), encode(list(data.queries.values())), data)
+    rankings = {
+        name: ranked(encode(list(data.texts.values())), encode(list(data.queries.values())), data)
         for name, encode in readers.items()
     }
-    return {
-        shown: paired_figures(
-            {name: found[shown] for name, found in by_query.items()}, Measure(f"{shown} (x100)", mean_percent, paired_t)
-        )
-        for shown in MEASURES.values()
-    }
+    by_query = {name: outcomes(ranking, data) for name, ranking in rankings.items()}
+    after = outcomes(rerank(rankings[SEMPA], data), data) if rerank else {}
+    figures = {}
+    for shown in MEASURES.values():
+        measure = Measure(f"{shown} (x100)", mean_percent, paired_t)
+        figures[shown] = paired_figures({name: found[shown] for name, found in by_query.items()}, measure)
+        if after:
+            moved = paired_figures({"before": by_query[SEMPA][shown], "after": after[shown]}, measure)
+            figures[shown]["reranked"] = {**moved["after"], "change": moved["change"]}
+    return figures
 
 
-def outcomes(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, NDArray[np.float64]]:
-    """Return each measure (0..1) of each query, in order, by inner product of the queries' rows with the texts'.
+def outcomes(ranking: Ranking, data: RetrievalSet) -> dict[str, NDArray[np.float64]]:
+    """Return each measure (0..1) of each query, in order.
 
-    Rows are dense or sparse. Raises: InputError if pytrec_eval is not installed.
+    Raises: InputError if pytrec_eval is not installed.
     """
     try:
         import pytrec_eval
     except ImportError:
         raise InputError("Measuring retrieval needs trec_eval: pip install pytrec-eval-terrier.") from None
     evaluator = pytrec_eval.RelevanceEvaluator(data.relevant, {"ndcg_cut.10", "recall.10,100", "recip_rank"})
-    found = evaluator.evaluate(ranked(rows, queries, data))
+    found = evaluator.evaluate(ranking)
     return {shown: np.array([found[query][measure] for query in data.queries]) for measure, shown in MEASURES.items()}
 
 
-def ranked(rows: Rows, queries: Rows, data: RetrievalSet) -> dict[str, dict[str, float]]:
-    """Return, for each query, its DEPTH nearest texts by id with their inner products."""
+def ranked(rows: Rows, queries: Rows, data: RetrievalSet) -> Ranking:
+    """Return, for each query, its DEPTH nearest texts by inner product of rows, dense or sparse."""
     ids = list(data.texts)
     names = list(data.queries)
     found = {}

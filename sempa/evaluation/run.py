@@ -86,7 +86,7 @@ def measure(
     kind = KINDS[asked.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
     others = _also_recipes(encoder, asked, also)
-    _require_known_flags(asked)
+    _require_known_flags(encoder, asked)
     parts = functools.partial(_baselines, also=also) if others else kind.parts
     precision = str(encoder.pair.info.precision)
     begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "also": others}
@@ -153,14 +153,18 @@ def _readers(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[s
 
 
 def _sts(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.sts import measured_pairs
+    from sempa.evaluation.sts import measured_pairs, preference_figures
 
     for name, load in _sets(asked.data).items():
 
         def compute(load: Callable[[], Any] = load) -> Figures:
             pairs = load()
             content = json.dumps([pairs.first, pairs.second, pairs.scores])
-            figures = measured_pairs(_readers(encoder, report), pairs).figures
+            measured = measured_pairs(_readers(encoder, report), pairs)
+            figures = dict(measured.figures)
+            if asked.preference:
+                scores = read_preferences(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)), report)
+                figures |= preference_figures(measured, scores, asked.weight)
             return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
         yield name, compute
@@ -194,7 +198,9 @@ def _contrast(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[
         yield name, compute
 
 
-def _require_known_flags(asked: Measurement) -> None:
+def _require_known_flags(encoder: Encoder, asked: Measurement) -> None:
+    if asked.preference:
+        encoder.recipe(SEMPA)  # refuses a base alone
     if asked.preference and asked.what not in ("sts", "retrieval"):
         raise InputError(f"--preference is for sts and retrieval, not for {asked.what}.")
     if asked.baselines and asked.what != "contrast":
@@ -270,12 +276,14 @@ def _judge(asked: Measurement) -> str:
 
 
 def _retrieval(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.retrieval import read_retrieval, retrieval_figures
+    from sempa.evaluation.retrieval import Rerank, read_retrieval, retrieval_figures
 
     def compute() -> Figures:
         data = read_retrieval(asked.data, asked.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
-        found = retrieval_figures(_readers(encoder, report), data)
+        score = functools.partial(read_preferences, encoder.pair, report=report)
+        rerank = Rerank(score, asked.weight) if asked.preference else None
+        found = retrieval_figures(_readers(encoder, report), data, rerank)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}
 
     yield asked.data.name, compute

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from sempa.data.scored_pairs import ScoredPairs
 from sempa.evaluation.metrics import Floats, difference_interval, paired_cosines, spearman
+from sempa.models.pair import SEMPA
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Turns N sentences into (N, D) unit rows."""
@@ -59,6 +60,13 @@ def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> Measure
     """Read scored pairs with each model and return cosines and figures."""
     cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
     return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
+
+
+def preference_figures(measured: MeasuredPairs, scores: Floats, weight: float) -> dict[str, Any]:
+    """Return Spearman x100 of preference scores (N,), and of the aligned model's cosines + weight x preference."""
+    gold = np.asarray(measured.pairs.scores, dtype=np.float32)
+    each = {"preference": scores, "both": measured.cosines[SEMPA] + weight * scores}
+    return {name: {"spearman": round(spearman(values, gold), 2)} for name, values in each.items()}
 
 
 def _figures(cosines: Mapping[str, Floats], gold: Floats) -> dict[str, Any]:

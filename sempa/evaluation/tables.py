@@ -17,9 +17,12 @@ from sempa.evaluation.results import (
     TOKENS_KIND,
     read_result,
 )
+from sempa.evaluation.retrieval import RERANKED
 from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
 
+BY_SCORES = {"preference": "by preference", "both": "by both"}
+"""Scores of the aligned model beside its cosine, and their columns' heads."""
 MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 """A part of a document that is drawn from the result files named, without their ending."""
 
@@ -54,19 +57,22 @@ def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
 
 def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     sets, variants = result["sets"], list(result["recipes"])
+    scores = [*variants, *(name for name in BY_SCORES if name in next(iter(sets.values())))]
     rows = [
-        [name, *(f"{figures[variant]['spearman']:.2f}" for variant in variants), *_change(figures)]
+        [name, *(f"{figures[score]['spearman']:.2f}" for score in scores), *_change(figures)]
         for name, figures in sets.items()
     ]
-    means = [mean_score(sets, variant) for variant in variants]
-    moved = [f"{means[1] - means[0]:+.2f}"] if len(means) == 2 else []
+    means = [mean_score(sets, score) for score in scores]
+    moved = [f"{means[1] - means[0]:+.2f}"] if len(variants) == 2 else []
     label = "average of test sets" if any(map(is_test, sets)) else "average"
     rows.append([label, *(f"{mean:.2f}" for mean in means), *moved])
-    head = [result["text"], *model_names(result), *(["change (95% interval)"] if moved else [])]
+    by = [BY_SCORES[name] for name in scores if name in BY_SCORES]
+    head = [result["text"], *model_names(result), *by, *(["change (95% interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
     reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
     corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
-    return head, rows, f"Spearman x100, {reading}{corrected}"
+    both = f"; both: cosine + {result['weight']:g} x preference" if by else ""
+    return head, rows, f"Spearman x100, {reading}{corrected}{both}"
 
 
 def method_means(result: Mapping[str, Any]) -> dict[str, float]:
@@ -87,26 +93,32 @@ def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[st
 
 def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     rows = []
+    again = any("reranked" in figures for figures in result["tasks"].values())
     for task, figures in result["tasks"].items():
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
         p = [_p_value(change)] if change else []
         data = task.partition(", ")[0]  # a set measured in several ways is named with each
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
+        if again:
+            rows[-1] += [f"{figures['reranked']['figure']:.2f}", *_change(figures["reranked"])]
     compared = ["improvement (95% interval)", "p"] if len(result["recipes"]) == 2 else []
-    return ["task", "items", *model_names(result), *compared], rows, result["measure"]
+    measure = result["measure"]
+    if again:
+        compared += ["re-ranked", "improvement (95% interval)"]
+        measure += f"; re-ranked: the first {RERANKED} by cosine + {result['weight']:g} x preference"
+    return ["task", "items", *model_names(result), *compared], rows, measure
 
 
 def _contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     """Return a row per kind with all intervals; with baselines, a row per method and the interval of all kinds."""
     methods, adapter = result["methods"], result.get("adapter")
-    names = {"preference": "by preference", "both": "by both"}
-    shown = {name: names.get(name) or model_name(name, adapter) for name in methods}
+    shown = {name: BY_SCORES.get(name) or model_name(name, adapter) for name in methods}
     kinds = {kind: found["items"] for kind, found in methods["base"]["kinds"].items()}
     measure = f"{result['measure']}, with 95% intervals by Wilson; split: {result['split']}"
     if "both" in methods:
         measure += f"; preference: log-ratio of the models; both: cosine + {result['weight']:g} x preference"
-    if set(methods) - {*names, "base", "sempa"}:
+    if set(methods) - {*BY_SCORES, "base", "sempa"}:
         head = [f"{result['data']['name']}, {kinds['all']:,} triplets", *kinds]
         return (
             head,

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from sempa.errors import InputError
 from sempa.evaluation import retrieval
-from sempa.evaluation.retrieval import RetrievalSet, ranked, read_beir, read_retrieval, retrieval_figures
+from sempa.evaluation.retrieval import Rerank, RetrievalSet, ranked, read_beir, read_retrieval, retrieval_figures
 
 ANGLES = {"a": 0, "b": 20, "c": 40, "d": 60, "e": 80, "to a": 1, "to d": 59}
 """Each text is a direction in the plane, in degrees."""
@@ -47,6 +47,24 @@ def test_every_measure_by_hand() -> None:
     assert base["recall@10"] == base["recall@100"] == 100
     assert figures["nDCG@10"]["change"]["figure"] < 0
     assert figures["nDCG@10"]["items"] == 2
+
+
+def test_the_first_are_ranked_again_and_the_others_stay() -> None:
+    data = RetrievalSet("one", {name: name for name in "abcd"}, {"q": "query"}, {})
+    liked = {"a": 0.0, "b": 0.1, "c": 0.4}
+    asked: list[tuple[str, str]] = []
+
+    def score(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        asked.extend(pairs)
+        return np.array([liked[text] for _, text in pairs], dtype=np.float32)
+
+    before = {"q": {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}}
+    after = Rerank(score, weight=0.9, top=3)(before, data)["q"]
+    assert sorted(after, key=lambda name: -after[name]) == ["c", "a", "b", "d"]  # 0.7 + 0.36, 0.9, 0.89
+    assert asked == [("query", "a"), ("query", "b"), ("query", "c")]
+    liked["d"] = 9
+    same = Rerank(score, weight=0)(before, data)
+    assert sorted(same["q"], key=lambda name: -same["q"][name]) == list("abcd")
 
 
 def test_ranks_are_brute_force_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,23 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
+from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError
 from sempa.evaluation.geometry import uniformity
 from sempa.evaluation.results import is_of, read_results
 from sempa.evaluation.run import KINDS, Measurement, measure
+from sempa.evaluation.sts import sts_cosines
 from sempa.evaluation.tables import result_table
 from sempa.evaluation.tokens import aligned_ratio
 from sempa.evaluation.verdicts import title, verdict
@@ -154,6 +158,50 @@ def test_contrast_is_counted_by_hand_over_cosines_and_preference(encoder: Encode
     errors = result["methods"]["sempa"]["errors"]
     assert [error["sentence"] for error in errors] == [triplets[i][0] for i in one_errs]
     assert [error["errs"] for error in errors] == ["sempa" if margins["base"][i] > 0 else "base" for i in one_errs]
+
+
+def test_preference_is_a_second_score_of_pairs(encoder: Encoder, tmp_path: Path) -> None:
+    data = _scored(tmp_path / "sets", "a-test")
+    result = measure(encoder, Measurement("sts", data, preference=True, weight=2.0))
+    plain = measure(encoder, Measurement("sts", data))["sets"]["a-test"]
+    pairs = read_scored_pairs(data / "a-test.tsv")
+    liked = preference(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)))
+    both = sts_cosines(partial(encoder.encode, variant="sempa"), pairs) + 2 * liked
+    for name, values in (("preference", liked), ("both", both)):
+        found = result["sets"]["a-test"].pop(name)["spearman"]
+        assert found == pytest.approx(100 * spearmanr(values, pairs.scores).statistic, abs=0.02)
+        result["sets"]["a-test"][name] = {"spearman": found}
+    assert {name: result["sets"]["a-test"][name] for name in plain} == plain
+    table = result_table(result)
+    assert list(table.head[3:5]) == ["by preference", "by both"]
+    assert [len(row) for row in table.rows] == [len(table.head)] * 2
+    assert "both: cosine + 2 x preference" in table.about
+
+
+def test_retrieval_is_ranked_again_by_preference(encoder: Encoder, tmp_path: Path) -> None:
+    pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
+    data = _beir(tmp_path / "beir")
+    result = measure(encoder, Measurement("retrieval", data, preference=True, weight=3.0))
+    pairs = [(query, text) for query in SENTENCES for text in SENTENCES]
+    liked = preference(encoder.pair, pairs).reshape(9, 9)
+    rows = encoder.encode(SENTENCES, "sempa")
+    order = np.argsort(-(rows @ rows.T + 3 * liked), axis=1)
+    ranks = [list(each).index((i + 1) % 9) + 1 for i, each in enumerate(order)]
+    found = result["tasks"]["beir, MRR"]
+    assert found["reranked"]["figure"] == pytest.approx(100 * np.mean([1 / rank for rank in ranks]), abs=0.01)
+    moved = found["reranked"]["figure"] - found["sempa"]["figure"]
+    assert found["reranked"]["change"]["figure"] == pytest.approx(moved, abs=0.01)
+    assert moved != pytest.approx(0, abs=0.01)
+    table = result_table(result)
+    assert list(table.head[-2:]) == ["re-ranked", "improvement (95% interval)"]
+    assert all(len(row) == len(table.head) for row in table.rows)
+    assert "re-ranked: the first 20 by cosine + 3 x preference" in table.about
+
+
+@pytest.mark.parametrize("what", ["sts", "retrieval"])
+def test_preference_needs_an_adapter(tiny_pair: ModelPair, tmp_path: Path, what: str) -> None:
+    with pytest.raises(InputError, match="load an adapter"):
+        measure(Encoder(tiny_pair), Measurement(what, MAKE[what](tmp_path), preference=True))
 
 
 def test_contrast_of_a_base_alone_and_of_baselines(tiny_pair: ModelPair, tmp_path: Path) -> None:
