@@ -26,6 +26,9 @@ LN2 = math.log(2)
 CONFIG = TrainConfig(batch_size=4, max_samples=96, evaluate_every=32, lr=2e-3, lora_dropout=0.1, token_cap=200)
 """24 steps, scored after 8, 16 and 24; dropout, so that random numbers matter."""
 
+THREE_STEPS = replace(CONFIG, batch_size=32)
+"""Each step is scored."""
+
 MakePair = Callable[..., ModelPair]
 
 
@@ -43,7 +46,7 @@ def _examples(count: int = 20) -> list[Example]:
 def whole(make_pair: MakePair, tmp_path_factory: pytest.TempPathFactory) -> "_Session":
     """Return a run that was never broken off."""
     session = _Session(make_pair, tmp_path_factory.mktemp("whole") / "run")
-    list(session.steps)
+    session.seen = list(session.steps)
     return session
 
 
@@ -60,6 +63,7 @@ class _Session:
         self.begun[output] = self.run
         self.model = PolicyModel(make_pair(num_hidden_layers=1), config)
         self.scored = 0
+        self.seen: list[TrainStep] = []
         self.steps = train(self.model, _examples(), config, self.run, self._score)
 
     def _score(self) -> float:
@@ -90,12 +94,11 @@ def test_step_0_of_a_fresh_adapter_is_ln_2(
     assert step.metrics["logps/chosen"] < 0
 
 
-def test_training_lowers_the_loss_and_keeps_the_base(make_pair: MakePair, tmp_path: Path) -> None:
-    session = _Session(make_pair, tmp_path / "run")
-    base = {name: p.clone() for name, p in session.model.peft.named_parameters() if "lora_" not in name}
-    losses = [step.metrics["loss"] for step in session.steps]
+def test_training_lowers_the_loss_and_keeps_the_base(make_pair: MakePair, whole: _Session) -> None:
+    base = dict(PolicyModel(make_pair(num_hidden_layers=1), CONFIG).peft.named_parameters())
+    losses = [step.metrics["loss"] for step in whole.seen]
     assert sum(losses[-5:]) / 5 < LN2 - 0.1
-    for name, weight in session.model.peft.named_parameters():
+    for name, weight in whole.model.peft.named_parameters():
         if "lora_" not in name:
             assert torch.equal(weight, base[name]), name
 
@@ -113,23 +116,20 @@ def test_another_seed_gives_another_run(make_pair: MakePair, tmp_path: Path, who
     assert [line["loss"] for line in other.log()] != [line["loss"] for line in whole.log()[:3]]
 
 
-def test_metrics_jsonl_is_the_stream(make_pair: MakePair, tmp_path: Path) -> None:
-    session = _Session(make_pair, tmp_path / "run")
-    steps = list(session.steps)
-    assert session.run.lines() == [json.loads(json.dumps(step.line())) for step in steps]
+def test_metrics_jsonl_is_the_stream(whole: _Session) -> None:
+    steps = whole.seen
+    assert whole.run.lines() == [json.loads(json.dumps(step.line())) for step in steps]
     assert [step.step for step in steps] == list(range(24))
     assert [step.samples for step in steps] == [4 * (i + 1) for i in range(24)]
     assert [step.step for step in steps if step.score is not None] == [7, 15, 23]
-    assert session.scored == 3
+    assert whole.scored == 3
 
 
 def test_the_best_checkpoint_is_kept(make_pair: MakePair, tmp_path: Path) -> None:
     session = _Session(make_pair, tmp_path / "run")
     scores = iter([3.0, 5.0, 5.0])
-    session._score = lambda: next(scores)  # type: ignore[method-assign]
-    session.steps = train(session.model, _examples(), CONFIG, session.run, session._score)
-    scored = [step for step in session.steps if step.score is not None]
-    assert [step.is_best for step in scored] == [True, True, False]
+    steps = list(train(session.model, _examples(), THREE_STEPS, session.run, lambda: next(scores)))
+    assert [step.is_best for step in steps] == [True, True, False]
     assert set(session.adapters()) == {"000000032", "000000064"}
 
 
@@ -137,8 +137,8 @@ def test_every_scored_checkpoint_can_be_kept(make_pair: MakePair, tmp_path: Path
     session = _Session(make_pair, tmp_path / "run")
     session.run.keep_checkpoints = True
     scores = iter([5.0, 3.0, 4.0])
-    steps = list(train(session.model, _examples(), CONFIG, session.run, lambda: next(scores)))
-    assert [step.is_best for step in steps if step.score is not None] == [True, False, False]
+    steps = list(train(session.model, _examples(), THREE_STEPS, session.run, lambda: next(scores)))
+    assert [step.is_best for step in steps] == [True, False, False]
     assert len(set(session.adapters().values())) == 3
 
 
