@@ -15,8 +15,9 @@ from sempa.errors import InputError, SempaError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from sempa.training.inputs import TrainRequest
     from sempa.training.loop import TrainStep
-    from sempa.training.run import Outcome, TrainRequest
+    from sempa.training.run import Outcome
 
 RUNS = Path("runs")
 """Where runs without --output go."""
@@ -156,7 +157,8 @@ def _request(args: argparse.Namespace) -> "TrainRequest":
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     replace(TrainConfig(), **given)
     from sempa.models.publish import require_repository
-    from sempa.training.run import SAMPLE_SETTINGS, TrainRequest
+    from sempa.training.inputs import TrainRequest
+    from sempa.training.run import SAMPLE_SETTINGS
 
     start = RECIPES[args.recipe or "small"] if args.recipe or args.data else SAMPLE_SETTINGS
     if "max_samples" in given:  # who sets the schedule's length wants it trained through

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.templates import SentenceTemplate
@@ -28,8 +28,6 @@ WORDS, FEATURES = "words", "features"
 CODE_KINDS = (WORDS, FEATURES)
 """Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
 
-_Config = TypeVar("_Config", "EncoderConfig", "TrainConfig")
-
 VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
 OBJECTIVES = ("dpo", "listwise", "contrastive", "joint", "spod")
@@ -37,7 +35,7 @@ OBJECTIVES = ("dpo", "listwise", "contrastive", "joint", "spod")
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Say how a sentence becomes a vector.
+    """How a sentence becomes a vector.
 
     `template` is a name of `sempa.templates.EMBEDDING_TEMPLATES` or a text with one `{sentence}`; `layer` counts as
     Python does in the list [embeddings, layer 1, ..., last layer after the final norm], so -1 is the last;
@@ -85,7 +83,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Say how an adapter is trained; see RECIPES for settings that belong together.
+    """How an adapter is trained; RECIPES has settings that belong together.
 
     `objective` is "dpo" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
     "contrastive" (cosines of `embedding_template` states over `tau`, in-batch and hard negatives), "joint" (dpo plus
@@ -152,24 +150,18 @@ class TrainConfig:
 
     def summary(self) -> str:
         """Return the settings that matter to the objective, for the model card."""
-        parts = []
-        if self.prefers:
-            parts.append(f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}")
-        if self.prefers and self.rpo_alpha:
-            parts.append(f"rpo_alpha {self.rpo_alpha}")
-        if self.contrasts:
-            parts.append(f"embedding template {self.embedding_template}, tau {self.tau}")
-        if self.objective == "joint":
-            parts.append(f"contrastive weight {self.contrastive_weight}")
-        if self.codes:
-            parts.append(f"sparse-code weight {self.code_weight}, embedding template {self.embedding_template}")
-        if self.kl_weight:
-            parts.append(f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} of the text itself")
-        if self.tokenised_share:
-            parts.append(f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased")
-        if self.balance_negation:
-            parts.append("negations balanced between the answers")
-        return ", ".join([*parts, f"peak learning rate {self.lr}, {self.batch_size} triplets per step"])
+        parts = {
+            f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}": self.prefers,
+            f"rpo_alpha {self.rpo_alpha}": self.prefers and self.rpo_alpha,
+            f"embedding template {self.embedding_template}, tau {self.tau}": self.contrasts,
+            f"contrastive weight {self.contrastive_weight}": self.objective == "joint",
+            f"sparse-code weight {self.code_weight}, embedding template {self.embedding_template}": self.codes,
+            f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} of the text itself": self.kl_weight,
+            f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased": self.tokenised_share,
+            "negations balanced between the answers": self.balance_negation,
+            f"peak learning rate {self.lr}, {self.batch_size} triplets per step": True,
+        }
+        return ", ".join(part for part, applies in parts.items() if applies)
 
     @property
     def idle(self) -> set[str]:
@@ -276,7 +268,7 @@ all triplets), and the paper's with its framework's defaults."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hold what `sempa.json` says: the embedding recipe and, for an adapter, how it was trained."""
+    """The content of `sempa.json`: the embedding recipe and, for an adapter, how it was trained."""
 
     encoder: EncoderConfig
     training: TrainConfig | None = None
@@ -311,8 +303,7 @@ class Recipe:
         """
         if not (isinstance(payload, Mapping) and isinstance(payload.get("encoder", {}), Mapping)):
             raise StorageError(f"{where} is not a recipe: restore the file or make the artefact again.")
-        version = payload.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if (version := payload.get("schema_version")) != SCHEMA_VERSION:
             raise StorageError(
                 f"{where} has schema version {version!r}, this version of SemPA Studio reads {SCHEMA_VERSION}: "
                 f"use the matching release or make the artefact again."
@@ -324,9 +315,8 @@ class Recipe:
         )
 
 
-def _from_dict(kind: type[_Config], values: Mapping[str, Any], where: str) -> _Config:
-    known = {field.name for field in fields(kind)}
-    if unknown := sorted(set(values) - known):
+def _from_dict(kind: type[EncoderConfig | TrainConfig], values: Mapping[str, Any], where: str) -> Any:
+    if unknown := sorted(set(values) - {field.name for field in fields(kind)}):
         raise StorageError(f"{where} has unknown fields {', '.join(unknown)}: it comes from another version.")
     return kind(**values)
 

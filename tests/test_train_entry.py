@@ -21,7 +21,7 @@ from sempa.files import sha256_of
 from sempa.models.adapters import SHIPPED_ADAPTERS
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
-from sempa.training.card import write_card
+from sempa.training.card import write_facts
 from sempa.training.exports import _without_bos
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def test_facts_and_card_say_what_happened(finished: tuple[Path, str], tmp_path: 
     assert facts["precision"].startswith("float32 on cpu")
     card = (run / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: peft\n"), "the hub takes no path as base_model"
-    write_card(tmp_path, {**facts, "base_model": DEFAULT_BASE}, TrainConfig())
+    write_facts(tmp_path, {**facts, "base_model": DEFAULT_BASE}, TrainConfig())
     assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(f"---\nbase_model: {DEFAULT_PUBLISHED}\n")
     for part in ("license: cc0-1.0", "By nobody.", f"`{facts['data']['sha256']}`", "library_name: peft"):
         assert part in card

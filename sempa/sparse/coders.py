@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -54,24 +54,6 @@ class FittedCodes:
     direction: Rows
     coder: SparseCoder
     features: Sequence[Feature]
-
-
-class Coder(Protocol):
-    """Turn unit rows of one variant into codes of unit length, and describe their features."""
-
-    name: str
-
-    def codes(self, rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of (N, D) unit rows with at most k features each."""
-        ...
-
-    def queries(self, sentences: Sequence[str], rows: Rows, variant: str, k: int) -> sparse.csr_array:
-        """Return (N, H) codes of queries with these unit rows."""
-        ...
-
-    def describe(self, variant: str, number: int) -> Feature:
-        """Return the feature of a number below H."""
-        ...
 
 
 class WordCoder:
@@ -141,6 +123,10 @@ class FeatureCoder:
     def describe(self, variant: str, number: int) -> Feature:
         """Return a learned feature."""
         return self._fitted[variant].features[number]
+
+
+Coder = WordCoder | FeatureCoder
+"""Turns unit rows of one variant into codes of unit length, and describes their features."""
 
 
 class SparseEncoder:

@@ -1,16 +1,17 @@
-"""The model card of a trained adapter, written from the run's facts."""
+"""The facts of a trained adapter and the model card written from them."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, TrainConfig
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, RUN_FACTS, TrainConfig
 from sempa.models.source import can_be_hub_id
 
 
-def write_card(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
-    """Write `README.md` with model, data, settings and scores; nothing in it is typed by hand."""
+def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
+    """Write `training.json`, and from it the card `README.md` with model, data, settings and scores."""
+    (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
     summary, measure = config.summary(), facts["score_name"]

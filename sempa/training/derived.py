@@ -10,7 +10,7 @@ from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
 from sempa.files import atomic_folder, sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_average, write_scaled
-from sempa.training.card import write_card
+from sempa.training.card import write_facts
 from sempa.training.plot import plot_runs
 
 
@@ -26,7 +26,7 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
                 shutil.copy(path, aside / path.name)
         if known := _training(source):
             facts, config = known
-            _tell(aside, {**facts, "scale": scale * facts.get("scale", 1.0)}, config)
+            write_facts(aside, {**facts, "scale": scale * facts.get("scale", 1.0)}, config)
 
 
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
@@ -54,7 +54,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
                     for number, (source, part) in enumerate(zip(sources, parts, strict=True), 1)
                 }
                 plot_runs(runs, facts["score_name"], aside / PLOT)
-            _tell(aside, {**facts, "averaged_from": parts, "rank": size, "energy_kept": round(kept, 4)}, config)
+            write_facts(aside, {**facts, "averaged_from": parts, "rank": size, "energy_kept": round(kept, 4)}, config)
 
 
 def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
@@ -65,8 +65,3 @@ def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _tell(folder: Path, facts: dict[str, Any], config: TrainConfig) -> None:
-    (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    write_card(folder, facts, config)

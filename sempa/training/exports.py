@@ -13,11 +13,9 @@ from sempa.models.prompts import request_text
 from sempa.models.source import locate, log
 from sempa.templates import SYSTEM_PROMPT
 from sempa.training.examples import tokenize
-from sempa.training.inputs import run_triplets
+from sempa.training.inputs import TrainRequest, run_triplets
 from sempa.training.preferences import Preference, preferences
-from sempa.training.run import TrainRequest
 
-FORMATS = ("trl", "swift", "llama-factory")
 DATA_FILE = {"trl": "preferences.jsonl", "swift": "preferences.jsonl", "llama-factory": "preferences.json"}
 
 
@@ -28,17 +26,15 @@ def export(request: TrainRequest, form: str, report: Report = log.info) -> Path:
     learning rate are settings of that trainer.
     Raises: any SempaError of the parts.
     """
-    if not request.config.prefers or request.config.objective == "listwise":
-        raise InputError("Only pairs can be exported: use --objective dpo.")
-    triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
+    triplets, held, read = run_triplets(request)
     report(f"{request.data or 'Sample triplets'}: {read}{f'; {len(held)} held out' if held else ''}.")
     tokenizer = read_tokenizer(locate(request.base, None, report))
     shown = preferences(triplets, request.config)
     _, too_long = tokenize(tokenizer, shown, request.config.max_length)
     if too_long:
         report(f"Left out {len(too_long)} triplets longer than {request.config.max_length} tokens.")
-        long = set(map(id, too_long))
-        shown = [preference for preference in shown if id(preference) not in long]
+        long = set(too_long)
+        shown = [preference for preference in shown if preference not in long]
     return export_preferences(shown, form, request.output, partial(_without_bos, tokenizer))
 
 
@@ -61,8 +57,8 @@ def export_preferences(
     Raises: InputError for an unknown form, a folder that exists, or preferences that are no pairs; StorageError if the
     disk refuses.
     """
-    if form not in FORMATS:
-        raise InputError(f"Export form {form!r} is unknown: choose {', '.join(FORMATS)}.")
+    if form not in DATA_FILE:
+        raise InputError(f"Export form {form!r} is unknown: choose {', '.join(DATA_FILE)}.")
     if any(len(preference.responses) != 2 for preference in preferences):
         raise InputError("Only pairs can be exported: use --objective dpo.")
     if form != "trl" and not all(preference.chat for preference in preferences):

@@ -1,10 +1,10 @@
 """The data of a training run: triplets, and scored pairs to choose the checkpoint by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sempa.config import TrainConfig
+from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.data.hub_rows import rows_of
 from sempa.data.negation import balance_negations
 from sempa.data.rows import TABLES
@@ -21,21 +21,40 @@ from sempa.data.triplets import (
 from sempa.errors import InputError
 from sempa.files import sha256_of
 from sempa.models.prompts import request_text
-from sempa.training.preferences import preferences
+from sempa.training.preferences import Preference, preferences
 
 
-def run_triplets(
-    data: str | None, config: TrainConfig, neutrals: Path | None, *, hold_out: bool
-) -> tuple[list[Triplet], list[Triplet], TripletReport]:
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train on what: `data` None means the sample triplets, no `dev` means held-out triplets.
+
+    `given` names the settings that the user chose: they are not fitted to the data.
+    """
+
+    output: Path
+    config: TrainConfig
+    data: str | None = None
+    neutrals: Path | None = None
+    dev: tuple[str, ...] = ()
+    base: str = DEFAULT_BASE
+    precision: str = "auto"
+    device: str = "auto"
+    license: str | None = None
+    attribution: str | None = None
+    resume: bool = False
+    keep_checkpoints: bool = False
+    given: frozenset[str] = frozenset()
+
+
+def run_triplets(request: TrainRequest) -> tuple[list[Triplet], list[Triplet], TripletReport]:
     """Return the triplets to train on, those held out for scoring, and a report of what was read.
 
-    `data` is a file, a data set of the hub, or None for the sample triplets.
-    Raises: InputError where there is nothing to train on or it cannot be reached.
+    Raises: InputError if there is nothing to train on or it cannot be reached.
     """
-    triplets, read = _triplets(data, config, neutrals)
-    if not hold_out:
+    triplets, read = _triplets(request.data, request.config, request.neutrals)
+    if request.dev:
         return triplets, [], read
-    return *split_held_out(triplets, config.seed, share=0.2 if data is None else 0.1), read
+    return *split_held_out(triplets, request.config.seed, share=0.1 if request.data else 0.2), read
 
 
 def development_pairs(dev: str) -> ScoredPairs:
@@ -61,33 +80,19 @@ def source_sha256(data: str | None) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-@dataclass(frozen=True)
-class Shown:
-    """An example as the model will see it: a prompt and its answers, best first, or embedding prompts."""
-
-    prompt: str
-    answers: tuple[str, ...]
-    read: tuple[str, ...]
-
-
-def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Shown]]:
-    """Return a report of what was read, and the first examples as the model will see them.
+def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Preference]]:
+    """Return a report of what was read, and the first examples, their requests rendered as the model will see them.
 
     Raises: any SempaError of the parts.
     """
-    triplets, read = _triplets(data, config)
-    examples = []
-    for preference in preferences(triplets[:count], config):
-        prompt = preference.request
-        if prompt and preference.chat:
-            prompt = request_text(tokenizer, prompt)
-        examples.append(Shown(prompt, preference.responses, preference.sentences))
-    return str(read), examples
+    triplets, read = _triplets(data, config, None)
+    return str(read), [
+        replace(one, request=request_text(tokenizer, one.request)) if one.request and one.chat else one
+        for one in preferences(triplets[:count], config)
+    ]
 
 
-def _triplets(
-    data: str | None, config: TrainConfig, neutrals: Path | None = None
-) -> tuple[list[Triplet], TripletReport]:
+def _triplets(data: str | None, config: TrainConfig, neutrals: Path | None) -> tuple[list[Triplet], TripletReport]:
     source = str(SAMPLE_TRIPLETS) if data is None else data
     triplets, read = triplets_from_rows(rows_of(source, "train"), source)
     if neutrals:

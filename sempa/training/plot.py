@@ -32,18 +32,8 @@ def plot_runs(runs: Mapping[str, tuple[Steps, Steps]], score_name: str, path: Pa
             score.axhline(scores[0]["score"], color=BASE, linewidth=1.2, linestyle="--", label="base")
         seen, found = [point["samples"] for point in scores], [point["score"] for point in scores]
         best = max(scores[1:], key=lambda point: point["score"])
-        label = f"{name}, kept: {best['score']:.2f}" if len(runs) > 1 else None
+        label = f"{name}, kept: {best['score']:.2f}".removeprefix(", ")
         score.plot(seen, found, color=colour, marker="o", markersize=3.5, label=label)
-        if len(runs) == 1:
-            score.annotate(
-                f"kept: {best['score']:.2f}",
-                (best["samples"], best["score"]),
-                xytext=(0, -14),
-                textcoords="offset points",
-                ha="right",
-                color=INK,
-                fontsize=8,
-            )
     loss.set(xlabel="samples", ylabel="loss", xlim=(0, None))
     score.set(xlabel="samples", ylabel="score", xlim=(0, None))
     score.set_title(fill(score_name, 70), fontsize=7, color=INK)

@@ -1,6 +1,5 @@
 """One training run from its data to a finished adapter folder, as train.py makes it."""
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sempa.config import DEFAULT_BASE, PLOT, RUN_FACTS, EncoderConfig, Recipe, TrainConfig
+from sempa.config import PLOT, EncoderConfig, Recipe, TrainConfig
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError, SempaError
 from sempa.files import sha256_of
@@ -20,9 +19,9 @@ from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.precision import choose_training_precision
 from sempa.models.processes import Processes
 from sempa.models.source import log
-from sempa.training.card import write_card
+from sempa.training.card import write_facts
 from sempa.training.examples import tokenize
-from sempa.training.inputs import development_pairs, run_triplets, source_name, source_sha256
+from sempa.training.inputs import TrainRequest, development_pairs, run_triplets, source_name, source_sha256
 from sempa.training.loop import TrainStep, train
 from sempa.training.plot import plot_runs
 from sempa.training.policy import PolicyModel
@@ -41,30 +40,8 @@ HOW_COMPUTED = ("token_cap", "shared_rows")
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """Say what to train on what; `data` None means the sample triplets, no `dev` means held-out triplets.
-
-    `given` names the settings that the user chose: they are not fitted to the data.
-    """
-
-    output: Path
-    config: TrainConfig
-    data: str | None = None
-    neutrals: Path | None = None
-    dev: tuple[str, ...] = ()
-    base: str = DEFAULT_BASE
-    precision: str = "auto"
-    device: str = "auto"
-    license: str | None = None
-    attribution: str | None = None
-    resume: bool = False
-    keep_checkpoints: bool = False
-    given: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """Say what a finished run scored and where its adapter is."""
+    """What a finished run scored and where its adapter is."""
 
     folder: Path
     score_name: str
@@ -85,7 +62,7 @@ class TrainRun:
         report = report if self.processes.first else log.debug
         if request.neutrals and request.config.objective != "listwise":
             raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
-        triplets, held, read = run_triplets(request.data, request.config, request.neutrals, hold_out=not request.dev)
+        triplets, held, read = run_triplets(request)
         report(f"{request.data or 'Sample triplets'}: {read}.")
         dev = [development_pairs(source) for source in request.dev]
         precision = choose_training_precision(request.precision, request.device)
@@ -181,9 +158,8 @@ class TrainRun:
         adapter = sha256_of(folder / WEIGHTS_FILE)
         with self._run.writing("The facts of the run"):
             Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
-            (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             plot_runs({"": (lines, scores)}, self.score_name, folder / PLOT)
-            write_card(folder, facts, config)
+            write_facts(folder, facts, config)
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 
 

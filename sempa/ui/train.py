@@ -224,8 +224,8 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
     heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.reads else []
     rows = []
     for number, example in enumerate(examples, start=1):
-        cells = [example.prompt, *example.answers] if config.prefers else []
-        rows.append([str(number), *map(escape, [*cells, *(example.read if config.reads else ())])])
+        cells = [example.request, *example.responses] if config.prefers else []
+        rows.append([str(number), *map(escape, [*cells, *(example.sentences if config.reads else ())])])
     return (
         note(f"{read}. The first {len(examples)}, as the model will see them:")
         + table(heads, rows, kind="sp-pair", frame="sp-long")

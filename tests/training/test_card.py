@@ -8,7 +8,7 @@ import pytest
 
 from sempa.config import PLOT, RECIPE_FILE, RUN_FACTS, Recipe
 from sempa.models.adapters import SHIPPED_ADAPTERS
-from sempa.training.card import write_card
+from sempa.training.card import write_facts
 
 
 @pytest.mark.parametrize("name", [folder.name for folder in sorted(SHIPPED_ADAPTERS.iterdir())])
@@ -19,5 +19,5 @@ def test_a_shipped_card_is_drawn_from_its_facts(name: str, tmp_path: Path) -> No
     facts = json.loads((tmp_path / RUN_FACTS).read_text(encoding="utf-8"))
     training = Recipe.load(tmp_path).training
     assert training is not None
-    write_card(tmp_path, facts, training)
+    write_facts(tmp_path, facts, training)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == (shipped / "README.md").read_text(encoding="utf-8")

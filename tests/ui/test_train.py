@@ -31,14 +31,14 @@ def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio,
     read, examples = preview(str(path), replace(RECIPES["small"], tokenised_share=0.0), tokenizer)
     assert read.startswith("30 triplets")
     assert len(examples) == 20
-    assert "Keep the same meaning of this sentence" in examples[0].prompt
-    assert "A cat sat." in examples[0].prompt
-    assert tokenizer(examples[0].prompt, add_special_tokens=False).input_ids
-    assert examples[0].answers == ("A cat.", "A dog.")
+    assert "Keep the same meaning of this sentence" in examples[0].request
+    assert "A cat sat." in examples[0].request
+    assert tokenizer(examples[0].request, add_special_tokens=False).input_ids
+    assert examples[0].responses == ("A cat.", "A dog.")
     _, read_ones = preview(
         str(path), replace(RECIPES["small"], objective="contrastive", tokenised_share=0.0), tokenizer
     )
-    assert (read_ones[0].prompt, len(read_ones[0].read)) == ("", 3)
+    assert (read_ones[0].request, len(read_ones[0].sentences)) == ("", 3)
 
 
 def test_no_hint_names_a_flag_that_the_page_does_not_have(studio: Studio, tmp_path: Path) -> None:
