@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sempa.config import EncoderConfig
 from sempa.data.rows import read_rows, subsample, texts_of
 from sempa.errors import InputError
+from sempa.evaluation.facts import facts_kept
 from sempa.evaluation.statistics import Cache, Measure, Outcomes, mcnemar, mean_percent, paired_figures, paired_t
 from sempa.models.complete import Completion, complete
 from sempa.models.pair import ModelPair
@@ -26,6 +27,7 @@ LONGEST = 64
 MEASURES = {
     "copies": Measure("answers that repeat the sentence (%)", mean_percent, mcnemar, better=-1),
     "meaning": Measure("mean cosine to the sentence by the judge (x100)", mean_percent, paired_t),
+    "facts": Measure("numbers, names and negations kept (%)", mean_percent, mcnemar),
     "new_words": Measure("mean share of the answer's words that are new (%)", mean_percent, paired_t),
     "runs_on": Measure("answers without an end, or twice as long (%)", mean_percent, mcnemar, better=-1),
 }
@@ -44,8 +46,8 @@ def paraphrase_figures(
     """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
 
     ENDED, there if two sentences are left for it, is over those alone on which no variant runs on. Changes are positive
-    where the aligned model copies less, keeps more meaning, uses more new words, runs on less.
-    `cache` is given what was asked of which model and what computes the outcomes, (measures, N).
+    where the aligned model copies less, keeps more meaning and facts, uses more new words, runs on less.
+    `cache` receives the request and what computes the outcomes, (measures, N).
     Raises: InputError for an unknown template.
     """
     asks = SentenceTemplate.paraphrase(template)
@@ -58,8 +60,9 @@ def paraphrase_figures(
             found = _scores(sentences, complete(pair, variant, requests, LONGEST), judge)
             return np.stack([found[name] for name in MEASURES])
 
-        asked = {"paraphrases": requests, "longest": LONGEST, "model": asdict(pair.recipe(variant, EncoderConfig()))}
-        scored[variant] = dict(zip(MEASURES, cache(asked, compute), strict=True))
+        model = asdict(pair.recipe(variant, EncoderConfig()))
+        request = {"paraphrases": requests, "longest": LONGEST, "measures": list(MEASURES), "model": model}
+        scored[variant] = dict(zip(MEASURES, cache(request, compute), strict=True))
     figures = {
         name: paired_figures({variant: found[name] for variant, found in scored.items()}, measure)
         for name, measure in MEASURES.items()
@@ -76,10 +79,11 @@ def paraphrase_figures(
 def _scores(sentences: Sequence[str], answers: Sequence[Completion], judge: Judge) -> dict[str, NDArray[np.float64]]:
     pairs = [(words_of(sentence), words_of(answer.text)) for sentence, answer in zip(sentences, answers, strict=True)]
     rows = judge([*sentences, *(answer.text for answer in answers)]).astype(np.float64)
-    asked, answered = rows[: len(sentences)], rows[len(sentences) :]
+    given, written = rows[: len(sentences)], rows[len(sentences) :]
     return {
         "copies": np.array([float(before == after) for before, after in pairs]),
-        "meaning": (asked * answered).sum(axis=1),
+        "meaning": (given * written).sum(axis=1),
+        "facts": np.array([float(facts_kept(s, answer.text)) for s, answer in zip(sentences, answers, strict=True)]),
         "new_words": np.array([new_share(before, after) for before, after in pairs]),
         "runs_on": np.array(
             [

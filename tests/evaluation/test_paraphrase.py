@@ -49,6 +49,7 @@ def test_every_measure_by_hand(tuned_pair: ModelPair, monkeypatch: pytest.Monkey
     assert asked == [[f"Again: {sentence}" for sentence in SENTENCES]] * 2
     both = {name: (found["base"]["figure"], found["sempa"]["figure"]) for name, found in figures.items()}
     assert both["copies"] == pytest.approx((25, 25), abs=1e-3)
+    assert both["facts"] == pytest.approx((100, 75), abs=1e-3)  # an empty answer keeps nothing
     assert both["runs_on"] == pytest.approx((50, 0), abs=1e-3)
     # New words: none of 3, then "it rains it rains today and tomorrow": 2 of 7, then "and": 1 of 5, then 1 of 3.
     assert both["new_words"] == pytest.approx((100 * (2 / 7 + 1 / 5 + 1 / 3) / 4, 100 * (2 / 3 + 1 / 3) / 4), abs=1e-3)
