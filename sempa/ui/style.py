@@ -1,7 +1,8 @@
 """The page's own style, on top of Gradio's theme: light and dark, jobs and phone."""
 
 CSS = """
-.gradio-container {max-width: 1080px !important; width: 100% !important; margin: 0 auto !important}
+.gradio-container {max-width: none !important}
+.main.fillable {max-width: 1080px !important; width: 100% !important; margin: 0 auto !important}
 :root {--sp-base: #64748b; --sp-sempa: #0f766e; --sp-base-soft: #64748b22; --sp-sempa-soft: #0f766e22}
 .dark {--sp-base: #a9b6c8; --sp-sempa: #3fd0bd; --sp-base-soft: #a9b6c81f; --sp-sempa-soft: #3fd0bd1f}
 .sp-head h1 {font-size: 1.55rem; font-weight: 700; margin: .2rem 0 .15rem; letter-spacing: -.01em}
@@ -41,7 +42,9 @@ CSS = """
   border-bottom: 1px solid var(--border-color-primary)}
 .sp-table.sp-table th:first-child, .sp-table.sp-table td:first-child, .sp-table.sp-facts td {text-align: left}
 @media (max-width: 640px) {.sp-table {font-size: .74rem}
-  .sp-table.sp-table th, .sp-table.sp-table td {padding: .25rem .2rem}}
+  .sp-table.sp-table :is(th, td) {padding: .25rem .2rem}
+  .sp-table:has(th:nth-child(6)) {font-size: .7rem}
+  .sp-table.sp-table:has(th:nth-child(6)) :is(th, td) {padding: .25rem .1rem}}
 .sp-facts td:first-child {white-space: nowrap; vertical-align: top}
 .sp-table caption {text-align: left; padding: .3rem 0; color: var(--body-text-color-subdued); font-size: .85rem}
 .sp-result {border-top: 1px solid var(--border-color-primary); padding: .15rem 0}
@@ -50,6 +53,8 @@ CSS = """
 .sp-scroll {overflow-x: auto; margin-bottom: 1rem}
 .sp-say {padding: .7rem .9rem; border-radius: 10px; border: 1px dashed var(--border-color-primary);
   color: var(--body-text-color-subdued)}
+.sp-refusal {border: 1px solid #b91c1c; color: #b91c1c} .dark .sp-refusal {border-color: #fca5a5; color: #fca5a5}
+.sp-stale > :not(.sp-say) {opacity: .65; filter: grayscale(1)} .sp-stale > .sp-say {margin-bottom: .6rem}
 .sp-tokens {display: flex; flex-wrap: wrap; gap: .35rem; margin: .55rem 0 .2rem}
 .sp-token {padding: .1rem .5rem; border-radius: 6px; border: 1px solid var(--border-color-primary);
   white-space: pre-wrap; overflow-wrap: anywhere}
@@ -78,5 +83,25 @@ CSS = """
 .tab-container button {padding: 0 clamp(.35rem, 1.6vw, 1rem) !important}
 """
 
-HEAD = "<style>@media (max-width: 640px) {footer .divider {display: none !important}}</style>"
-"""What Gradio's scoping of CSS keeps from the footer, where a dot divides a link from one that phones do not show."""
+HEAD = """
+<style>
+html:not(.sp-drawn) .gradio-container :is(main, footer) {visibility: hidden}
+@media (max-width: 640px) {footer .divider {display: none !important}}
+</style>
+<script>
+(() => {
+  const show = () => document.documentElement.classList.add('sp-drawn');
+  let last = setTimeout(show, 10000);
+  const drawn = new ResizeObserver(() => {
+    if (!document.querySelector('#similarity-out .sp-card')) return;
+    clearTimeout(last);
+    last = setTimeout(() => { drawn.disconnect(); show(); }, 250);
+  });
+  drawn.observe(document.body);
+})();
+</script>
+"""
+"""The page is shown when its height has settled, so that nothing moves under a visitor's hand; at the latest after ten
+seconds. The rest is what Gradio applies too late or keeps from the footer, where a dot divides a link from one that
+phones do not show.
+"""
