@@ -8,7 +8,7 @@ import gradio as gr
 from sempa.config import FEATURES, WORDS
 from sempa.service.studio import Studio
 from sempa.sparse.search import Part, SparsePair
-from sempa.ui.events import Context, ask
+from sempa.ui.events import Context, ask, grey_out
 from sempa.ui.present import grid, note
 
 SHOWN = 6
@@ -71,3 +71,4 @@ def build_shared_parts(context: Context, first: gr.Textbox, second: gr.Textbox) 
         run = gr.Button("Show shared features", elem_id="parts-run")
         out = gr.HTML(elem_id="parts-out", label="Shared features")
         ask([run.click, kind.input], answer, [first, second, kind, context.adapter], out)
+        grey_out([context.adapter.change], [out])

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from sempa.errors import SempaError
+from sempa.errors import InputError, SempaError
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
+from sempa.ui.present import refusal
 
 if TYPE_CHECKING:
     from sempa.ui.links import Links
@@ -49,29 +50,66 @@ def _without_paths(error: SempaError) -> str:
     return re.sub(rf"({re.escape(get_upload_folder())}[/\\])?\b[0-9a-f]{{64}}[/\\]", "", str(error))
 
 
-@contextmanager
-def _as_message(shown: Callable[[object], str]) -> Iterator[None]:
-    try:
-        yield
-    except SempaError as error:
-        raise gr.Error(shown(_without_paths(error)), print_exception=False) from error
+def _checked(values: Sequence[Any]) -> None:
+    """Raise the first refusal that `_preprocess` put among a handler's values."""
+    for value in values:
+        if isinstance(value, InputError):
+            raise value
 
 
-def for_people(handler: Callable[..., Any], shown: Callable[[object], str] = as_text) -> Callable[..., Any]:
-    """Turn a handler's SempaError into a message on the page; any other error stays a traceback."""
+def for_people(
+    handler: Callable[..., Any], shown: Callable[[object], str] = as_text, outputs: Any = None
+) -> Callable[..., Any]:
+    """Turn a handler's SempaError into words; any other error stays a traceback.
+
+    They stand where the answer would, in the first HTML of `outputs`; without outputs they are a gr.Error.
+    """
+
+    def say(error: SempaError) -> Any:
+        if outputs is None:
+            raise gr.Error(shown(_without_paths(error)), print_exception=False) from error
+        return _refused(_without_paths(error), outputs)
+
     if inspect.isgeneratorfunction(inspect.unwrap(getattr(handler, "__func__", handler))):
 
         def answered(*args: Any, **kwargs: Any) -> Any:
-            with _as_message(shown):
+            try:
+                _checked(args)
                 yield from handler(*args, **kwargs)
+            except SempaError as error:
+                yield say(error)
 
     else:
 
         def answered(*args: Any, **kwargs: Any) -> Any:
-            with _as_message(shown):
+            try:
+                _checked(args)
                 return handler(*args, **kwargs)
+            except SempaError as error:
+                return say(error)
 
     return on_gpu(functools.wraps(handler)(answered))
+
+
+def _place(outputs: Any) -> gr.HTML:
+    """Return the first HTML of some outputs, where words and progress are shown."""
+    parts = outputs if isinstance(outputs, Sequence) else [outputs]
+    return next(part for part in parts if isinstance(part, gr.HTML))
+
+
+def _refused(message: str, outputs: Any) -> Any:
+    """Return the updates that show a message in place of an answer, and hide charts and downloads of an older one."""
+    if not isinstance(outputs, Sequence):
+        return refusal(message)
+    place = _place(outputs)
+    return [
+        refusal(message)
+        if part is place
+        else gr.update(visible=False)
+        if isinstance(part, gr.Plot | gr.DownloadButton)
+        else gr.skip()
+        for part in outputs
+    ]
 
 
 def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,11 +125,12 @@ def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
 def ask(
     on: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, after: Sequence[Any] = (), **options: Any
 ) -> Any:
-    """Run a handler on some events, and after others have been handled; mistakes are shown as messages.
+    """Run a handler on some events, and after others have been handled; mistakes stand where the answer would.
 
     Returns the event, to be cancelled or followed; it is not part of the API.
     """
-    answer, wiring = for_people(handler), {**LANE, **PRIVATE, **options}
+    answer = for_people(handler, outputs=outputs)
+    wiring = {**LANE, **PRIVATE, "show_progress_on": _place(outputs), **options}
     for event in after:
         event.then(answer, inputs, outputs, **wiring)
     return gr.on(list(on), answer, inputs, outputs, **wiring) if on else None
@@ -112,19 +151,32 @@ def seed_field(value: int) -> gr.Number:
     return gr.Number(value, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
 
 
-def _preprocess(part: Any, given: float | None) -> float | int | None:
-    """Return the number of a slider or a bounded field; refuse one that cannot be by its label and bounds."""
+def _preprocess(part: Any, given: float | None) -> float | int | InputError | None:
+    """Return the number of a slider or a bounded field; for one that cannot be, a refusal by its label and bounds."""
     low, high, whole = part.minimum, part.maximum, part.step % 1 == 0
     if isinstance(part, gr.Number) and low is None:
         return given
     if given is None or not low <= given <= high or (whole and given % 1):
         number = f"{'whole ' if whole else ''}number from {low:,g} to {high:,}"
-        raise gr.Error(f"{part.label}: choose a {number}.", print_exception=False)
+        return InputError(f"{part.label}: choose a {number}.")
     return int(given) if whole else given
 
 
 # On the classes: Gradio makes a component anew for each visitor, from its own class and arguments.
 gr.Slider.preprocess = gr.Number.preprocess = _preprocess
+
+
+_GREY = """
+(...shown) => [...shown.slice(0, TEXTS).map(html => /sp-card|sp-table/.test(html ?? '') && !html.includes('sp-stale')
+  ? `<div class="sp-stale"><div class="sp-say" role="status">Inputs changed: run again.</div>${html}</div>` : html),
+  ...Array(HIDDEN).fill({__type__: 'update', visible: false})]
+"""
+
+
+def grey_out(on: Sequence[Any], answers: Sequence[gr.HTML], hidden: Sequence[Any] = ()) -> None:
+    """Mark answers as out of date on some events, and hide their charts and downloads, until they are asked again."""
+    marked = _GREY.replace("TEXTS", str(len(answers))).replace("HIDDEN", str(len(hidden)))
+    gr.on(list(on), None, [*answers], [*answers, *hidden], js=marked, **PRIVATE)
 
 
 def keep_asked(page: gr.Blocks) -> None:

@@ -61,9 +61,12 @@ class Field:
         component = self.component
         if isinstance(component, gr.Slider | gr.Number):
             try:
-                return component.preprocess(float(text))
-            except (ValueError, gr.Error):
-                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was ignored.") from None
+                number = component.preprocess(float(text))
+            except ValueError:
+                number = None
+            if number is None or isinstance(number, InputError):
+                raise InputError(f"The link's {self.name} is {text[:40]!r}: it was ignored.")
+            return number
         if isinstance(component, gr.Dropdown) and not component.allow_custom_value:
             known = self.names() if self.names else [value for _, value in component.choices]
             if text not in known:

@@ -10,7 +10,7 @@ from gradio.components.plot import PlotData
 from sempa.service.matrix import PairMatrix, Square
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file, offered
-from sempa.ui.events import Context, ask
+from sempa.ui.events import Context, ask, grey_out
 from sempa.ui.plots import figure
 from sempa.ui.present import MODEL_NAMES, note, pair_table
 from sempa.ui.streaming import tabled
@@ -129,3 +129,4 @@ def build_matrix(context: Context) -> None:
         out = gr.HTML(elem_id="matrix-out", label="Pairs")
         pairs = gr.DownloadButton("Download every pair (CSV)", visible=False, elem_id="matrix-table")
         ask([run.click], answer, [text, context.adapter], [out, pairs, *heat])
+        grey_out([context.adapter.change], [out], [pairs, *heat])

@@ -12,7 +12,7 @@ from sempa.evaluation.sts import MeasuredPairs
 from sempa.service.limits import MAX_PAIRS
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file, offered
-from sempa.ui.events import LONG, Context, ask
+from sempa.ui.events import LONG, Context, ask, grey_out
 from sempa.ui.plots import COLOURS, figure, points
 from sempa.ui.present import MODEL_NAMES, grid, note, pair_table, say
 from sempa.ui.streaming import tabled
@@ -98,3 +98,4 @@ def build_own_pairs(context: Context) -> None:
     out = gr.HTML(elem_id="pairs-out", label="Results of your pairs")
     table = gr.DownloadButton("Download every pair with both cosines (CSV)", visible=False, elem_id="pairs-table")
     ask([run.click], answer, [file, context.adapter], [out, table, chart], **LONG)
+    grey_out([context.adapter.change], [out], [table, chart])

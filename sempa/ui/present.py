@@ -38,6 +38,11 @@ def say(text: str) -> str:
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
+def refusal(text: str) -> str:
+    """Return an error in words, to stand where the answer would."""
+    return f'<div class="sp-say sp-refusal" role="alert">{escape(text)}</div>'
+
+
 def note(text: str) -> str:
     """Return a small line of explanation."""
     return f'<div class="sp-note">{escape(text)}</div>'

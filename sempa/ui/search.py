@@ -144,7 +144,7 @@ def build_search_tab(context: Context) -> None:
     view, table = opening(context.studio, names[0]) if names else (say("Build an index of your own text below."), None)
     out = gr.HTML(view, elem_id="search-out", label="Hits", js_on_load=SEND)
     hits = gr.DownloadButton("Download these hits (CSV)", table, visible=table is not None, elem_id="search-table")
-    asked = [run.click, query.submit, k.release, least.release, index.input, method.input, context.adapter.input]
+    asked = [run.click, query.submit, k.release, least.release, index.change, method.input, context.adapter.change]
     after = [examples([[text] for text in EXAMPLES], [query]), out.select(pressed, None, query, **PRIVATE)]
     visitor = visitor_state(context.adapters)
     ask(asked, answer, [query, index, k, least, method, context.adapter], [out, hits, visitor], after)

@@ -40,7 +40,7 @@ class SimilarityTab:
         view = compare_sentences(context.studio, first, second)
         self._out = gr.HTML(view, elem_id="similarity-out", label="Cosines")
         tried = examples(EXAMPLES, self._pair, "Try a tricky pair")
-        self._answer_on([run.click, a.submit, b.submit, context.adapter.input], [tried])
+        self._answer_on([run.click, a.submit, b.submit, context.adapter.change], [tried])
         build_shared_parts(context, a, b)
         build_matrix(context)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from sempa.models.generate import Texts
-from sempa.ui.events import OPENING, PRIVATE, SEND, Context, Stops, ask, examples, for_people
+from sempa.ui.events import OPENING, PRIVATE, SEND, Context, Stops, ask, examples, for_people, grey_out
 from sempa.ui.present import say, text_cards
 
 REDRAW_SECONDS = 0.1
@@ -48,21 +48,22 @@ def shown(
 
 
 class Once:
-    """Write a worked example for the first visitor and show the same answer to those after."""
+    """Write a worked example for the first visitor who does not stop it, and show the same answer to those after."""
 
-    def __init__(self, write: Callable[[], Iterator[str]]) -> None:
+    def __init__(self, write: Callable[[Callable[[], bool]], Iterator[str]]) -> None:
         self._write = write
         self._answer: str | None = None
 
-    def stream(self) -> Iterator[str]:
+    def stream(self, stopped: Callable[[], bool]) -> Iterator[str]:
         """Yield the example as it grows, or complete if it has been written before."""
         if self._answer is not None:
             yield self._answer
             return
         last = ""
-        for last in self._write():
+        for last in self._write(stopped):
             yield last
-        self._answer = last
+        if not stopped():
+            self._answer = last
 
 
 def build_writing(
@@ -89,7 +90,11 @@ def build_writing(
     context.links.add(tab, **{name: text}, **parts)
     out = gr.HTML(say("Writing the worked example …"), elem_id=f"{tab}-out", label="Answers", js_on_load=SEND)
     first = {key: part.value for key, part in parts.items()}
-    example = Once(lambda: write(context.studio, texts[0], lambda: False, **first))
+    example = Once(lambda stopped: write(context.studio, texts[0], stopped, **first))
+
+    def show_example(request: gr.Request) -> Iterator[str]:
+        with stops.running(request.session_hash) as stopped:
+            yield from example.stream(stopped)
 
     def answer(request: gr.Request, text: str, adapter: str, *values: Any) -> Iterator[str]:
         with stops.running(request.session_hash) as stopped:
@@ -98,12 +103,13 @@ def build_writing(
     def stop_writing(request: gr.Request) -> None:
         stops.stop(request.session_hash)
 
-    opened = context.page.load(for_people(example.stream), None, out, **OPENING, **PRIVATE)
+    opened = context.page.load(for_people(show_example, outputs=out), None, out, **OPENING, **PRIVATE)
     # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
     started = [start.click, text.submit]
     gr.on(started, None, cancels=[opened], **PRIVATE)
-    writing = ask(started, answer, [text, context.adapter, *parts.values()], out)
-    stop.click(None, cancels=[writing, opened], **PRIVATE)
+    ask(started, answer, [text, context.adapter, *parts.values()], out)
+    grey_out([context.adapter.change], [out])
+    # Not by Gradio's cancellation, which now and then ends in an error without words.
     stop.click(stop_writing, None, None, queue=False, **PRIVATE)
     examples([[text] for text in texts], [text])
     return text, out

@@ -16,7 +16,7 @@ from sempa.service.jobs import RunRequest, RunState, TrainingJobs
 from sempa.training.inputs import preview
 from sempa.training.run import SAMPLE_SETTINGS
 from sempa.ui.downloads import offered
-from sempa.ui.events import PRIVATE, Context, as_text, ask
+from sempa.ui.events import PRIVATE, Context, ask
 from sempa.ui.plots import run_curves, run_words
 from sempa.ui.present import note, say, table
 
@@ -86,7 +86,7 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
         return preview_view(data, config, context.studio.pair.tokenizer, command)
 
     ask([look.click], previewed, form.inputs, out)
-    _build_runs(context, jobs, run, form)
+    _build_runs(context, jobs, run, form, out)
 
 
 def _build_form() -> TrainForm:
@@ -136,32 +136,33 @@ def _build_form() -> TrainForm:
     return TrainForm([kind, file, hub, dev, objective, name], numbers)
 
 
-def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: TrainForm) -> None:
+def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: TrainForm, below: gr.HTML) -> None:
     gr.Markdown("## Runs")
     runs = gr.Dropdown(jobs.names, label="Run", elem_id="train-runs")
     with gr.Row():
         stop = gr.Button("Stop", elem_id="train-stop")
         resume = gr.Button("Resume", elem_id="train-resume")
         load = gr.Button("Use in the other tabs", elem_id="train-load")
+    said = gr.HTML(elem_id="train-said", label="Message")
     out = gr.HTML(say("No run yet."), elem_id="train-out", label="Progress")
     curves = gr.Plot(label="Curves", visible=False, elem_id="train-curves")
 
     def starts(*values: Any) -> tuple[Any, str]:
         request = form.request(*values)
         jobs.start(request)
-        return gr.update(choices=jobs.names, value=request.name), say("Starting …")
+        return gr.update(choices=jobs.names, value=request.name), say("Started: its progress is below.")
 
     def resumes(name: str | None) -> str:
         jobs.resume(_named(name))
-        return say("Resuming …")
+        return ""
 
-    def loads(name: str | None) -> Any:
+    def loads(name: str | None) -> tuple[Any, str]:
         state = jobs.state(_named(name))
         if state.adapter is None:
             raise InputError("The run is not finished: its adapter can be used once it is complete.")
         added = context.adapters.add(str(state.adapter))
-        gr.Info(as_text(f"{added} is chosen at the top of the page: run the other tabs again to see it."))
-        return gr.update(choices=context.adapters.names, value=added)
+        chosen = gr.update(choices=context.adapters.names, value=added)
+        return chosen, say(f"{added} is chosen at the top of the page.")
 
     def watched(name: str | None) -> tuple[str, Any]:
         if name not in jobs.names:
@@ -173,10 +174,10 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
         names = jobs.names
         return gr.update(choices=names, value=next(iter(names), None))
 
-    ask([start.click], starts, form.inputs, [runs, out]).success(watched, runs, [out, curves], **PRIVATE)
+    ask([start.click], starts, form.inputs, [runs, below]).then(watched, runs, [out, curves], **PRIVATE)
     stop.click(jobs.stop, None, None, **PRIVATE).then(watched, runs, [out, curves], **PRIVATE)
-    ask([resume.click], resumes, runs, out)
-    ask([load.click], loads, runs, context.adapter)
+    ask([resume.click], resumes, runs, said).then(watched, runs, [out, curves], **PRIVATE)
+    ask([load.click], loads, runs, [context.adapter, said])
     gr.on([gr.Timer(EVERY).tick, runs.change], watched, runs, [out, curves], show_progress="hidden", **PRIVATE)
     context.page.load(known, None, runs, **PRIVATE)
 
