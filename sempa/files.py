@@ -37,7 +37,7 @@ def atomic_file(path: Path, what: str, cure: str = "make room there") -> Iterato
 
     Raises: StorageError if the disk refuses; what was at `path` is then unchanged.
     """
-    aside = path.with_name(f".{path.name}-new-{secrets.token_hex(4)}")
+    aside = path.with_name(f".new-{secrets.token_hex(4)}-{path.name}")
     with writing(what, path, cure):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
