@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig
+from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig, settings_of
 from sempa.errors import InputError, SempaError
 
 if TYPE_CHECKING:
@@ -21,38 +21,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """Where runs without --output go."""
-
-SETTINGS = {
-    "objective": "what is learned: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
-    "(cosines), joint (dpo and contrastive) or spod (dpo and sparse codes)",
-    "max_samples": "triplets to train on, and length of the learning-rate schedule; without it and --stop-after, at "
-    "most three passes over the data",
-    "stop_after": "stop after this many triplets on the same schedule",
-    "batch_size": "triplets per optimiser step",
-    "lr": "peak learning rate",
-    "beta": "DPO beta: how strongly the base model holds back the preference",
-    "tau": "temperature of the contrastive cosines",
-    "contrastive_weight": "weight of the contrastive loss in joint",
-    "code_weight": "weight of the sparse-code loss in spod",
-    "rpo_alpha": "weight of the preferred answer's negative log-likelihood (as in TRL)",
-    "kl_weight": "weight of the KL penalty towards the base model on plain text; 0 turns it off",
-    "kl_text_share": "share of the text itself in the target of the KL penalty",
-    "template": "paraphrase template: P1 to P5, or a text with {sentence}",
-    "prompt_format": "chat (the model's chat template, if it has one) or plain (the template alone)",
-    "embedding_template": "template of sentence embeddings in contrastive, joint and spod: prompteol, cot, knowledge, "
-    "plain, or a text with {sentence}",
-    "tokenised_share": "share of sentences shown tokenised and lower-cased, as in SentEval's data",
-    "balance_negation": "drop triplets until entailments and contradictions negate equally often (English)",
-    "evaluate_every": "score a checkpoint every this many triplets",
-    "warmup_ratio": "share of the steps that warm up",
-    "weight_decay": "AdamW weight decay",
-    "lora_r": "LoRA rank",
-    "lora_alpha": "LoRA alpha",
-    "lora_dropout": "LoRA dropout",
-    "max_length": "longest prompt with its answer, in tokens; longer triplets are skipped",
-    "token_cap": "tokens per forward pass; lower it if memory runs out (default: by device)",
-    "seed": "seed of data order, adapter and dropout",
-}
+SETTINGS = settings_of(TrainConfig)
 """Flags that each set one field of TrainConfig, with their help."""
 SHOWN = {
     "loss": "loss",

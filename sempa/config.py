@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.templates import SentenceTemplate
@@ -85,54 +85,63 @@ class EncoderConfig:
 class TrainConfig:
     """How an adapter is trained; RECIPES has settings that belong together.
 
-    `objective` is "dpo" (entailment over contradiction), "listwise" (entailment over neutral over contradiction),
-    "contrastive" (cosines of `embedding_template` states over `tau`, in-batch and hard negatives), "joint" (dpo plus
-    `contrastive_weight` times contrastive) or "spod" (dpo plus `code_weight` times the loss of the states' sparse
-    codes, whose coder is trained too: see CodingConfig).
-    `rpo_alpha` is the weight of the preferred answer's negative log-likelihood per token, added to the preference loss.
-    `prompt_format` is "chat" (the model's chat template, if it has one) or "plain" (the template alone, then the
-    answer). `tokenised_share` of the sentences are shown as SentEval writes text.
-    `balance_negation` drops triplets until entailments and contradictions negate equally often; otherwise a preference
-    for entailments is also one against negation.
-    `kl_weight` is the weight of the KL penalty towards the base model on the anchors as plain text; `kl_text_share` of
-    its target is the text itself.
-    `max_samples` fixes the length of the learning-rate schedule, `stop_after` the sample at which training ends
-    (None: at the schedule's end). `batch_size` is the number of pairs in one optimiser step; `token_cap` bounds the
-    tokens of one forward pass (None: by device) and changes the result by rounding only.
-    `shared_rows` allows the prefix cache and one row per pair where the model supports them.
+    Without `balance_negation` a preference for entailments is also one against negation. `stop_after` does not change
+    the learning-rate schedule, whose length `max_samples` fixes. `token_cap` changes the result by rounding only (None:
+    by device). `shared_rows` allows the prefix cache and one row per pair where the model supports them.
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
 
-    objective: str = "dpo"
-    template: str = "P1"
-    prompt_format: str = "chat"
-    embedding_template: str = "prompteol"
-    tokenised_share: float = 0.0
-    balance_negation: bool = False
-    beta: float = 0.1
-    tau: float = 0.05
-    contrastive_weight: float = 1.0
-    code_weight: float = 1.0
-    rpo_alpha: float = 0.0
-    kl_weight: float = 0.0
-    kl_text_share: float = 0.0
-    lr: float = 2e-4
-    batch_size: int = 64
-    max_samples: int | None = None
-    stop_after: int | None = None
-    warmup_ratio: float = 0.05
-    weight_decay: float = 0.0
+    objective: Annotated[
+        str,
+        "what is learned: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
+        "(cosines), joint (dpo and contrastive) or spod (dpo and sparse codes)",
+    ] = "dpo"
+    template: Annotated[str, "paraphrase template: P1 to P5, or a text with {sentence}"] = "P1"
+    prompt_format: Annotated[
+        str,
+        "chat (the model's chat template, if it has one) or plain (the template alone)",
+    ] = "chat"
+    embedding_template: Annotated[
+        str,
+        "template of sentence embeddings in contrastive, joint and spod: prompteol, cot, knowledge, plain, or "
+        "a text with {sentence}",
+    ] = "prompteol"
+    tokenised_share: Annotated[float, "share of sentences shown tokenised and lower-cased, as in SentEval's data"] = 0.0
+    balance_negation: Annotated[
+        bool,
+        "drop triplets until entailments and contradictions negate equally often (English)",
+    ] = False
+    beta: Annotated[float, "DPO beta: how strongly the base model holds back the preference"] = 0.1
+    tau: Annotated[float, "temperature of the contrastive cosines"] = 0.05
+    contrastive_weight: Annotated[float, "weight of the contrastive loss in joint"] = 1.0
+    code_weight: Annotated[float, "weight of the sparse-code loss in spod"] = 1.0
+    rpo_alpha: Annotated[float, "weight of the preferred answer's negative log-likelihood (as in TRL)"] = 0.0
+    kl_weight: Annotated[float, "weight of the KL penalty towards the base model on plain text; 0 turns it off"] = 0.0
+    kl_text_share: Annotated[float, "share of the text itself in the target of the KL penalty"] = 0.0
+    lr: Annotated[float, "peak learning rate"] = 2e-4
+    batch_size: Annotated[int, "triplets per optimiser step"] = 64
+    max_samples: Annotated[
+        int | None,
+        "triplets to train on, and length of the learning-rate schedule; without it and --stop-after, at most "
+        "three passes over the data",
+    ] = None
+    stop_after: Annotated[int | None, "stop after this many triplets on the same schedule"] = None
+    warmup_ratio: Annotated[float, "share of the steps that warm up"] = 0.05
+    weight_decay: Annotated[float, "AdamW weight decay"] = 0.0
     adam_beta2: float = 0.999
     max_grad_norm: float = 1.0
-    lora_r: int = 8
-    lora_alpha: int = 32
-    lora_dropout: float = 0.0
-    max_length: int = 1024
-    evaluate_every: int = 1024
-    token_cap: int | None = None
+    lora_r: Annotated[int, "LoRA rank"] = 8
+    lora_alpha: Annotated[int, "LoRA alpha"] = 32
+    lora_dropout: Annotated[float, "LoRA dropout"] = 0.0
+    max_length: Annotated[int, "longest prompt with its answer, in tokens; longer triplets are skipped"] = 1024
+    evaluate_every: Annotated[
+        int,
+        "score a checkpoint every this many triplets; without it, at least five times in a run",
+    ] = 1024
+    token_cap: Annotated[int | None, "tokens per forward pass; lower it if memory runs out (default: by device)"] = None
     shared_rows: bool = True
-    seed: int = 42
+    seed: Annotated[int, "seed of data order, adapter and dropout"] = 42
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -199,26 +208,28 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class CodingConfig:
-    """Configure how sparse codes are learned from embeddings.
+    """How sparse codes are learned from embeddings. `batch_size` counts triplets.
 
-    The autoencoder has `expansion_factor` times D features and keeps the `k` largest of each code. `tau` is the
-    temperature of the codes' dot products, `preference_weight` the weight of their likelihood beside the
-    reconstruction. `batch_size` and `epochs` count triplets.
     Source: Wen et al. 2025 (CSR).
     """
 
-    expansion_factor: int = 1
-    k: int = 32
-    tau: float = 0.1
-    preference_weight: float = 0.03
-    lr: float = 3e-3
+    expansion_factor: Annotated[int, "features per vector dimension; more reconstruct better and find less"] = 1
+    k: Annotated[int, "features kept while fitting"] = 32
+    tau: Annotated[float, "temperature of the codes' similarities"] = 0.1
+    preference_weight: Annotated[float, "weight of preferring the entailment's code, beside the reconstruction"] = 0.03
+    lr: Annotated[float, "learning rate"] = 3e-3
     batch_size: int = 256
-    epochs: int = 20
-    seed: int = 42
+    epochs: Annotated[int, "passes over the triplets"] = 20
+    seed: Annotated[int, "seed of weights and data order"] = 42
 
     def __post_init__(self) -> None:
         _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size")
         _require(self, "at least 0", lambda x: x >= 0, "preference_weight epochs")
+
+
+def settings_of(kind: type[TrainConfig | CodingConfig]) -> dict[str, str]:
+    """Return the settings that a command line offers, each with its help."""
+    return {field.name: field.type.__metadata__[0] for field in fields(kind) if hasattr(field.type, "__metadata__")}
 
 
 def _require(config: object, bounds: str, hold: Callable[[Any], bool], names: str) -> None:

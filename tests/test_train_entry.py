@@ -440,21 +440,8 @@ def test_neutral_sentences_are_counted(small: list[str], tmp_path: Path) -> None
     assert facts["data"]["summary"] == "15 triplets; skipped 5 rows: 5 without a neutral sentence"
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (["--lr", "0.5"], "config.lr: 0.001 then, 0.5 now"),
-        (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
-        (["--dev", "{tmp}/dev.tsv"], "dev.tsv: None then"),
-    ],
-)
 def test_resuming_with_other_settings_names_the_field(
-    small: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    change: list[str],
-    named: str,
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -463,7 +450,11 @@ def test_resuming_with_other_settings_names_the_field(
         patch.setattr("sempa.training.run_folder.RunFolder.append", stop)
         assert train.main(small) == 130
     assert f"Add --resume --output {tmp_path / 'run'} to continue." in capsys.readouterr().err
-    said = _refusal([*small, "--resume", *(part.format(tmp=tmp_path) for part in change)], capsys)
-    assert named in said
+    for change, named in (
+        (["--lr", "0.5"], "config.lr: 0.001 then, 0.5 now"),
+        (["--precision", "bfloat16"], "precision: 'torch.float32' then, 'torch.bfloat16' now"),
+        (["--dev", str(tmp_path / "dev.tsv")], "dev.tsv: None then"),
+    ):
+        assert named in _refusal([*small, "--resume", *change], capsys)
     assert train.main([*small, "--resume"]) == 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES

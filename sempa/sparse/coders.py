@@ -29,9 +29,9 @@ CODED_AT_ONCE = 4096
 TAKEN_AT_ONCE = 65_536
 """Vectors that are taken out of an index at once to be coded."""
 OWN_AND_ALIGNED = 16
-"""Words a query names besides its own. Source: Nie et al. 2025."""
+"""Words added to a query's own. Source: Nie et al. 2025."""
 QUERY_WIDER = 4
-"""A query keeps so many times the features of a text: it is not stored, and finds more by them."""
+"""A query keeps this many times the features of a text: it is not stored, and they help it find more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class FittedCodes:
-    """Hold what is fitted for one variant: the direction (D,) removed before words are read, and the autoencoder."""
+    """What is fitted for one variant: the direction (D,) removed before words are read, and the autoencoder."""
 
     direction: Rows
     coder: SparseCoder
@@ -235,7 +235,7 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
 
 
 def load_coders(pair: ModelPair) -> dict[str, Coder]:
-    """Return the codes kept beside a pair's adapter, none where there are none.
+    """Return the codes kept beside a pair's adapter, by kind; empty if it has none.
 
     Raises: StorageError if they are damaged.
     """

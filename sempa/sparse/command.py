@@ -2,22 +2,11 @@
 
 import argparse
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sempa.config import CodingConfig
+from sempa.config import CodingConfig, settings_of
 from sempa.embedding.command import add_command, add_encoder_options, open_encoder, report
-
-_SETTINGS = {
-    "expansion_factor": "features per vector dimension; more reconstruct better and find less",
-    "k": "features kept while fitting",
-    "epochs": "passes over the triplets",
-    "lr": "learning rate",
-    "tau": "temperature of the codes' similarities",
-    "preference_weight": "weight of preferring the entailment's code, beside the reconstruction",
-    "seed": "seed of weights and data order",
-}
 
 
 def add_sparse(commands: Any) -> None:
@@ -31,17 +20,17 @@ def add_sparse(commands: Any) -> None:
     made.add_argument("--data", type=Path, required=True, help="triplets: CSV (sent0,sent1,hard_neg) or JSONL file")
     made.add_argument("--limit", type=int, help="use about this many triplets, evenly spaced")
     made.add_argument("--output", type=Path, help="new folder (default: codes, in the adapter's folder)")
-    for field in fields(CodingConfig):
-        if text := _SETTINGS.get(field.name):
-            flag = f"--{field.name.replace('_', '-')}"
-            made.add_argument(flag, type=type(field.default), default=field.default, help=f"{text} (%(default)s)")
+    for name, text in settings_of(CodingConfig).items():
+        default = getattr(CodingConfig, name)
+        flag = f"--{name.replace('_', '-')}"
+        made.add_argument(flag, type=type(default), default=default, help=f"{text} (%(default)s)")
     add_encoder_options(made)
 
 
 def _fit(args: argparse.Namespace) -> None:
     from sempa.sparse.fit import fit_codes
 
-    config = CodingConfig(**{name: getattr(args, name) for name in _SETTINGS})
+    config = CodingConfig(**{name: getattr(args, name) for name in settings_of(CodingConfig)})
     measured = fit_codes(open_encoder(args), args.data, config, args.limit, args.output, report)
     for variant, figures in measured.items():
         print(f"{variant:15} {json.dumps(figures)}")

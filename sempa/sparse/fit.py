@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch.nn.functional import normalize as unit
 
 from sempa.config import CODES_FOLDER, CodingConfig
 from sempa.data.rows import subsample
@@ -45,7 +46,7 @@ def fit_codes(
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
     `output` is by default the folder beside the adapter's weights that the app looks into. The fit starts from the
-    coder learned together with the adapter, if there is one; with 0 epochs that coder is used unchanged. Embeddings are
+    coder trained with the adapter, if any; with 0 epochs that coder is used unchanged. Embeddings are
     kept in the cache folder, so that fitting again with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
@@ -109,13 +110,9 @@ def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held:
         "explained_variance": 1 - float(reconstruction_loss(rows[held].flatten(0, 1), reconstructed.flatten(0, 1)))
     }
     for name, values in (("codes", codes[held]), ("dense", rows[held])):
-        figures[f"entailment_nearer_{name}"] = nearer_share(*(part.numpy() for part in _units(values).unbind(1)))
+        figures[f"entailment_nearer_{name}"] = nearer_share(*(part.numpy() for part in unit(values, dim=-1).unbind(1)))
     figures["dead_features"] = float((codes.flatten(0, 1) == 0).all(dim=0).sum())
     return {name: round(value, 4) for name, value in figures.items()}
-
-
-def _units(values: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(values, dim=-1)
 
 
 def name_features(codes: sparse.csr_array, texts: Sequence[str]) -> list[Feature]:

@@ -1,4 +1,4 @@
-"""Learn sparse codes of embeddings: restore the vector, and prefer the entailment's code to the contradiction's."""
+"""Learn sparse codes: reconstruct the vector, and prefer the entailment's code to the contradiction's."""
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
@@ -22,7 +22,7 @@ DEAD_AFTER = 30
 
 @dataclass(frozen=True)
 class CodingStep:
-    """Say what one optimiser step saw; `metrics` has `coding/*` and `features/dead`."""
+    """One optimiser step; `metrics` has `coding/*` and `features/dead`."""
 
     step: int
     steps: int

@@ -17,7 +17,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Part:
-    """Hold a feature's name, texts in which it is most active (none for a word), and its part of a score."""
+    """A feature's name, the texts in which it is most active (none for a word), and its part of a score."""
 
     label: str
     texts: tuple[str, ...]
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SparseHit(RankedHit):
-    """Hold a hit, its rank under the other model, and the parts of its score, largest first."""
+    """A hit, its rank under the other model, and the parts of its score, largest first."""
 
     parts: list[Part]
 
@@ -37,7 +37,7 @@ class SparseHit(RankedHit):
 
 @dataclass(frozen=True)
 class SparsePair:
-    """Hold the cosine of two codes, the parts they share, and what each has alone, with its activation."""
+    """The cosine of two codes, the parts they share, and what each has alone, with its activation."""
 
     cosine: float
     shared: list[Part]

@@ -11,9 +11,9 @@ from sempa.training.preferences import Preference
 
 @dataclass(frozen=True)
 class Example:
-    """Hold one triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text.
+    """One triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text.
 
-    `anchor` is the anchor's own text: the same for all triplets that share it.
+    `anchor` is the anchor itself, equal for all triplets that share it.
     """
 
     pair: PairIds | None = None

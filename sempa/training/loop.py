@@ -32,7 +32,7 @@ Score = Callable[[], float]
 
 @dataclass(frozen=True)
 class TrainStep:
-    """Say what one optimiser step saw and did; `metrics` has the names every tracker plots.
+    """One optimiser step; `metrics` has the names every tracker plots.
 
     `score` is set where a checkpoint was scored after the step, `is_best` where it was the best so far.
     """

@@ -44,7 +44,7 @@ class PreferencePass(PolicyPass):
         """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
 
         Metrics are means over all the pairs, computed before any update: `preference/loss`, `rewards/*` in units of
-        beta times nats, `logps/*` in nats, `rewards/accuracies` (the whole ranking is right) in 0..1, and with a
+        beta times nats, `logps/*` in nats, `rewards/accuracies` (the complete ranking is right) in 0..1, and with a
         `rpo_alpha` `chosen/loss`, the best response's negative log-likelihood in nats per token.
         """
         total = len(pairs)
@@ -131,7 +131,7 @@ class SentencePass(PolicyPass):
             loss, metrics = self._loss(every, anchors)
             gradients_of_all, *own_gradients = torch.autograd.grad(weight * loss, [every, *self._parameters])
             for parameter, slope in zip(self._parameters, own_gradients, strict=True):
-                # Every process has the loss of the whole step; their gradients are summed later.
+                # Every process has the complete step's loss; their gradients are summed later.
                 parameter.grad = slope / self._processes.count
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 

@@ -97,7 +97,7 @@ class PolicyModel:
 
 @dataclass(frozen=True)
 class Policy:
-    """Hold the model as policy, its prompt's prefix, and every leaf that gradients flow into."""
+    """The model as policy, its prompt's prefix, and every leaf that gradients flow into."""
 
     model: Any
     prefix: PrefixCache
@@ -115,9 +115,9 @@ class Policy:
 
 @contextmanager
 def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
-    """Hold the model as policy, adapter dropout on, with this step's prefix; at the end send its gradient back.
+    """Use the model as policy, with adapter dropout and this step's prefix.
 
-    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once.
+    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once, at the end.
     """
     model.train(True)
     try:

@@ -24,7 +24,7 @@ RESUME = "make room and run again with --resume"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Hold what training continues from: tensors by name, and plain facts."""
+    """What training continues from: tensors by name, and plain facts."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
