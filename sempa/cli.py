@@ -268,13 +268,13 @@ def add_cache(commands: Any) -> None:
 def _cache(args: argparse.Namespace) -> None:
     from sempa.models.conversions import clear, conversions
 
-    entries = {entry.name: entry for entry in conversions()}
+    entries = {entry.folder.name: entry for entry in conversions()}
     if unknown := [name for name in args.names if name not in entries]:
         raise InputError(f"There is no entry {unknown[0]} in the cache: `sempa cache list` names them.")
     if args.action == "clear":
         print(f"{clear(args.names) / 2**20:,.0f} MiB freed.")
         return
-    for entry in entries.values():
+    for name, entry in entries.items():
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d")
-        print(f"{entry.name}  {entry.bytes / 2**20:,.0f} MiB  last used {used}  from {entry.gguf}")
+        print(f"{name}  {entry.bytes / 2**20:,.0f} MiB  last used {used}  from {entry.gguf}")
     print(f"{sum(entry.bytes for entry in entries.values()) / 2**20:,.0f} MiB in {cache_folder()}")

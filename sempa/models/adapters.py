@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, SHIPPED, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
-from sempa.files import REFUSALS, sha256_of, share
+from sempa.files import sha256_of, share, writing
 from sempa.models.source import can_be_hub_id
 
 log = logging.getLogger(__name__)
@@ -46,43 +47,33 @@ class AdapterInfo:
         """Return the logged training steps of every run it was made from."""
         runs = []
         for path in sorted(self.folder.glob(METRICS.replace(".", "*.")), key=lambda path: (len(path.name), path.name)):
-            try:
+            with suppress(OSError, ValueError, TypeError):
                 lines = [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
                 runs.append([line for line in lines if "samples" in line])
-            except (OSError, ValueError, TypeError):
-                continue
         return [steps for steps in runs if steps]
 
     @property
     def seeds(self) -> list[int]:
         """Return the training seeds of the runs it was averaged from; empty if it was not averaged."""
-        try:
-            return [int(part["seed"]) for part in self._facts.get("averaged_from", [])]
-        except (ValueError, TypeError, KeyError):
-            return []
+        return [part["seed"] for part in self._facts.get("averaged_from", [])]
 
     @property
     def scale(self) -> float:
         """Return the factor it was scaled by after training; 1 if it was not scaled."""
-        try:
-            return float(self._facts.get("scale", 1))
-        except (ValueError, TypeError):
-            return 1.0
+        return float(self._facts.get("scale", 1))
 
     @property
     def _facts(self) -> dict[str, Any]:
-        try:
+        with suppress(OSError, ValueError, TypeError):
             return dict(json.loads((self.folder / RUN_FACTS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return {}
+        return {}
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
     """Return the folders of the adapters shipped for a base, the paper's own first; only the default model has any."""
     if base != DEFAULT_BASE:
         return []
-    folders = sorted(file.parent for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}"))
-    return [str(folder) for folder in folders]
+    return sorted(str(file.parent) for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}"))
 
 
 def attach_adapter(
@@ -101,26 +92,20 @@ def attach_adapter(
         log.warning("The adapter %s was trained on %s and is loaded onto %s.", adapter, written_for, base_name)
     try:
         stored = _stored_shapes(folder / WEIGHTS_FILE)
+        options: dict[str, Any] = {"adapter_name": adapter_name, "autocast_adapter_dtype": False}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what peft warns of (missing keys) is checked and raised below
             if isinstance(model, PeftModel):
-                tuned = model
-                tuned.load_adapter(str(folder), adapter_name=adapter_name, autocast_adapter_dtype=False)
+                (tuned := model).load_adapter(str(folder), **options)
             else:
-                tuned = PeftModel.from_pretrained(
-                    model, str(folder), adapter_name=adapter_name, autocast_adapter_dtype=False
-                )
+                tuned = PeftModel.from_pretrained(model, str(folder), **options)
     except (RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AdapterMismatch(
             f"The adapter {adapter} (made for {written_for}) does not fit {base_name}: {reason}"
         ) from error
-    expected = {
-        name: tuple(weight.shape)
-        for name, weight in get_peft_model_state_dict(
-            tuned, adapter_name=adapter_name, save_embedding_layers=False
-        ).items()
-    }
+    weights = get_peft_model_state_dict(tuned, adapter_name=adapter_name, save_embedding_layers=False)
+    expected = {name: tuple(weight.shape) for name, weight in weights.items()}
     if wrong := sorted(set(stored.items()) ^ set(expected.items())):
         raise AdapterMismatch(
             f"The adapter {adapter} (made for {written_for}) does not fit {base_name}: {len(wrong)} weights differ in "
@@ -196,7 +181,7 @@ def save_adapter(tuned: PeftModel, folder: Path) -> str:
     Without `save_embedding_layers=False`, PEFT would ask the hub for the base's vocabulary.
     Raises: StorageError if the disk refuses.
     """
-    try:
+    with writing("The adapter", folder):
         folder.mkdir(parents=True, exist_ok=True)
         tuned.save_pretrained(str(folder), selected_adapters=[ADAPTER_NAME], save_embedding_layers=False)
         nested = folder / ADAPTER_NAME  # PEFT puts adapters that are not called "default" into a folder of that name
@@ -204,6 +189,4 @@ def save_adapter(tuned: PeftModel, folder: Path) -> str:
             file.replace(folder / file.name)
         nested.rmdir()
         share(folder)
-    except REFUSALS as error:
-        raise StorageError(f"The adapter could not be written to {folder} ({error}): make room there.") from error
     return sha256_of(folder / WEIGHTS_FILE)

@@ -11,8 +11,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sempa.config import DEFAULT_BASE, cache_folder
 from sempa.files import COMPLETE, REFUSALS, sha256_of, share
@@ -28,8 +29,7 @@ SAMPLES, SAMPLED = 16, 2**18
 """Places of a file, and bytes at each, that its fingerprint covers."""
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(NamedTuple):
     """A kept conversion: its folder, the GGUF file it came from, its size, and when it was last opened (Unix time)."""
 
     folder: Path
@@ -37,17 +37,11 @@ class Conversion:
     bytes: int
     used: float
 
-    @property
-    def name(self) -> str:
-        """Return the folder's name, by which `clear` takes it."""
-        return self.folder.name
-
 
 def converted(source: ModelSource, precision: Precision, report: Report = log.info) -> ModelSource:
     """Return where the safetensors of a GGUF file are, converting it on first use; other sources as they are.
 
-    The conversion is in the number format asked for, so that the weights equal those read from the GGUF directly. When
-    the disk refuses it, the GGUF itself is returned.
+    Weights are kept in the number format asked for, as if read from the GGUF, which is returned if the disk refuses.
     Raises: ModelUnavailable for a file that is not GGUF, or not of a causal language model.
     """
     if not source.gguf_file or precision.four_bit:
@@ -113,7 +107,7 @@ def conversions() -> list[Conversion]:
 
 def clear(names: Collection[str] = ()) -> int:
     """Delete the entries of these names, or all and what killed conversions left; return the bytes freed."""
-    going = [entry for entry in conversions() if not names or entry.name in names]
+    going = [entry for entry in conversions() if not names or entry.folder.name in names]
     for entry in going:
         shutil.rmtree(entry.folder, ignore_errors=True)
     if not names:
@@ -126,7 +120,7 @@ def _evict(newest: Path) -> None:
     entries = conversions()
     total = sum(entry.bytes for entry in entries)
     for entry in entries:
-        if total > MOST_BYTES and entry.folder != newest and entry.name != DEFAULT_BASE:
+        if total > MOST_BYTES and entry.folder not in (newest, cache_folder() / DEFAULT_BASE):
             shutil.rmtree(entry.folder, ignore_errors=True)
             total -= entry.bytes
 

@@ -36,14 +36,15 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> Precision
     if precision not in ("auto", *DTYPES, FOUR_BIT):
         raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
     device = choose_device(device)
-    if precision == FOUR_BIT:
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise InputError(f"Precision {FOUR_BIT} needs another package: pip install bitsandbytes.")
-        computes = _best(device).dtype
-        return Precision(device, torch.float32 if computes == torch.float16 else computes, "asked for", four_bit=True)
-    if precision != "auto":
+    if precision in DTYPES:
         return Precision(device, DTYPES[precision], "asked for")
-    return _best(device)
+    best = _best(device)
+    if precision == "auto":
+        return best
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(f"Precision {FOUR_BIT} needs another package: pip install bitsandbytes.")
+    computes = torch.float32 if best.dtype == torch.float16 else best.dtype
+    return Precision(device, computes, "asked for", four_bit=True)
 
 
 def _best(device: str) -> Precision:
@@ -65,10 +66,7 @@ def launched_with(switch: str) -> bool:
 
 
 def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
-    """Return the precision to train in: the one asked for, or the automatic choice with float32 in place of float16.
-
-    Small models train to NaN or to a loss of zero in float16.
-    """
+    """Return the precision asked for, or the automatic one, but never float16, in which small models train to NaN."""
     if precision == "auto" and choose_precision(precision, device).dtype == torch.float16:
         return "float32"
     return precision

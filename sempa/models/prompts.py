@@ -70,18 +70,16 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def first_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id that a text without context starts from: beginning of sequence, or else end."""
-    for candidate in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if candidate is not None:
-            return int(candidate)
-    return padding_id(tokenizer)
+    return _first_of(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id to pad rows with; masks come from lengths, so any valid id will do."""
-    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if candidate is not None:
-            return int(candidate)
-    return 0
+    return _first_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
+
+
+def _first_of(*ids: int | None) -> int:
+    return next((i for i in ids if i is not None), 0)
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, configured: int | Sequence[int] | None) -> frozenset[int]:

@@ -142,7 +142,7 @@ def test_the_least_recently_used_go_first(
     monkeypatch.setattr(conversions, "MOST_BYTES", int(3.5 * size))
     converted(sources[2], FLOAT32)
     kept = conversions.conversions()
-    assert kept[0].name == DEFAULT_BASE, "the default model stays, however old"
+    assert kept[0].folder.name == DEFAULT_BASE, "the default model stays, however old"
     assert [entry.gguf for entry in kept[1:]] == ["0.gguf", "2.gguf"]
     monkeypatch.setattr(conversions, "MOST_BYTES", 1)
     converted(sources[1], FLOAT32)
