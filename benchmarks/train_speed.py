@@ -69,7 +69,7 @@ def ours(job: dict[str, Any]) -> None:
     objective = Objective(model, examples, config)
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
     rows = [example.pair for example in examples if example.pair]
-    head = objective.readers[0].prefix_tokens
+    head = len(objective.readers[0].prefix_ids)
     say(
         layout=objective.layouts[0],
         tokens=sum(row.row_length(head) for row in rows) / len(rows),

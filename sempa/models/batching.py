@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 
 def length_batches(lengths: Sequence[int], cap: int) -> list[list[int]]:
@@ -21,9 +22,7 @@ def length_batches(lengths: Sequence[int], cap: int) -> list[list[int]]:
 
 def right_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rows of ids as (B, T) ids padded with `pad` on the right, and their (B, T) mask of ones and zeros."""
-    lengths = torch.tensor([len(ids) for ids in prompts])
-    input_ids = torch.full((len(prompts), int(lengths.max())), pad, dtype=torch.int64)
-    for row, ids in enumerate(prompts):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-    # Right padding and a mask from lengths: exact for causal attention, whatever the pad token is.
-    return input_ids, (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
+    # A mask from lengths, not from ids: exact for causal attention, whatever the pad token is.
+    rows = [torch.tensor(ids) for ids in prompts]
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    return pad_sequence(rows, batch_first=True, padding_value=pad), mask

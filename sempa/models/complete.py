@@ -1,13 +1,11 @@
 """Greedy answers to many requests, several at a time."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
-from sempa.models.batching import length_batches
-from sempa.models.fast.attention import fused_attention
+from sempa.models.fast.attention import fused_if_long
 from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import PrefixCache, common_prefix, expand_prefix, prefix_length
 from sempa.models.prompts import padding_id, request_ids
@@ -16,8 +14,6 @@ CPU_ROWS, GPU_ROWS = 16, 64
 """Requests answered together: a step for this many takes little longer than a step for one."""
 LONG_PREFIX = 128
 """Tokens that all prompts begin with (usually worked examples) from which on a prefix cache pays."""
-LONG = 512
-"""Tokens of a prompt from which on fused attention is faster on a CPU too."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +42,14 @@ def complete_ids(
     """
     until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
     options = {"max_new_tokens": max_new_tokens, "do_sample": False, "eos_token_id": sorted(pair.stop_ids), **until}
-    done: list[Completion | None] = [None] * len(prompts)
-    order = [
-        i for group in length_batches([len(ids) for ids in prompts], 0) for i in group
-    ]  # rows of like length together
+    done: dict[int, Completion] = {}
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     together = CPU_ROWS if pair.device.type == "cpu" else GPU_ROWS
     pad = padding_id(pair.tokenizer)
     prefix = _prefix(pair, variant, prompts, max_new_tokens)
     for rows in (order[i : i + together] for i in range(0, len(order), together)):
         ids, mask = _laid_out([prompts[row] for row in rows], prefix_length(prefix), pad)
-        fused = ids.shape[1] >= LONG
-        with pair.using(variant) as model, fused_attention(model) if fused else nullcontext(), torch.inference_mode():
+        with pair.using(variant) as model, fused_if_long(model, ids.shape[1]), torch.inference_mode():
             written = model.generate(
                 input_ids=ids.to(pair.device),
                 attention_mask=mask.to(pair.device),
@@ -65,8 +58,9 @@ def complete_ids(
                 **options,
             )[:, ids.shape[1] :]
         for row, answer in zip(rows, written.tolist(), strict=True):
-            done[row] = _completion(pair, answer)
-    return [completion for completion in done if completion is not None]
+            end = next((place for place, token in enumerate(answer) if token in pair.stop_ids), None)
+            done[row] = Completion(pair.tokenizer.decode(answer[:end], skip_special_tokens=True), end is not None)
+    return [done[row] for row in range(len(prompts))]
 
 
 def _prefix(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> PrefixCache:
@@ -90,8 +84,3 @@ def _laid_out(prompts: Sequence[Sequence[int]], prefix: int, pad: int) -> tuple[
     ids = [[*prompt[:prefix], *[pad] * gap, *prompt[prefix:]] for prompt, gap in zip(prompts, gaps, strict=True)]
     mask = [[*[1] * prefix, *[0] * gap, *[1] * (longest - gap - prefix)] for gap in gaps]
     return torch.tensor(ids), torch.tensor(mask)
-
-
-def _completion(pair: ModelPair, ids: list[int]) -> Completion:
-    end = next((place for place, token in enumerate(ids) if token in pair.stop_ids), None)
-    return Completion(pair.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None)

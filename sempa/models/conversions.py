@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -63,13 +64,11 @@ def converted(source: ModelSource, precision: Precision, report: Report = log.in
 def is_kept(folder: Path) -> bool:
     """Return whether an entry is complete and undamaged, and mark it as used."""
     marker = folder / COMPLETE
-    try:
-        intact = json.loads(marker.read_text(encoding="utf-8"))["fingerprint"] == _folder_fingerprint(folder)
-        if intact:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads(marker.read_text(encoding="utf-8"))["fingerprint"] == _folder_fingerprint(folder):
             os.utime(marker)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return intact
+            return True
+    return False
 
 
 def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precision) -> None:
@@ -96,12 +95,10 @@ def conversions() -> list[Conversion]:
     """Return all complete entries, the least recently used first."""
     found = []
     for marker in cache_folder().glob(f"*/{COMPLETE}"):
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):
             gguf = str(json.loads(marker.read_text(encoding="utf-8"))["gguf"])
             size = sum(file.stat().st_size for file in marker.parent.iterdir())
             found.append(Conversion(marker.parent, gguf, size, marker.stat().st_mtime))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
     return sorted(found, key=lambda entry: entry.used)
 
 

@@ -58,12 +58,6 @@ def write(
             f"The prompt has {len(prompt):,} tokens; with {sampling.max_new_tokens} new ones it exceeds the model's "
             f"{limit:,}: shorten it."
         )
-    yield from _decode(pair, prompt, sampling, names, stopped)
-
-
-def _decode(
-    pair: ModelPair, prompt: list[int], sampling: Sampling, names: list[str], stopped: Callable[[], bool]
-) -> Iterator[Texts]:
     generators = {name: torch.Generator().manual_seed(sampling.seed) for name in names}
     written: dict[str, list[list[int]]] = {name: [[] for _ in range(sampling.n)] for name in names}
     rows = [(name, i) for name in names for i in range(sampling.n)]

@@ -119,11 +119,8 @@ def read_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
 
 def _where(source: ModelSource) -> dict[str, Any]:
-    where: dict[str, Any] = {}
-    if source.gguf_file:
-        where["gguf_file"] = source.gguf_file
-    if source.revision:
-        where["revision"] = source.revision
+    given = {"gguf_file": source.gguf_file, "revision": source.revision}
+    where: dict[str, Any] = {name: value for name, value in given.items() if value}
     if not Path(source.location).exists() and not _hub_answers(source):
         where["local_files_only"] = True
     return where

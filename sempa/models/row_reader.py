@@ -40,20 +40,18 @@ class RowReader:
         """
         self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
         self._pad = padding_id(pair.tokenizer)
-        self._prefix = common_prefix([row.prompt for row in prompts])
-        if rows is not None and pair.is_launch_bound(rows * len(self._prefix)):
-            self._prefix = ()  # a pass for the prefix would take longer than it saves
+        self.prefix_ids = common_prefix([row.prompt for row in prompts])
+        """The token ids of the prefix, none for plain rows."""
+        if rows is not None and pair.is_launch_bound(rows * len(self.prefix_ids)):
+            self.prefix_ids = ()  # a pass for the prefix would take longer than it saves
         self._base_prefix: PrefixCache | None = None
         self._cuda_graphs: CudaGraphs | None = None
         self.shared = shared and self._shared_rows_agree(prompts[0])
-        allowed = cuda_graphs and self.shared and not self._prefix and not is_plain()
+        if not self.shared:
+            self.prefix_ids = ()
+        allowed = cuda_graphs and self.shared and not self.prefix_ids and not is_plain()
         if allowed and pair.is_launch_bound(self.token_cap):
             self._cuda_graphs = CudaGraphs()
-
-    @property
-    def prefix_tokens(self) -> int:
-        """Return the length of the shared prefix in tokens."""
-        return len(self._prefix)
 
     @property
     def uses_cuda_graphs(self) -> bool:
@@ -81,13 +79,13 @@ class RowReader:
         """Name the row layout in use, for logs and tests."""
         if self.shared:
             unit = "pair" if self._logits else "sentence"
-            return f"one row a {unit} after a shared prefix of {self.prefix_tokens} tokens"
+            return f"one row a {unit} after a shared prefix of {len(self.prefix_ids)} tokens"
         return f"plain rows, one a {'response' if self._logits else 'sentence'}"
 
     def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
         """Return the prompts as batches within the token cap, rows of similar length together."""
         if self.shared:
-            lengths = [pair.row_length(len(self._prefix)) for pair in prompts]
+            lengths = [pair.row_length(len(self.prefix_ids)) for pair in prompts]
         else:
             lengths = [(len(pair.prompt) + max(map(len, pair.responses))) * len(pair.responses) for pair in prompts]
         groups = length_batches(lengths, self.token_cap)
@@ -116,15 +114,12 @@ class RowReader:
 
     def prefix(self, model: PreTrainedModel) -> PrefixCache:
         """Return the shared prefix's keys and values; empty without a prefix or for plain rows."""
-        return self._prefix_states(model) if self.shared else ()
+        with self._autocast():
+            return read_prefix(model, self.prefix_ids)
 
     def read(self, model: PreTrainedModel, batch: RowBatch, prefix: PrefixCache) -> Tensor:
         """Return (P, V) logits or (P, D) states at the batch's places, gradients allowed."""
         return self._shared(model, batch, prefix) if self.shared else self._plain(model, batch)
-
-    def _prefix_states(self, model: PreTrainedModel) -> PrefixCache:
-        with self._autocast():
-            return read_prefix(model, self._prefix)
 
     def _shared(self, model: PreTrainedModel, batch: RowBatch, prefix: PrefixCache) -> Tensor:
         with self._autocast():
@@ -146,7 +141,7 @@ class RowReader:
     def _batch(self, prompts: Sequence[PairIds], order: Sequence[int], shared: bool) -> RowBatch:
         if shared:
             steps = (ROW_STEP, PLACE_STEP if self._logits else 1) if self.uses_cuda_graphs else (1, 1)
-            batch = shared_rows(prompts, order, len(self._prefix), self._pad, self.pair.dtype, steps)
+            batch = shared_rows(prompts, order, len(self.prefix_ids), self._pad, self.pair.dtype, steps)
         else:
             batch = plain_rows(prompts, order, self._pad)
         return batch.to(self.pair.device)
@@ -157,7 +152,7 @@ class RowReader:
         with torch.no_grad(), self.pair.using(BASE) as base:
             try:
                 expected = self._plain(base, plain)
-                found = self._shared(base, shared, self._prefix_states(base))
+                found = self._shared(base, shared, self.prefix(base))
             except REFUSALS:
                 return False
         share = agreement(self.pair.dtype)

@@ -1,10 +1,12 @@
 """Prompts with their continuations as token rows: one row per prompt under a block mask, or plain rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from sempa.models.batching import right_padded
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class RowBatch:
     def holding(self, tensors: Sequence[Tensor]) -> "RowBatch":
         """Return the batch with other tensors in place of its own."""
         names = [name for name, value in vars(self).items() if isinstance(value, Tensor)]
-        return RowBatch(**{**vars(self), **dict(zip(names, tensors, strict=True))})
+        return replace(self, **dict(zip(names, tensors, strict=True)))
 
     def to(self, device: torch.device) -> "RowBatch":
         """Return the batch with its tensors on a device."""
@@ -78,32 +80,29 @@ def shared_rows(
     """
     longest = max(pair.row_length(prefix) for pair in pairs)
     longest += -longest % steps[0]
-    input_ids = torch.full((len(pairs), longest), pad, dtype=torch.int64)
-    positions = torch.zeros_like(input_ids)
-    blocks = torch.full_like(input_ids, -1)  # -1 padding, 0 prompt, k response k
+    rows: list[list[list[int]]] = []  # of each row: ids, positions, and blocks, 0 for the prompt and k for response k
     at: list[int] = []
     targets: list[int] = []
     segments: list[int] = []
     responses = 0
-    for row, pair in enumerate(pairs):
-        prompt = len(pair.prompt) - prefix
-        input_ids[row, :prompt] = torch.tensor(pair.prompt[prefix:])
-        positions[row, :prompt] = torch.arange(prefix, len(pair.prompt))
-        blocks[row, :prompt] = 0
-        start = prompt
-        for k, response in enumerate(pair.responses):
-            end = start + len(response) - 1
-            input_ids[row, start:end] = torch.tensor(response[:-1], dtype=torch.int64)
-            positions[row, start:end] = torch.arange(len(pair.prompt), len(pair.prompt) + end - start)
-            blocks[row, start:end] = k + 1
-            at += [row * longest + place for place in (prompt - 1, *range(start, end))]
+    for pair in pairs:
+        prompt = len(pair.prompt)
+        ids, positions, blocks = list(pair.prompt[prefix:]), list(range(prefix, prompt)), [0] * (prompt - prefix)
+        for k, response in enumerate(pair.responses, 1):
+            fed, first = len(response) - 1, len(rows) * longest
+            at += [first + prompt - prefix - 1, *range(first + len(ids), first + len(ids) + fed)]
+            ids += response[:-1]
+            positions += range(prompt, prompt + fed)
+            blocks += [k] * fed
             targets += response
-            segments += [responses + k] * len(response)
-            start = end
-        responses += len(pair.responses)
+            segments += [responses] * len(response)
+            responses += 1
+        missing = longest - len(ids)
+        rows.append([ids + [pad] * missing, positions + [0] * missing, blocks + [-1] * missing])
     missing = -len(at) % steps[1]
     at, targets, segments = at + [0] * missing, targets + [0] * missing, segments + [responses] * missing
-    return _row_batch(pairs, order, (input_ids, _block_mask(blocks, prefix, dtype), positions), (at, targets, segments))
+    input_ids, places, numbers = torch.tensor(rows).unbind(1)
+    return _row_batch(pairs, order, (input_ids, _block_mask(numbers, prefix, dtype), places), (at, targets, segments))
 
 
 def _block_mask(blocks: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
@@ -120,20 +119,13 @@ def _block_mask(blocks: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
 def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> RowBatch:
     """Lay each pair out as K right-padded rows [prompt, response k]: what every causal model can read."""
     rows = [(pair.prompt, response) for pair in pairs for response in pair.responses]
-    longest = max(len(prompt) + len(response) for prompt, response in rows) - 1
-    input_ids = torch.full((len(rows), longest), pad, dtype=torch.int64)
-    mask = torch.zeros_like(input_ids)
-    at: list[int] = []
-    targets: list[int] = []
-    segments: list[int] = []
-    for row, (prompt, response) in enumerate(rows):
-        fed = torch.tensor((*prompt, *response[:-1]))
-        input_ids[row, : len(fed)] = fed
-        mask[row, : len(fed)] = 1
-        at += range(row * longest + len(prompt) - 1, row * longest + len(fed))
-        targets += response
-        segments += [row] * len(response)
-    positions = torch.arange(longest).expand(len(rows), -1)
+    input_ids, mask = right_padded([(*prompt, *response[:-1]) for prompt, response in rows], pad)
+    count, longest = input_ids.shape
+    starts = [row * longest + len(prompt) - 1 for row, (prompt, _) in enumerate(rows)]
+    at = [start + place for start, (_, response) in zip(starts, rows, strict=True) for place in range(len(response))]
+    targets = [token for _, response in rows for token in response]
+    segments = [row for row, (_, response) in enumerate(rows) for _ in response]
+    positions = torch.arange(longest).expand(count, -1)
     return _row_batch(pairs, order, (input_ids, mask, positions), (at, targets, segments))
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sempa.errors import InputError
-from sempa.models import complete as completing
 from sempa.models.complete import CPU_ROWS, LONG_PREFIX, complete
+from sempa.models.fast import attention
 from sempa.models.fast.attention import EAGER, FUSED
 from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import common_prefix
@@ -72,7 +72,7 @@ def test_worked_examples_before_every_request_are_read_once(
     make_tuning: Callable[..., PolicyModel],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(completing, "LONG", LONG_PREFIX)
+    monkeypatch.setattr(attention, "LONG", LONG_PREFIX)
     folder = save_model(tmp_path / "base", architecture)
     pair = make_tuning(ModelPair.open(str(folder), precision="float32", device="cpu")).pair
     assert pair.supports_prefix
@@ -95,7 +95,7 @@ def test_worked_examples_before_every_request_are_read_once(
 def test_a_window_that_would_count_padding_is_given_whole_rows(
     window: int, alone: bool, tmp_path: Path, save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completing, "LONG", LONG_PREFIX)
+    monkeypatch.setattr(attention, "LONG", LONG_PREFIX)
     folder = save_model(
         tmp_path / "base", "mistral", sliding_window=window, intermediate_size=48, num_key_value_heads=2
     )

@@ -4,6 +4,7 @@ torch reorders a weight at every multiplication; for the few rows of a sentence 
 Prepacked weights multiply 1.3 to 4 times as fast below a hundred rows, and no slower above.
 """
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -17,79 +18,56 @@ FLOAT32_UP_TO = 2**31
 """Bytes of weights up to which float32 is prepacked: half a billion numbers."""
 
 
-class _PrepackedWeight:
-    """A packed copy of a weight, and the state of the weight it was made from; a copy of the module has none."""
+class _Prepacked:
+    """Reordered copies of weights, and the state that tells whether the weights have changed since."""
 
-    def __init__(self, weight: Tensor) -> None:
-        self.values = _reordered(weight)
-        self._state = _state(weight)
-
-    def is_of(self, weight: Tensor) -> bool:
-        """Return whether the weight has not changed since."""
-        return self._state == _state(weight)
+    def __init__(self, weights: Sequence[Tensor], state: Hashable) -> None:
+        self.copies = [torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _BATCH) for weight in weights]
+        self.state = state
 
     def __deepcopy__(self, _: dict[int, Any]) -> None:
-        return None
+        """Give a copy of the layer none, so that it can be saved."""
 
 
-def _reordered(weight: Tensor) -> Tensor:
-    made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _BATCH)
-    return made
+class PrepackedTerm(_Prepacked):
+    """An adapter's low-rank product in one layer, `scaling * (x A^T) B^T`, with both factors prepacked."""
+
+    def added(self, result: Tensor, x: Tensor) -> Tensor:
+        """Return (..., out) `result` with the term of (..., in) `x` added."""
+        a, b = self.copies
+        low = torch.ops.mkldnn._linear_pointwise(x, a, None, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(low, result, b, None, "add")
+        return out
 
 
 def _state(weight: Tensor) -> tuple[int, int]:
     return weight.data_ptr(), weight._version
 
 
-class PrepackedTerm:
-    """An adapter's low-rank product in one layer, `scaling * (x A^T) B^T`, with both factors packed."""
-
-    def __init__(self, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> None:
-        """Pack (r, in) and (out, r) in a number format."""
-        self._a, self._b = _reordered(a.to(dtype)), _reordered((b * scaling).to(dtype))
-        self._state = (_state(a), _state(b), scaling)
-
-    def is_of(self, a: Tensor, b: Tensor, scaling: float) -> bool:
-        """Return whether the factors have not changed since."""
-        return self._state == (_state(a), _state(b), scaling)
-
-    def added(self, result: Tensor, x: Tensor) -> Tensor:
-        """Return (..., out) `result` with the term of (..., in) `x` added."""
-        low = torch.ops.mkldnn._linear_pointwise(x, self._a, None, "none", [], "")
-        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(low, result, self._b, None, "add")
-        return out
-
-    def __deepcopy__(self, _: dict[int, Any]) -> None:
-        return None
-
-
 class PrepackedLinear(nn.Linear):
     """A linear layer that multiplies by its packed weight when no gradient is needed; see `prepack`."""
 
-    packed: _PrepackedWeight | None
+    packed: _Prepacked | None
     terms: dict[str, PrepackedTerm | None]
     """Adapters' products of this layer, by name, made on first use."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., out) of (..., in)."""
         packed = self.packed
-        if packed is None or x.dtype != self.weight.dtype or _learns(x) or not packed.is_of(self.weight):
+        learns = x.requires_grad and torch.is_grad_enabled()
+        if packed is None or x.dtype != self.weight.dtype or learns or packed.state != _state(self.weight):
             return super().forward(x)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed.values, self.bias, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, *packed.copies, self.bias, "none", [], "")
         return out
 
     def term(self, name: str, a: Tensor, b: Tensor, scaling: float, x: Tensor) -> PrepackedTerm | None:
         """Return an adapter's product to add for `x`, or None when gradients or other number formats are needed."""
         if self.packed is None or x.dtype != self.weight.dtype or torch.is_grad_enabled():
             return None
-        kept = self.terms.get(name)
-        if kept is None or not kept.is_of(a, b, scaling):
-            kept = self.terms[name] = PrepackedTerm(a, b, scaling, x.dtype)
+        state, kept = (_state(a), _state(b), scaling), self.terms.get(name)
+        if kept is None or kept.state != state:
+            kept = self.terms[name] = PrepackedTerm([a.to(x.dtype), (b * scaling).to(x.dtype)], state)
         return kept
-
-
-def _learns(x: Tensor) -> bool:
-    return x.requires_grad and torch.is_grad_enabled()
 
 
 def prepack(model: nn.Module) -> int:
@@ -107,7 +85,7 @@ def prepack(model: nn.Module) -> int:
     if sum(module.weight.nbytes for module in fitting if module.weight.dtype == torch.float32) > FLOAT32_UP_TO:
         fitting = [module for module in fitting if module.weight.dtype != torch.float32]
     for module in fitting:
-        packed = _PrepackedWeight(module.weight)
+        packed = _Prepacked([module.weight], _state(module.weight))
         module.__class__ = PrepackedLinear
         vars(module).update(packed=packed, terms={})
     return len(fitting)
@@ -115,10 +93,8 @@ def prepack(model: nn.Module) -> int:
 
 def _formats() -> set[torch.dtype]:
     """Return the number formats that this torch and this processor can prepack."""
-    if not torch.backends.mkldnn.is_available():
-        return set()
     library = torch.ops.mkldnn
     names = ("_is_mkldnn_bf16_supported", "_reorder_linear_weight", "_linear_pointwise")
-    if not all(hasattr(library, name) for name in names):
+    if not (torch.backends.mkldnn.is_available() and all(hasattr(library, name) for name in names)):
         return set()
     return {torch.float32, torch.bfloat16} if library._is_mkldnn_bf16_supported() else {torch.float32}
