@@ -19,8 +19,7 @@ from shared import keep
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sempa.config import TrainConfig
-from sempa.models.base_model import BaseInfo
-from sempa.models.pair import ModelPair
+from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.precision import Precision
 from sempa.models.rows import PairIds
 from sempa.training.objectives import PreferencePass

@@ -26,7 +26,7 @@ from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import KINDS, Postprocess, Rows
-from sempa.embedding.settings import fit_settings, save_settings
+from sempa.embedding.settings import save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
 from sempa.evaluation.result_cache import ResultCache, read_rows
 from sempa.evaluation.sts import is_test, set_scores, sts_spearman
@@ -121,7 +121,9 @@ def main() -> int:
         best = max(scores, key=itemgetter("dev"))
         config = replace(PAPER, template=TEMPLATES[best["template"]], layer=best["layer"])
         kind = best["postprocess"]
-        encoder = fit_settings(pair, config, kind, texts, fitted_on, states=read) if kind else Encoder(pair, config)
+        plain = Encoder(pair, config)
+        rows = {model: read(plain, texts, model) for model in pair.variants} if kind else {}
+        encoder = Encoder(pair, config, Postprocess.fit(kind, rows, fitted_on)) if kind else plain
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
             "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},

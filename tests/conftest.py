@@ -21,8 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from sempa.config import TrainConfig
-from sempa.models.base_model import BaseInfo
-from sempa.models.pair import ModelPair
+from sempa.models.pair import BaseInfo, ModelPair
 from sempa.models.precision import Precision
 from sempa.training.policy import PolicyModel
 

@@ -59,19 +59,12 @@ class Encoder:
         self.limit = min(config.max_length, pair.context_length or config.max_length)
         """Tokens of the longest prompt; a longer one is shortened."""
         self._template = SentenceTemplate.embedding(config.template)
-        self._require_fit()
-
-    def _require_fit(self) -> None:
-        frame, layers = len(self.pair.tokenizer(self._template.render("")).input_ids), self.pair.layers
+        pair.require_layer(config.layer)
+        frame = len(pair.tokenizer(self._template.render("")).input_ids)
         if frame >= self.limit:
             raise InputError(
                 f"A prompt may have {self.limit} tokens, but the template alone takes {frame}: raise max_length or "
                 f"choose a shorter template."
-            )
-        if not -layers - 1 <= self.config.layer <= layers:
-            raise InputError(
-                f"The recipe reads layer {self.config.layer}, but {self.pair.info.name} has {layers} layers: choose "
-                f"{-layers - 1} to {layers}."
             )
 
     @classmethod

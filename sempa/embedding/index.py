@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class _ByRecipe(dict[EncoderConfig, Vectors | Codes]):
             raise RecipeMismatch("The index holds texts but no vectors yet: build it first.")
         nearest = min(list(self), key=lambda known: len(known.differences(recipe)))
         nearest.require_same(recipe, mine="The index", theirs="the model", cure="Build the index with this model.")
-        raise AssertionError("a recipe equal to a known one was not found")
+        raise KeyError(recipe)
 
 
 class SentenceIndex:
@@ -100,16 +100,12 @@ class SentenceIndex:
 
         Raises: RecipeMismatch if the index has none of this recipe.
         """
-        held = self.vectors[recipe]
-        if not isinstance(held, Vectors):
-            raise TypeError("rows are asked of dense vectors")
+        held: Any = self.vectors[recipe]
         return held.rows(np.arange(len(self)) if ids is None else np.asarray(ids, dtype=np.int64))
 
     def shared(self, recipe: EncoderConfig, query: sparse.csr_array, number: int) -> dict[int, float]:
         """Return the features shared by a query's code and a text's, each with its part of the score, largest first."""
-        held = self.vectors[recipe]
-        if not isinstance(held, Codes):
-            raise TypeError("only sparse codes share features")
+        held: Any = self.vectors[recipe]
         return held.shared(query, number)
 
     def approximation(self, recipe: EncoderConfig) -> Approximation | None:

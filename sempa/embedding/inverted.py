@@ -88,7 +88,7 @@ class Codes:
             place = start + int(np.searchsorted(self._columns.indices[start:end], number))
             if place < end and self._columns.indices[place] == number:
                 found[feature] = weight * int(self._columns.data[place]) * self._step
-        return _by_size(found)
+        return dict(sorted(found.items(), key=lambda part: -part[1]))
 
     def pair_cosines(self, first: Ids, second: Ids) -> Rows:
         """Return the inner products of pairs of codes, by their places."""
@@ -116,7 +116,3 @@ class Codes:
                 return cls(columns, float(stored["step"]))
         except zipfile.BadZipFile as error:
             raise ValueError(f"no codes in it: {error}") from error
-
-
-def _by_size(parts: Mapping[int, float]) -> dict[int, float]:
-    return dict(sorted(parts.items(), key=lambda part: -part[1]))

@@ -66,19 +66,17 @@ class Postprocess:
         """Return the hash a recipe names these statistics by: that of the file `save` writes."""
         return hashlib.sha256(self._serialised()).hexdigest()
 
-    def save(self, folder: Path) -> str:
-        """Write the statistics into a folder and return their SHA-256.
+    def save(self, folder: Path) -> None:
+        """Write the statistics into a folder.
 
         Raises: StorageError if the disk refuses.
         """
         with atomic_file(folder / FILE, "The statistics") as aside:
             aside.write_bytes(self._serialised())
-        return self.sha256
 
     def _serialised(self) -> bytes:
-        tensors = {f"{v}.mean": self.means[v] for v in self.means} | {
-            f"{v}.matrix": self.matrices[v] for v in self.means
-        }
+        tensors = {f"{v}.mean": mean for v, mean in self.means.items()}
+        tensors |= {f"{v}.matrix": matrix for v, matrix in self.matrices.items()}
         # One entry alone: safetensors writes several in an order that changes from call to call, and so the hash.
         about = json.dumps({"kind": self.kind, "fitted_on": self.fitted_on})
         return bytes(save(tensors, metadata={"about": about}))
@@ -94,12 +92,11 @@ class Postprocess:
             raise StorageError(f"{path} is missing or not the file the recipe names: restore it or fit it again.")
         with safe_open(path, "numpy") as stored:
             about = json.loads(stored.metadata()["about"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        parts = {
-            part: {name.split(".")[0]: value for name, value in tensors.items() if name.endswith(part)}
-            for part in (".mean", ".matrix")
-        }
-        return cls(about["kind"], about["fitted_on"], parts[".mean"], parts[".matrix"])
+            means, matrices = (
+                {name.removesuffix(part): stored.get_tensor(name) for name in stored.keys() if name.endswith(part)}  # noqa: SIM118
+                for part in (".mean", ".matrix")
+            )
+        return cls(means=means, matrices=matrices, **about)
 
 
 def _matrix(kind: str, centred: Rows, directions: int) -> Rows:

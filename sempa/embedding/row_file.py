@@ -1,15 +1,15 @@
 """Rows of numbers on disk, appended block by block, so that a long computation can be resumed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sempa.errors import StorageError
+from sempa.files import writing
 
 Rows = NDArray[np.float32]
+WHAT = "The vectors"
 
 
 class RowFile:
@@ -21,7 +21,7 @@ class RowFile:
         Raises: StorageError if the disk refuses, as all methods do.
         """
         self._path, self._width = path, width
-        with self._disk():
+        with writing(WHAT, path):
             self._bytes = path.stat().st_size if path.is_file() else 0
 
     def __len__(self) -> int:
@@ -35,13 +35,13 @@ class RowFile:
     def cut(self, count: int) -> None:
         """Keep only the first `count` rows."""
         if self._bytes != count * self._row:
-            with self._disk(), self._path.open("r+b") as stream:
+            with writing(WHAT, self._path), self._path.open("r+b") as stream:
                 stream.truncate(count * self._row)
             self._bytes = count * self._row
 
     def append(self, rows: Rows) -> None:
         """Add (M, width) rows; refused if another program changed the file."""
-        with self._disk():
+        with writing(WHAT, self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as stream:
                 if stream.tell() != self._bytes:
@@ -51,12 +51,5 @@ class RowFile:
 
     def rows(self) -> Rows:
         """Return all rows, (len, width), mapped from disk: rows that are not used take no memory."""
-        with self._disk():
+        with writing(WHAT, self._path):
             return np.memmap(self._path, np.float32, "r", shape=(len(self), self._width))
-
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(f"The vectors could not be kept in {self._path} ({error.strerror or error}).") from error

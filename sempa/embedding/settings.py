@@ -1,12 +1,12 @@
 """Embedding settings as a folder: template, layer, pooling and, if fitted, post-processing statistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.embedding.encoder import Encoder
-from sempa.embedding.postprocess import Postprocess, Rows
+from sempa.embedding.postprocess import Postprocess
 from sempa.files import atomic_folder
 from sempa.models.pair import ModelPair
 
@@ -18,16 +18,14 @@ def fit_settings(
     texts: Sequence[str],
     fitted_on: str,
     directions: int = 3,
-    states: Callable[[Encoder, Sequence[str], str], Rows] = Encoder.states,
 ) -> Encoder:
     """Return an encoder with post-processing fitted, for each model, to its own states of the texts.
 
-    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words. `states` computes a model's
-    (N, D) states, or looks them up.
+    `kind` and `directions` as for `Postprocess.fit`; `fitted_on` names the texts in words.
     Raises: InputError for an unknown kind, an unusable text, or too few texts for whitening.
     """
     plain = Encoder(pair, replace(config, postprocess=None))
-    rows = {variant: states(plain, texts, variant) for variant in pair.variants}
+    rows = {variant: plain.states(texts, variant) for variant in pair.variants}
     return Encoder(pair, plain.config, Postprocess.fit(kind, rows, fitted_on, directions))
 
 

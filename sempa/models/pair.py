@@ -4,7 +4,7 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -16,14 +16,13 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from sempa.config import DEFAULT_BASE, VARIANTS, EncoderConfig
 from sempa.errors import InputError, SempaError
 from sempa.models.adapters import ADAPTER_NAME, AdapterInfo, attach_adapter
-from sempa.models.base_model import BaseInfo, BaseModel
 from sempa.models.conversions import converted
 from sempa.models.fast.adapter_switch import AdapterSwitch
 from sempa.models.fast.allocator import keep_freed_memory
 from sempa.models.fast.attention import eager_attention
 from sempa.models.fast.prepacked import prepack
 from sempa.models.load import Report, read_weights
-from sempa.models.precision import choose_precision
+from sempa.models.precision import Precision, choose_precision
 from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, expand_prefix, prefix_length, read_prefix
 from sempa.models.prompts import stop_ids
 from sempa.models.sharding import held_here
@@ -35,11 +34,29 @@ Layers = int | tuple[int, ...]
 """One layer, or several to read in one pass."""
 PROBE = "A prefix, and the row after it."
 """Read once to find out whether a model reads a row after a cached prefix as it reads the row complete."""
+CPU_TOKENS, GPU_TOKENS = 512, 4_096
+"""Tokens per forward: what the caches of a CPU hold, and what fills a GPU with a large model."""
+LAUNCH_BOUND = 4e12
+"""Tokens times parameters (an estimate) below which launching the kernels takes longer than computing."""
+BYTES_A_STATE, BYTES_A_SCORE = 34, 16
+"""Memory kept for the gradient: per number of a state, layer and token in bfloat16 (source: Korthikanti et al. 2022),
+and per score of the vocabulary, which has a logarithm and two gradients."""
 UNEMBEDDED = 256
 """States whose scores over the vocabulary are held at once."""
 
 
-class ModelPair(BaseModel):
+@dataclass(frozen=True)
+class BaseInfo:
+    """The base model's name and how it runs; `sharded` weights are spread over several processes."""
+
+    name: str
+    revision: str | None
+    precision: Precision
+    parameters: int
+    sharded: bool = False
+
+
+class ModelPair:
     """One causal language model with or without an adapter, for use from many threads.
 
     The adapter switch is global state of the model, so every forward runs under one lock, from setting the switch to
@@ -128,6 +145,56 @@ class ModelPair(BaseModel):
         return other
 
     @property
+    def device(self) -> torch.device:
+        """Return the device the weights are on."""
+        return self._model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the number format of the base weights."""
+        return self.info.precision.dtype
+
+    @property
+    def width(self) -> int:
+        """Return D, the length of a state."""
+        return int(self._model.config.hidden_size)
+
+    @property
+    def vocabulary(self) -> int:
+        """Return V, the number of unembedding scores per state."""
+        return int(self._model.get_output_embeddings().out_features)
+
+    @property
+    def forward_tokens(self) -> int:
+        """Return how many tokens to put in one forward: few on a CPU, many on a GPU, within half its free memory."""
+        if self.device.type != "cuda":
+            return CPU_TOKENS
+        free, total = torch.cuda.mem_get_info(self.device)
+        if self.info.sharded:  # every process makes as many forwards: what is free differs between cards
+            free = total // 2
+        kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
+        return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
+
+    def is_launch_bound(self, tokens: int) -> bool:
+        """Return whether launching its kernels, not computing, takes the time of a pass over so many tokens."""
+        return self.device.type == "cuda" and tokens * self.info.parameters <= LAUNCH_BOUND
+
+    @property
+    def layers(self) -> int:
+        """Return the number of decoder layers."""
+        return int(self._model.config.num_hidden_layers)
+
+    @property
+    def context_length(self) -> int | None:
+        """Return the model's maximum number of tokens, or None if its configuration does not say."""
+        return getattr(self._model.config, "max_position_embeddings", None)
+
+    @property
+    def sliding_window(self) -> int | None:
+        """Return how many places back a token sees in layers with a sliding window, or None."""
+        return getattr(self._model.config, "sliding_window", None)
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """Return the variants that can be asked for: both, or only base when there is no adapter."""
         return VARIANTS if isinstance(self._model, PeftModel) else (BASE,)
@@ -196,7 +263,7 @@ class ModelPair(BaseModel):
         the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
-        self._require_layer(layer)
+        self.require_layer(layer)
         with self.using(variant) as model:
             yield from self.workers.map(lambda batch: self._states(model, *batch, layer, prefix), batches)
 
@@ -282,7 +349,8 @@ class ModelPair(BaseModel):
         with self._lock, self._switch.mixed(self._adapter_name, [variant == SEMPA for variant in variants]) as mixing:
             return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
 
-    def _require_layer(self, layer: Layers) -> None:
+    def require_layer(self, layer: Layers) -> None:
+        """Raise InputError for a layer the model does not have."""
         layers = self.layers + 1
         for each in layer if isinstance(layer, tuple) else (layer,):
             if not -layers <= each < layers:

@@ -185,7 +185,7 @@ def test_a_disk_that_refuses_the_rows_is_said(
     tuned_pair: ModelPair, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     encoder = Encoder(tuned_pair)
-    with full_disk(1_000), pytest.raises(StorageError, match="could not be kept"):
+    with full_disk(1_000), pytest.raises(StorageError, match="vectors could not be written"):
         embed_corpus(_index(), encoder, partial=tmp_path / "kept")
     index = _index()
     embed_corpus(index, encoder, partial=tmp_path / "kept")

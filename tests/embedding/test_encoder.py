@@ -176,7 +176,7 @@ def test_a_layer_among_others_that_is_not_there_is_refused(tiny_pair: ModelPair)
 
 @pytest.mark.parametrize("layer", [3, -4, 99])
 def test_a_layer_that_is_not_there_is_refused_at_once(tiny_pair: ModelPair, layer: int) -> None:
-    with pytest.raises(InputError, match=f"layer {layer}, but tiny has 2 layers: choose -3 to 2"):
+    with pytest.raises(InputError, match=f"There is no layer {layer}: tiny has layers -3 to 2"):
         Encoder(tiny_pair, EncoderConfig(layer=layer))
 
 

@@ -29,18 +29,6 @@ def test_each_model_is_corrected_by_its_own_states_of_the_texts(tuned_pair: Mode
         )
 
 
-def test_states_that_are_at_hand_are_not_read_again(tuned_pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = _fit(tuned_pair).postprocess
-    kept = {variant: Encoder(tuned_pair, CONFIG).states(TEXTS, variant) for variant in ("base", "sempa")}
-    monkeypatch.delattr(ModelPair, "each_hidden_states")
-    found = fit_settings(
-        tuned_pair, CONFIG, "centre", TEXTS, "30 texts", states=lambda encoder, texts, variant: kept[variant]
-    )
-    assert expected
-    assert found.postprocess
-    assert found.postprocess.sha256 == expected.sha256
-
-
 def test_a_saved_reading_reads_the_same(tuned_pair: ModelPair, tmp_path: Path) -> None:
     encoder = _fit(tuned_pair)
     save_settings(encoder, tmp_path / "mine")
