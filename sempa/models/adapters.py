@@ -79,10 +79,9 @@ def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
 def attach_adapter(
     model: PreTrainedModel | PeftModel, adapter: str, base_name: str, adapter_name: str = ADAPTER_NAME
 ) -> tuple[PeftModel, AdapterInfo]:
-    """Load a PEFT adapter from a folder or hub id onto a base model, and check that every weight found its place.
+    """Load a PEFT adapter from a folder or hub id onto a base model, beside those it has; check that each weight fits.
 
-    A model that has adapters already gets another one named `adapter_name`; the others stay unchanged. A different base
-    name alone is only a warning, since the same weights go by many names.
+    A different base name alone is only a warning, since the same weights go by many names.
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
     naming both sides, if layers or shapes do not fit.
     """
@@ -148,8 +147,7 @@ def _download(adapter: str) -> Path:
 
 def _base_named_in(folder: Path) -> str:
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        return str(config["base_model_name_or_path"])
+        return str(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise StorageError(f"{folder / CONFIG_FILE} is not a PEFT configuration ({error}).") from error
 
@@ -166,11 +164,9 @@ def fresh_adapter(
 
     Adapter weights are float32 for every number format of the base. Source: Hu et al. 2022; settings of the paper.
     """
-    config = LoraConfig(
-        task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", bias="none"
-    )
+    config = LoraConfig(task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear")
     torch.manual_seed(seed)
-    tuned = get_peft_model(model, config, adapter_name=ADAPTER_NAME, autocast_adapter_dtype=True)
+    tuned = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
     tuned.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
     return tuned
 

@@ -34,10 +34,7 @@ class _Lora:
 
     @classmethod
     def read(cls, adapter: str) -> "_Lora":
-        """Return an adapter from its folder or the hub.
-
-        Raises: InputError if it is more than plain LoRA; what loading an adapter raises.
-        """
+        """Return an adapter from its folder or the hub; InputError if it is more than plain LoRA."""
         folder = adapter_folder(adapter)
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS_FILE)
@@ -48,10 +45,7 @@ class _Lora:
 
     @property
     def factor(self) -> float:
-        """Return the factor of every low-rank product.
-
-        Raises: InputError if it differs between layers.
-        """
+        """Return the factor of every low-rank product; InputError if it differs between layers."""
         if any(self.config.get(name) for name in ("rank_pattern", "alpha_pattern")):
             raise InputError(f"The adapter {self.folder} has ranks or scales of single layers: it cannot be averaged.")
         rank = float(self.config["r"])
@@ -61,11 +55,9 @@ class _Lora:
 def write_scaled(adapter: str, output: Path, scale: float) -> Path:
     """Write a LoRA adapter with its low-rank products multiplied by `scale`; return the folder it was made from.
 
-    At 0 it would be the base, at 1 it is the adapter. In between every weight lies on the straight line from one to the
-    other, on which fine-tuned models often keep most of what they learned and lose less of what they could do before.
-    `output` gets PEFT's two files and, if the adapter has one, the recipe with the new weights' hash.
-    Raises: InputError for a scale that is not above 0 and at most LARGEST, or an adapter that is more than plain
-    LoRA; what loading an adapter raises.
+    Between 0 (the base) and 1 (the adapter) a model often keeps most of what it learned and forgets less. `output` gets
+    PEFT's two files and, if the adapter has one, the recipe with the new weights' hash.
+    Raises: InputError for a scale not above 0 and at most LARGEST, or more than plain LoRA; what loading raises.
     Source: Wortsman et al. 2022 (WiSE-FT).
     """
     if not 0 < scale <= LARGEST:
@@ -80,12 +72,11 @@ def write_average(adapters: Sequence[str], output: Path, rank: int | None = None
     """Write the LoRA adapter that changes every weight by the mean of the adapters' changes.
 
     Without `rank` it has the sum of their ranks and is exact; with `rank`, each layer is the nearest matrix of that
-    rank. Returns the folders they came from, the rank, and the share of the mean's squared norm that is kept, 1 for
-    all. `output` gets PEFT's two files and, if the first adapter has one, its recipe with the new weights' hash.
-    PEFT's `add_weighted_adapter` decomposes full matrices of a loaded base; the factors alone take a thirtieth of the
-    time and no base.
-    Raises: InputError for fewer than two adapters, a rank below 1, adapters that are more than plain LoRA or not of the
-    same layers; what loading an adapter raises.
+    rank. Returns the folders they came from, the rank, and the share of the mean's squared norm that is kept.
+    `output` gets what `write_scaled` writes, with the first adapter's recipe. PEFT's `add_weighted_adapter` decomposes
+    full matrices of a loaded base; the factors alone take a thirtieth of the time and no base.
+    Raises: InputError for fewer than two adapters, a rank they cannot have, more than plain LoRA, or different layers;
+    what loading raises.
     Source: Wortsman et al. 2022 (model soups); Eckart and Young 1936.
     """
     if len(adapters) < 2:
@@ -138,20 +129,18 @@ def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path,
 
 
 def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """Return a copy of one variant as a plain model: the adapter merged into the weights, or left out.
+    """Return a copy of one variant as a plain model, in the base's number format or `dtype`.
 
-    The pair stays unchanged. Weights keep the base's number format unless `dtype` is given; bfloat16 rounds the small
-    changes of an adapter, so that vectors differ from the unmerged model's by about as much as from batching.
+    bfloat16 rounds the small changes of an adapter: vectors then differ by about as much as from batching.
     Raises: InputError for a variant that is not there, or for a base in four bits.
     """
     if pair.info.precision.four_bit:
         raise InputError("Weights in four bits cannot be merged without loss: use --precision bfloat16.")
     with pair.using(variant) as model:
-        if SEMPA not in pair.variants:
-            return copy.deepcopy(model).to(dtype or pair.dtype)
-        tuned: PeftModel = copy.deepcopy(pair.peft).to(dtype or pair.dtype)
-    plain: PreTrainedModel = tuned.merge_and_unload(safe_merge=True) if variant == SEMPA else tuned.unload()
-    return plain
+        copied = copy.deepcopy(pair.peft if SEMPA in pair.variants else model).to(dtype or pair.dtype)
+    if isinstance(copied, PeftModel):
+        return copied.merge_and_unload(safe_merge=True) if variant == SEMPA else copied.unload()
+    return copied
 
 
 def save_merged(pair: ModelPair, folder: Path) -> None:
@@ -161,7 +150,6 @@ def save_merged(pair: ModelPair, folder: Path) -> None:
     refuses.
     """
     with atomic_folder(folder, "The merged model") as aside:
-        merged = standalone(pair, SEMPA)
-        merged.save_pretrained(aside, safe_serialization=True)
+        standalone(pair, SEMPA).save_pretrained(aside)
         pair.tokenizer.save_pretrained(aside)
         share(aside)

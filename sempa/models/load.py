@@ -47,12 +47,10 @@ class ModelSource:
 def read_weights(
     source: ModelSource, precision: Precision, *, sharded: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokenizer, in evaluation mode.
+    """Load a causal language model and its tokenizer, in evaluation mode, from safetensors or GGUF, never from a pickle.
 
-    `sharded` weights are spread over the processes launched together. Weights are read from safetensors or GGUF, never
-    from a pickle.
-    Raises: ModelUnavailable, naming the model and the cure, when it is missing, gated, unreachable, damaged or not a
-    causal language model; InputError for a GGUF file in four bits, or for sharded weights in four bits.
+    `sharded` weights are spread over the processes launched together.
+    Raises: ModelUnavailable, naming the model and the cure; InputError for GGUF or sharded weights in four bits.
     """
     if sharded and precision.four_bit:
         raise InputError(
@@ -108,10 +106,7 @@ def _quantization(source: ModelSource, precision: Precision) -> dict[str, Any]:
 
 
 def read_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load only a model's tokenizer.
-
-    Raises: ModelUnavailable, naming the model and the cure.
-    """
+    """Load only a model's tokenizer; ModelUnavailable names the model and the cure."""
     try:
         return AutoTokenizer.from_pretrained(source.location, **_where(source))
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:

@@ -113,19 +113,15 @@ class ModelPair:
         return cls(tuned, tokenizer, info, adapter_info)
 
     def for_inference(self) -> Self:
-        """Prepare the weights for this machine's fastest multiplication and return the pair; not for training.
-
-        On the CPU, linear layers then hold their weights twice; in float32 only small models do.
-        """
+        """Prepare the weights for this machine's fastest multiplication and return the pair; not for training."""
         prepack(self._model)
         if self.device.type == "cpu":
             keep_freed_memory()
         return self
 
     def with_adapter(self, adapter: str) -> Self:
-        """Load another adapter onto the same weights and return the pair of the base and that adapter.
+        """Load another adapter onto the same weights and return the pair of both; weights and lock are shared.
 
-        Both pairs share the weights, the lock and the workers, so another adapter costs only its own numbers.
         Raises: InputError if there is no adapter yet; what `open` raises for an adapter.
         """
         self._require(SEMPA)
@@ -201,10 +197,7 @@ class ModelPair:
 
     @property
     def peft(self) -> PeftModel:
-        """Return PEFT's model of base and adapter.
-
-        Raises: InputError without an adapter.
-        """
+        """Return PEFT's model of base and adapter; InputError without an adapter."""
         self._require(SEMPA)
         return self._model
 
@@ -220,10 +213,7 @@ class ModelPair:
         return stop_ids(self.tokenizer, getattr(self._model.generation_config, "eos_token_id", None))
 
     def recipe(self, variant: str, like: EncoderConfig) -> EncoderConfig:
-        """Return the recipe `like` with this pair's base model and the variant's adapter hash filled in.
-
-        Weights in four bits give other vectors, so the base model's name says so.
-        """
+        """Return the recipe `like` with this pair's base model, four bits named, and the variant's adapter hash."""
         self._require(variant)
         adapter = self.adapter.sha256 if self.adapter and variant == SEMPA else None
         name = self.info.name + (" in 4 bits" if self.info.precision.four_bit else "")
@@ -231,9 +221,8 @@ class ModelPair:
 
     @contextmanager
     def using(self, variant: str) -> Iterator[PreTrainedModel]:
-        """Lock the model as one variant until the block ends.
+        """Lock the model as one variant until the block ends; yields the causal language model itself.
 
-        Yields the causal language model itself; its LoRA layers are active when the variant is `sempa`.
         Raises: InputError for an unknown variant.
         """
         self._require(variant)
@@ -288,10 +277,9 @@ class ModelPair:
         return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
 
     def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
-        """Yield one layer's states (V, T, D) of each (1, T) row of ids, read alone, under all V variants.
+        """Yield a known layer's states (V, T, D) of each (1, T) row of ids, read alone, under all V variants.
 
         If the adapter allows, one pass reads both variants: a third less time than two passes.
-        The layer must be one the model has, as an Encoder's is.
         """
         if len(self.variants) == 1 or not self._switch.mixes:
             batches = [(row, torch.ones_like(row)) for row in rows]

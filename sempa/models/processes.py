@@ -29,7 +29,7 @@ class Processes:
     def join(cls, device: str = "auto") -> Self:
         """Join the processes that were launched together, on the device that models are loaded on.
 
-        Raises: what `choose_device` raises, and InputError for more processes on one machine than it has GPUs.
+        Raises: what `choose_device` raises; InputError for more processes than GPUs.
         """
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()

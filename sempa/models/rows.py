@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ class RowBatch:
     def holding(self, tensors: Sequence[Tensor]) -> "RowBatch":
         """Return the batch with other tensors in place of its own."""
         names = [name for name, value in vars(self).items() if isinstance(value, Tensor)]
-        return replace(self, **dict(zip(names, tensors, strict=True)))
+        own: dict[str, Any] = dict(zip(names, tensors, strict=True))
+        return replace(self, **own)
 
     def to(self, device: torch.device) -> "RowBatch":
         """Return the batch with its tensors on a device."""

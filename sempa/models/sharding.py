@@ -17,12 +17,10 @@ def share_out(model: PreTrainedModel, device: str) -> PreTrainedModel:
     head and adapters added later are complete in each process. Source: Zhao et al. 2023, PyTorch FSDP (`fully_shard`).
     Raises: InputError for an architecture that does not name its layers.
     """
-    names = set(model._no_split_modules or ())
-    layers = [module for module in model.modules() if type(module).__name__ in names]
+    layers = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or ())]
     if not layers:
         raise InputError(f"The layers of a {type(model).__name__} are not known: launch without --use_fsdp.")
-    kind = torch.device(device).type
-    mesh = init_device_mesh(kind, (dist.get_world_size(),))
+    mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
     for layer in layers:
         # Each layer is freed after its forward: kept until the backward pass, all weights would be in memory after all.
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)

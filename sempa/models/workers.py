@@ -24,15 +24,13 @@ class Workers:
     def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
         """Yield `call(item)` in the items' order; a single item is computed by the caller, on every core.
 
-        The caller holds the model meanwhile (`ModelPair.using`). `call` sets its own gradient mode,
-        which is per thread.
+        The caller holds the model meanwhile. `call` sets its own gradient mode, which is per thread.
         """
         if self.count == 1 or len(items) == 1:
             yield from map(call, items)
-            return
-        if self._pool is None:
-            self._pool = self._start()
-        yield from self._pool.map(call, items)
+        else:
+            self._pool = self._pool or self._start()
+            yield from self._pool.map(call, items)
 
     def _start(self) -> ThreadPoolExecutor:
         all_here = Barrier(self.count)

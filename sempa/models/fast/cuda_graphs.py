@@ -53,9 +53,9 @@ class CudaGraphs:
 
         The first call in a shape is computed directly, which loads the kernels that recording needs.
         """
-        key = (name, *((x.shape, x.dtype) for x in inputs))
         if not self._possible:
             return function(*inputs)
+        key = (name, *((x.shape, x.dtype) for x in inputs))
         recording = self._recorded.get(key)
         try:
             if recording:
