@@ -13,7 +13,7 @@ from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError, StorageError
 from sempa.models.batching import length_batches, right_padded
-from sempa.models.pair import BASE, SEMPA, Layers, ModelPair
+from sempa.models.pair import Layers, ModelPair
 from sempa.models.prefix_cache import PrefixCache, common_prefix, prefix_length
 from sempa.models.prompts import padding_id
 from sempa.templates import SentenceTemplate, tidy_sentence
@@ -36,13 +36,12 @@ class Encoder:
     ) -> None:
         """Take the recipe of `config`, else of the pair's adapter, else of the paper.
 
-        If the recipe names post-processing statistics, they are read from the adapter's folder unless given.
+        Post-processing statistics that it names are read from the adapter's folder unless given.
         Raises: InputError if the template leaves no room for a sentence or there is no such layer; StorageError if
         the statistics are missing.
         """
         if config is None:
-            known = pair.adapter.recipe if pair.adapter else None
-            config = known.encoder if known else EncoderConfig()
+            config = pair.adapter.recipe.encoder if pair.adapter and pair.adapter.recipe else EncoderConfig()
         if postprocess is None and config.postprocess is not None:
             if pair.adapter is None:
                 raise StorageError("The recipe names post-processing statistics, but there is no adapter to find them.")
@@ -69,10 +68,7 @@ class Encoder:
 
     @classmethod
     def default(cls, base: str = DEFAULT_BASE, adapter: str | None = None) -> Self:
-        """Open a base model with an adapter, by default those that are shipped.
-
-        Raises: what ModelPair.open raises.
-        """
+        """Open a base model with an adapter, by default those that are shipped; raises what ModelPair.open raises."""
         from sempa.models.adapters import shipped_adapters
 
         return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)).for_inference())
@@ -80,13 +76,10 @@ class Encoder:
     @property
     def best_variant(self) -> str:
         """Return `sempa` if there is an adapter, else `base`."""
-        return SEMPA if SEMPA in self.variants else BASE
+        return self.variants[-1]
 
     def recipe(self, variant: str) -> EncoderConfig:
-        """Return the complete recipe of one model's vectors, adapter and statistics hashes filled in.
-
-        Raises: InputError for an unknown model.
-        """
+        """Return the complete recipe of one model's vectors; InputError for an unknown model."""
         return self.pair.recipe(variant, self.config)
 
     def encode(

@@ -14,11 +14,10 @@ from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.files import atomic_folder, share
 from sempa.models.combine import standalone
+from sempa.models.precision import DTYPES
 from sempa.models.prompts import padding_id
 from sempa.models.source import can_be_hub_id
 from sempa.templates import SentenceTemplate
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 # sentence-transformers can put words after a sentence only by rendering every text as a message.
 _FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -39,9 +38,8 @@ def export_sentence_transformers(
 
     With `framed`, the tokenizer itself tidies and frames any input, for engines that apply no template; a text beyond
     the longest prompt then loses the template's end. Tokens are the same, as framing comes before tokenization.
-    Raises: InputError if sentence-transformers is not installed, the folder exists, `dtype` is unknown, the recipe
-    reads a layer other than the last, the base is in four bits, or its tokenizer cannot be framed; StorageError if the
-    disk refuses.
+    Raises: InputError if sentence-transformers is missing, the folder exists, `dtype` is unknown, the recipe reads a
+    layer other than the last, or the base cannot be merged or framed; StorageError if the disk refuses.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -53,7 +51,7 @@ def export_sentence_transformers(
     if dtype not in DTYPES:
         raise InputError(f"The dtype {dtype!r} is unknown: choose {', '.join(DTYPES)}.")
     variant = variant or encoder.best_variant
-    decoder = standalone(encoder.pair, variant, torch.float32).base_model.to(getattr(torch, dtype))
+    decoder = standalone(encoder.pair, variant, torch.float32).base_model.to(DTYPES[dtype])
     with (
         atomic_folder(folder, "The export") as aside,
         tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
@@ -128,8 +126,7 @@ def _adapter_card(path: Path) -> tuple[list[str], str]:
         return [], ""
     _, front, body = path.read_text(encoding="utf-8").split("---\n", 2)
     licence = [line for line in front.splitlines() if line.startswith("license:")]
-    body = body.split("\n## Use\n")[0].strip().removeprefix("#").lstrip()
-    body = body.replace("\n## ", "\n### ")
+    body = body.split("\n## Use\n")[0].strip().removeprefix("#").lstrip().replace("\n## ", "\n### ")
     kept = [line for line in body.splitlines() if not line.startswith("![")]
     return licence, "\n## " + "\n".join(kept).strip() + "\n"
 

@@ -161,8 +161,8 @@ class SentenceIndex:
                 file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
                 # faiss's own writer goes on when the disk fills up with the last bytes.
                 (made / file).write_bytes(vectors.serialised())
-                hashed = {"file": file, "sha256": sha256_of(made / file)}
-                parts.append({**hashed, "encoder": asdict(recipe), **vectors.how})
+                hashed = sha256_of(made / file)
+                parts.append({"file": file, "sha256": hashed, "encoder": asdict(recipe), **vectors.how})
             payload = {"schema_version": SCHEMA_VERSION, "texts_sha256": sha256_of(made / TEXTS), "vectors": parts}
             (made / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
 

@@ -66,13 +66,14 @@ class Postprocess:
         """Return the hash a recipe names these statistics by: that of the file `save` writes."""
         return hashlib.sha256(self._serialised()).hexdigest()
 
-    def save(self, folder: Path) -> None:
-        """Write the statistics into a folder.
+    def save(self, folder: Path) -> str:
+        """Write the statistics into a folder and return their SHA-256.
 
         Raises: StorageError if the disk refuses.
         """
         with atomic_file(folder / FILE, "The statistics") as aside:
             aside.write_bytes(self._serialised())
+        return self.sha256
 
     def _serialised(self) -> bytes:
         tensors = {f"{v}.mean": mean for v, mean in self.means.items()}

@@ -99,8 +99,8 @@ class Vectors:
 
     def nearest(self, queries: Rows, k: int) -> tuple[Rows, Ids]:
         """Return cosines and ids, (Q, k), of the k nearest of (Q, D) rows, best first; -1 where none was found."""
-        cosines, ids = self.engine.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
-        return cosines, ids
+        found: tuple[Rows, Ids] = self.engine.search(np.ascontiguousarray(queries, np.float32), min(k, len(self)))
+        return found
 
     def cosines(self, query: Rows) -> Rows:
         """Return a (1, D) row's cosine with every vector, (N,); for exact vectors alone."""
@@ -140,7 +140,7 @@ def _approximate(rows: Rows) -> tuple[Any, Approximation]:
     engine.add(rows)
     asked = rows[np.sort(drawn.choice(count, min(count, MEASURED), replace=False))]
     exact = faiss.knn(asked, rows, NEAREST, metric=faiss.METRIC_INNER_PRODUCT)[1]
-    probes, recall = 1, 0.0
+    probes = 1
     while True:
         engine.nprobe = probes
         found = engine.search(asked, NEAREST)[1]

@@ -47,7 +47,7 @@ class ModelSource:
 def read_weights(
     source: ModelSource, precision: Precision, *, sharded: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokenizer, in evaluation mode, from safetensors or GGUF, never from a pickle.
+    """Load a causal language model and its tokenizer, in evaluation mode; never from a pickle.
 
     `sharded` weights are spread over the processes launched together.
     Raises: ModelUnavailable, naming the model and the cure; InputError for GGUF or sharded weights in four bits.

@@ -323,10 +323,7 @@ class ModelPair:
 
     @torch.inference_mode()
     def next_logits(self, variants: Sequence[str], input_ids: Tensor, cache: DynamicCache) -> Tensor:
-        """Feed (B, T) ids of equal length to one variant per row, in one pass, and return (B, V) float32 logits.
-
-        `cache` holds what was fed before and grows by T. Weights are read once for both variants.
-        """
+        """Feed (B, T) ids to one variant per row, in one pass, and return (B, V) float32 logits; `cache` grows by T."""
         for variant in set(variants):
             self._require(variant)
         options: dict[str, object] = {"cache": cache, "use_cache": True, "logits_to_keep": 1}
@@ -339,10 +336,10 @@ class ModelPair:
 
     def require_layer(self, layer: Layers) -> None:
         """Raise InputError for a layer the model does not have."""
-        layers = self.layers + 1
+        most = self.layers
         for each in layer if isinstance(layer, tuple) else (layer,):
-            if not -layers <= each < layers:
-                raise InputError(f"There is no layer {each}: {self.info.name} has layers {-layers} to {layers - 1}.")
+            if not -most - 1 <= each <= most:
+                raise InputError(f"There is no layer {each}: {self.info.name} has layers {-most - 1} to {most}.")
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:

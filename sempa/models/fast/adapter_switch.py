@@ -5,7 +5,7 @@ reading a sentence. Its `adapter_names` hooks every module at every forward, whi
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from peft import PeftModel
@@ -36,20 +36,15 @@ class AdapterSwitch:
         self.mixes = self._replaces and all(_adds_one_product(layer) for layer in self._layers)
         """Whether base and adapter can compute side by side without PEFT's hooks."""
 
-    @contextmanager
-    def off(self) -> Iterator[None]:
+    def off(self) -> AbstractContextManager[None]:
         """Run the base model alone until the block ends."""
-        with self._forwards(lambda layer: layer.base_layer) if self._replaces else self._tuned.disable_adapter():
-            yield
+        return self._forwards(lambda layer: layer.base_layer) if self._replaces else self._tuned.disable_adapter()
 
-    @contextmanager
-    def on(self, adapter_name: str) -> Iterator[None]:
+    def on(self, adapter_name: str) -> AbstractContextManager[None]:
         """Apply one adapter, which is the active one, to all rows until the block ends."""
         if not self.mixes:
-            yield
-            return
-        with self._forwards(lambda layer: partial(_on_rows, layer, adapter_name, slice(None))):
-            yield
+            return nullcontext()
+        return self._forwards(lambda layer: partial(_on_rows, layer, adapter_name, slice(None)))
 
     @contextmanager
     def mixed(self, adapter_name: str, tuned: Sequence[bool]) -> Iterator[dict[str, object]]:
@@ -58,9 +53,8 @@ class AdapterSwitch:
             yield {"adapter_names": [adapter_name if on else "__base__" for on in tuned]}
             return
         numbers = [number for number, on in enumerate(tuned) if on]
-        rows: slice | list[int] = numbers
-        if numbers[-1] - numbers[0] + 1 == len(numbers):
-            rows = slice(numbers[0], numbers[-1] + 1)
+        span = slice(numbers[0], numbers[-1] + 1)
+        rows = span if span.stop - span.start == len(numbers) else numbers
         with self._forwards(lambda layer: partial(_on_some, layer, adapter_name, rows, len(tuned))):
             yield {}
 
