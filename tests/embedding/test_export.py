@@ -90,8 +90,7 @@ def test_a_framed_tokenizer_gives_the_ids_of_the_template(tuned: ModelPair, tmp_
         return
     export_sentence_transformers(encoder, tmp_path / "out", framed=True)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    for row, sentence in enumerate(SENTENCES):
-        assert tokenizer(sentence).input_ids == encoder._prompt(sentence, row)
+    assert [tokenizer(sentence).input_ids for sentence in SENTENCES] == encoder._prompts(SENTENCES)
     loaded = library.SentenceTransformer(str(tmp_path / "out"), device="cpu")
     np.testing.assert_allclose(loaded.encode(SENTENCES), encoder.encode(SENTENCES), atol=1e-5)
 
@@ -102,7 +101,7 @@ def test_a_framed_tokenizer_gives_the_default_model_s_ids(tmp_path: Path, librar
     export_sentence_transformers(encoder, tmp_path / "out", dtype="bfloat16", framed=True)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     texts = read_corpus(INDEX_ROOT / "demo" / TEXTS).texts
-    assert [tokenizer(text).input_ids for text in texts] == [encoder._prompt(text, 0) for text in texts]
+    assert [tokenizer(text).input_ids for text in texts] == encoder._prompts(texts)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

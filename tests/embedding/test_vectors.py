@@ -32,7 +32,7 @@ def test_few_vectors_are_searched_exactly() -> None:
     expected = queries @ rows.T
     np.testing.assert_array_equal(ids, np.argsort(-expected, axis=1)[:, :7])
     np.testing.assert_allclose(cosines, np.take_along_axis(expected, ids, 1), atol=1e-6)
-    np.testing.assert_allclose(vectors.cosines(queries[0]), expected[0], atol=1e-6)
+    np.testing.assert_allclose(vectors.cosines(queries[:1]), expected[0], atol=1e-6)
     np.testing.assert_array_equal(vectors.rows(np.array([3, 1])), rows[[3, 1]])
 
 
