@@ -27,16 +27,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--adapter",
         action="append",
-        help="PEFT folder or hub id; several let each visitor choose (default: those shipped, for the default base)",
+        help="PEFT folder or hub id; repeatable, visitors choose (default: those shipped for the default base)",
     )
-    made.add_argument("--server-name", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every network)")
+    made.add_argument(
+        "--server-name", help="address to listen on (default: 127.0.0.1; use 0.0.0.0 to accept other machines)"
+    )
     made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
     made.add_argument(
-        "--share", action="store_true", help="make a public link through Gradio's servers, for a week at most"
+        "--share", action="store_true", help="create a public link through Gradio's servers, valid for a week at most"
     )
-    made.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this user and password")
+    made.add_argument("--auth", metavar="USER:PASSWORD", help="require this user name and password")
     made.add_argument("--allow-training", action="store_true", help="let visitors train adapters, one run at a time")
-    made.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
+    made.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     return made
 
 
@@ -72,7 +74,7 @@ def _auth(text: str | None) -> tuple[str, str] | None:
         return None
     user, _, password = text.partition(":")
     if not user or not password:
-        raise InputError("--auth needs the form user:password.")
+        raise InputError("--auth must have the form user:password.")
     return user, password
 
 
@@ -89,7 +91,10 @@ def _open_adapters(args: argparse.Namespace) -> "Adapters":
     adapters = Adapters(open_encoders(args, args.adapter or shipped_adapters(args.base)))
     if not adapters.choose().adapter:
         train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
-        print(f"No adapter: the base model stands alone. Train one with `{train}`, then start with --adapter FOLDER.")
+        print(
+            "No adapter is loaded: the page shows the base model only. "
+            f"Train one with `{train}`, then restart with --adapter FOLDER."
+        )
     return adapters
 
 

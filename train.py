@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         usage="%(prog)s [--data DATA] [--output FOLDER] [settings]",
         description="Train a SemPA adapter for a causal language model. Without arguments, it trains on sample "
-        "triplets in a few minutes. Defaults of the settings are those of --recipe small, used with --data.",
+        "triplets in a few minutes. The defaults below are those of --recipe small, which --data uses.",
     )
     data = made.add_argument_group("data")
     data.add_argument(
@@ -54,30 +54,32 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="scored pairs to choose the checkpoint by: a table with the columns score, sentence1, sentence2, or a hub "
-        "data set such as mteb/stsbenchmark-sts; several are averaged (default: held-out triplets)",
+        help="scored pairs that choose the checkpoint: a table with the columns score, sentence1, sentence2, or a hub "
+        "data set such as mteb/stsbenchmark-sts; scores of several are averaged (default: held-out triplets)",
     )
     run = made.add_argument_group("run")
     run.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
-    run.add_argument("--output", type=Path, help="folder of the adapter (default: runs/sempa-DATE-TIME)")
-    run.add_argument("--resume", action="store_true", help="continue the interrupted run of --output")
+    run.add_argument("--output", type=Path, help="where to write the adapter (default: runs/sempa-DATE-TIME)")
+    run.add_argument(
+        "--resume", action="store_true", help="continue the interrupted run in --output (default: the last one)"
+    )
     run.add_argument("--keep-checkpoints", action="store_true", help="keep every scored adapter, in OUTPUT/scored")
     run.add_argument("--precision", default="auto", help="auto, bfloat16, float32 or nf4 (default: by processor)")
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--license", help="licence for the adapter's card")
-    run.add_argument("--attribution", help="attribution of the data for the adapter's card")
+    run.add_argument("--attribution", help="attribution of the training data, for the adapter's card")
     run.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the adapter to this hub repository")
     run.add_argument(
         "--export",
         choices=("trl", "swift", "llama-factory"),
-        help="do not train: write the preferences for TRL, ms-swift or LLaMA-Factory to --output",
+        help="write preference pairs for TRL, ms-swift or LLaMA-Factory to --output instead of training",
     )
     settings = made.add_argument_group("settings")
     settings.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
         help="settings to start from: small (default with --data), contrastive (best embeddings; one pass over the "
-        "data) or paper; each flag below overrides it",
+        "data) or paper; the flags below override it",
     )
     small = asdict(RECIPES["small"])
     for name, text in SETTINGS.items():
@@ -98,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.export:
             from sempa.training.exports import export
 
-            _say(f"The preferences are in {export(request, args.export, _say)}.")
+            _say(f"Preference pairs written to {export(request, args.export, _say)}.")
             return 0
         from tqdm import tqdm
 
@@ -187,7 +189,7 @@ def _interrupted() -> Path:
     """Return the output of the last interrupted run that was started without --output."""
     left = sorted(RUNS.glob("sempa-*.partial"))
     if not left:
-        raise InputError(f"There is no run in {RUNS} to resume: name it with --output, or start without --resume.")
+        raise InputError(f"There is no interrupted run in {RUNS}: name one with --output, or start without --resume.")
     return left[-1].with_suffix("")
 
 

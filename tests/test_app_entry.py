@@ -50,7 +50,7 @@ def test_auth_without_user_and_password_is_refused_before_anything_is_loaded() -
     assert told.returncode == 2
     assert told.stdout == ""
     *imports, last = told.stderr.splitlines()
-    assert last == "app.py: --auth needs the form user:password."
+    assert last == "app.py: --auth must have the form user:password."
     assert not any("torch" in line for line in imports)
 
 
@@ -68,8 +68,8 @@ def app() -> ModuleType:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--auth", ":password"], "--auth needs the form user:password."),
-        (["--auth", "user:"], "--auth needs the form user:password."),
+        (["--auth", ":password"], "--auth must have the form user:password."),
+        (["--auth", "user:"], "--auth must have the form user:password."),
         (["--base", "/no/such/model"], "The folder /no/such/model does not exist"),
         (["--base", "/no/x.gguf"], "The GGUF file /no/x.gguf does not exist"),
         (["--base", "MODEL", "--adapter", "/no/such/adapter"], "The adapter folder /no/such/adapter does not exist"),

@@ -398,7 +398,7 @@ def test_resuming_without_an_output_goes_on_with_the_last_run_that_broke_off(
     place = small.index("--output")
     small = small[:place] + small[place + 2 :]
     monkeypatch.chdir(tmp_path)
-    assert "There is no run in runs to resume" in _refusal([*small, "--resume"], capsys)
+    assert "There is no interrupted run in runs" in _refusal([*small, "--resume"], capsys)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -55,7 +55,7 @@ def _text(cell: object, where: str) -> str:
     if not isinstance(cell, str) or not cell.strip():
         raise InputError(f"{where} has no text.")
     if len(cell) > MAX_CHARACTERS:
-        raise InputError(f"{where} has {len(cell):,} characters, the limit is {MAX_CHARACTERS:,}.")
+        raise InputError(f"{where} has {len(cell):,} characters, but the limit is {MAX_CHARACTERS:,}.")
     return cell.strip()
 
 

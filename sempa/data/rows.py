@@ -79,7 +79,7 @@ def _require_complete(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:  # JSON can say "\ud83d" alone
-        raise _Fault(f"holds half a character (position {error.start})") from None
+        raise _Fault(f"contains half a character (position {error.start})") from None
 
 
 @contextmanager

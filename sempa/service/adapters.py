@@ -36,10 +36,10 @@ class Adapters:
         """
         first = self.choose()
         if not first.adapter:
-            raise InputError(f"The app runs without an adapter: start it again with --adapter {adapter}.")
+            raise InputError(f"The app was started without an adapter: restart it with --adapter {adapter}.")
         name = Path(adapter).name
         if name in self._by_name:
-            raise InputError(f"There is an adapter {name!r} already.")
+            raise InputError(f"An adapter named {name!r} already exists.")
         self._by_name[name] = self._studio(Encoder(first.pair.with_adapter(adapter)))
         return name
 
@@ -59,5 +59,5 @@ class Adapters:
         Raises: InputError for an unknown name.
         """
         if (studio := self._by_name.get(adapter or self.names[0])) is None:
-            raise InputError(f"There is no adapter {adapter!r} here: choose one of {', '.join(self.names)}.")
+            raise InputError(f"There is no adapter {adapter!r}: choose one of {', '.join(self.names)}.")
         return studio

@@ -108,9 +108,9 @@ class IndexStore:
     def require_free(self, name: str, visitor: str, *, public: bool) -> None:
         """Raise InputError for a malformed or taken name, or a public one beyond MAX_PUBLIC."""
         if find_index(name, self._root).exists() or (not public and f"{OWN}{visitor}/{name}" in self._own):
-            raise InputError(f"There is an index {name!r} already: choose another name.")
+            raise InputError(f"An index named {name!r} already exists: choose another name.")
         if public and len(self.names()) >= MAX_PUBLIC:
-            raise InputError(f"There are {MAX_PUBLIC} public indexes, the most there may be: keep this one private.")
+            raise InputError(f"There are already {MAX_PUBLIC} public indexes, the limit: keep this one private.")
 
     def delete(self, name: str, visitor: str) -> None:
         """Delete an index that the visitor built.
@@ -122,7 +122,7 @@ class IndexStore:
                 del self._own[name]
                 return
             if self._makers.get(name) != visitor:
-                raise InputError("Only indexes made on this page since it was opened can be deleted here.")
+                raise InputError("You can delete only indexes that you built since you opened this page.")
             del self._makers[name]
             self._opened.pop(name, None)
             shutil.rmtree(index_folder(name, self._root))

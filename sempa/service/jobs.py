@@ -80,7 +80,9 @@ class TrainingJobs:
         Raises: InputError for a malformed name, or data that is neither a file nor a hub name.
         """
         if not _NAME.fullmatch(asked.name):
-            raise InputError(f"{asked.name!r} is no run name: use up to 64 lower-case letters, digits, '-' and '_'.")
+            raise InputError(
+                f"{asked.name!r} is not a valid run name: use up to 64 lower-case letters, digits, '-' and '_'."
+            )
         flags: list[str] = ["--base", self._base, *self._options]
         for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
             if given:
@@ -113,7 +115,7 @@ class TrainingJobs:
         with self._lock:
             self._require_idle()
             if (self._root / asked.name).exists() or self._run(asked.name).begun:
-                raise InputError(f"There is a run {asked.name!r} already: resume it, or choose another name.")
+                raise InputError(f"A run named {asked.name!r} already exists: resume it or choose another name.")
             try:
                 shutil.rmtree(self._inputs(asked.name), ignore_errors=True)
                 self._inputs(asked.name).mkdir(parents=True)
@@ -133,13 +135,13 @@ class TrainingJobs:
         with self._lock:
             self._require_idle()
             if not self.state(name).resumable:
-                raise InputError(f"The run {name!r} has nothing to resume.")
+                raise InputError(f"There is nothing to resume in the run {name!r}.")
             command = shlex.split((self._inputs(name) / "command.txt").read_text(encoding="utf-8"))
             self._launch(name, [*command, "--resume"])
 
     def _require_idle(self) -> None:
         if name := self.running:
-            raise InputError(f"The run {name!r} is under way: one at a time. Wait or stop it.")
+            raise InputError(f"The run {name!r} is still running: wait for it or stop it first.")
 
     def _launch(self, name: str, command: Sequence[str]) -> None:
         with (self._inputs(name) / "output.txt").open("a", encoding="utf-8") as output:
@@ -170,7 +172,7 @@ class TrainingJobs:
         Raises: InputError for a run that is not there.
         """
         if not _NAME.fullmatch(name) or not self._inputs(name).is_dir():
-            raise InputError(f"There is no run {name!r} here.")
+            raise InputError(f"There is no run {name!r}.")
         adapter = self._root / name
         complete = adapter.is_dir()
         metrics = (adapter if complete else self._run(name).partial) / METRICS

@@ -20,9 +20,9 @@ MAX_TEXTS = 5_000
 def require_sentences(sentences: object) -> None:
     """Raise InputError, naming the sentence, unless these are at most MAX_SENTENCES texts that may be read."""
     if isinstance(sentences, str) or not isinstance(sentences, Sequence):
-        raise InputError("Sentences are given as a list of texts: put a single one in brackets.")
+        raise InputError("Sentences must be a list of texts: put a single sentence in brackets.")
     if len(sentences) > MAX_SENTENCES:
-        raise InputError(f"There are {len(sentences)} sentences, the limit of one request is {MAX_SENTENCES}.")
+        raise InputError(f"There are {len(sentences)} sentences, but the limit per request is {MAX_SENTENCES}.")
     for number, sentence in enumerate(sentences, start=1):
         require_text(sentence, f"Sentence {number}")
 
@@ -38,8 +38,8 @@ def require_text(text: object, what: str) -> None:
     if not isinstance(text, str | None):
         raise InputError(f"{what} is {type(text).__name__}, not text.")
     if not text or not text.strip():
-        raise InputError(f"{what} is empty: write something first.")
+        raise InputError(f"{what} is empty: enter some text.")
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"{what} has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}: shorten it.")
+        raise InputError(f"{what} has {len(text):,} characters, but the limit is {MAX_CHARACTERS:,}: shorten it.")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(f"{what} holds half a character (a lone surrogate): remove it.")
+        raise InputError(f"{what} contains half a character (a lone surrogate): remove it.")

@@ -52,7 +52,7 @@ def pair_matrix(sentences: Sequence[str], rows: Mapping[str, Square], background
     Raises: InputError for fewer than two sentences.
     """
     if len(sentences) < 2:
-        raise InputError("A matrix needs at least two sentences, one a line.")
+        raise InputError("A matrix needs at least two sentences, one per line.")
     cosines = {variant: np.clip(values @ values.T, -1, 1) for variant, values in rows.items()}
     percentiles = {
         variant: (np.searchsorted(background[variant], values) / len(background[variant])).astype(np.float32)

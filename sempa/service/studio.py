@@ -139,7 +139,7 @@ class Studio:
         Raises: InputError for too few or too many, too long or empty sentences.
         """
         if len(sentences) > MAX_MATRIX:
-            raise InputError(f"There are {len(sentences)} sentences, the matrix takes {MAX_MATRIX}: leave some out.")
+            raise InputError(f"There are {len(sentences)} sentences; a matrix takes {MAX_MATRIX} at most: remove some.")
         require_sentences(sentences)
         rows = self.cache.vectors(self.encoder, sentences, _counted(report))
         return pair_matrix(sentences, rows, self._random_cosines)
@@ -159,8 +159,8 @@ class Studio:
             if missing := self.missing_vectors(name):
                 if len(index) > MAX_TEXTS:
                     raise RecipeMismatch(
-                        f"The index {name!r} has {len(index):,} texts and no vectors of {' and '.join(missing)} as "
-                        f"loaded here: add them with `sempa index {name}` and this --base and --adapter."
+                        f"The index {name!r} ({len(index):,} texts) has no vectors of {' and '.join(missing)} as "
+                        f"loaded here: add them with `sempa index {name}` and the same --base and --adapter."
                     )
                 embed_corpus(index, self.encoder, _counted(report), variants=missing)
         return index
@@ -172,8 +172,8 @@ class Studio:
         """
         if len(corpus.texts) > MAX_TEXTS:
             raise InputError(
-                f"There are more than {MAX_TEXTS:,} texts, the most the page takes: build the index in the terminal "
-                f"with `sempa index NAME --texts FILE`."
+                f"There are more than {MAX_TEXTS:,} texts, which is the limit of the page: build the index in the "
+                f"terminal with `sempa index NAME --texts FILE`."
             )
         for number, text in enumerate(corpus.texts, start=1):
             require_text(text, f"Text {number}")
@@ -226,7 +226,7 @@ class Studio:
             return ""
         found = " and ".join(f"{recall:.0%}" for recall in recalls.values())
         return (
-            f"{len(index):,} texts are searched approximately: {found} of the exact ten nearest are found "
+            f"This search of {len(index):,} texts is approximate: it finds {found} of the exact ten nearest "
             f"({' and '.join(recalls)})."
         )
 
@@ -278,8 +278,8 @@ class Studio:
         pairs = read_scored_pairs(path)
         if len(pairs.scores) > MAX_PAIRS:
             raise InputError(
-                f"The file has {len(pairs.scores):,} pairs, the page takes {MAX_PAIRS:,}: measure it in the terminal "
-                f"with `sempa evaluate sts --data FILE`."
+                f"The file has {len(pairs.scores):,} pairs, but the page takes at most {MAX_PAIRS:,}: measure it "
+                f"in the terminal with `sempa evaluate sts --data FILE`."
             )
         for text in (*pairs.first, *pairs.second):
             require_text(text, "A sentence of the file")

@@ -7,17 +7,17 @@ from sempa.models.adapters import AdapterInfo
 from sempa.service.adapters import Adapters
 
 METHOD = """
-**Method.** A language model is asked to paraphrase a sentence. From natural language inference data it learns, by DPO
-and a small LoRA adapter, to prefer the answer that follows from the sentence over the one that contradicts it. The
-sentence's embedding is the state from which the model would say the sentence "in one word". The architecture stays
-the same, and in the paper so does the quality of its writing, on average; Compare shows what was measured here.
-SemPA is the work of Chen, Huang, Wang, Wang, Yin and Huang
+**Method.** SemPA trains a language model to paraphrase. From natural language inference data, the model learns to
+prefer a sentence that follows from the original over one that contradicts it, by DPO and through a small LoRA adapter.
+To embed a sentence, the model is asked to say it "in one word"; the hidden state before its answer is the embedding.
+The architecture does not change. In the paper, writing quality stays the same on average; the Compare tab shows what
+was measured here. SemPA is the work of Chen, Huang, Wang, Wang, Yin and Huang
 ([Findings of ACL 2026](https://arxiv.org/abs/2601.05075)); this is an independent implementation.
 """
 KEPT = """
-**Privacy.** Your input is not stored, apart from embeddings kept in memory to answer faster. An index of your own text
-stays in memory, for you alone, until an hour after you leave; a public one is written to this app's disk. Files you
-upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
+**Privacy.** Your input is not stored. Only embeddings are kept in memory, to answer faster. A private index of your
+text stays in memory until an hour after you leave, and only you can search it. A public index is written to this app's
+disk. Files you upload and tables you download are deleted after an hour. Nothing is sent anywhere else.
 """
 CITE = """@inproceedings{chen2026sempa,
   title = {SemPA: Improving Sentence Embeddings of Large Language Models through Semantic Preference Alignment},
@@ -36,7 +36,7 @@ def runs_here(adapters: Adapters) -> str:
     named = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
     licences = "Code Apache-2.0"
     if any(adapter and (adapter.folder / "README.md").is_file() for adapter in known.values()):
-        licences += "; model and adapters have their own licences, named on their cards (`README.md` beside each)"
+        licences += "; model and adapters have their own licences, stated on their cards (`README.md` in each folder)"
     info = adapters.choose().pair.info
     return (
         f"**Model.** {info.name} ({info.parameters:,} parameters) in {info.precision}, "

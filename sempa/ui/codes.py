@@ -29,7 +29,7 @@ def shared_cards(found: Mapping[str, SparsePair], adapter: str) -> str:
 def _pair_body(pair: SparsePair) -> str:
     return (
         f'<div class="sp-figure">{min(pair.cosine, 1):.3f}</div>'
-        f"{note('cosine of the codes: the sum of what they share')}"
+        f"{note('cosine of the codes: the sum of the shared features')}"
         f"{_parts(pair.shared, 'shared')}{_parts(pair.first, 'A alone', adds_up=False)}"
         f"{_parts(pair.second, 'B alone', adds_up=False)}"
     )
@@ -64,8 +64,8 @@ def build_shared_parts(context: Context, first: gr.Textbox, second: gr.Textbox) 
     coded = context.adapters.coded
     with gr.Accordion("Why? Features both sentences share", open=False, visible=coded, elem_id="parts"):
         gr.Markdown(
-            "Each sentence as a few parts that can be read: the words of the vocabulary nearest its vector, or the "
-            "strongest of many learned features, each named by typical words of its texts."
+            "Each sentence as a few readable features: the vocabulary words nearest to its vector, or its strongest "
+            "learned features, named after typical words of the texts that activate them."
         )
         kind = gr.Radio(KINDS, value=FEATURES, label="Parts", elem_id="parts-kind")
         run = gr.Button("Show shared features", elem_id="parts-run")

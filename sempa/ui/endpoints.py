@@ -26,7 +26,7 @@ def add_endpoints(adapters: Adapters) -> None:
 def _require_short(sampling: Sampling) -> None:
     for name, most in MOST.items():
         if (value := getattr(sampling, name)) > most:
-            raise InputError(f"{name} is {value}: this endpoint takes {most} at most.")
+            raise InputError(f"{name} is {value}, but this endpoint takes {most} at most.")
 
 
 def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:

@@ -75,7 +75,7 @@ def _words(matrix: PairMatrix) -> str:
     scale = (
         "percentile among random pairs, so that both models share one scale"
         if matrix.percentiles
-        else "rank among these pairs, as this model has no random pairs to compare with"
+        else "rank among these pairs, because this model has no random pairs to compare with"
     )
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in matrix.sentences)
     shown = matrix.pairs()[:SHOWN]
@@ -94,7 +94,7 @@ def _words(matrix: PairMatrix) -> str:
             pairs,
             cells,
             [MODEL_NAMES[variant] for variant in matrix.cosines],
-            "Pairs, largest disagreement between the models first: cosine, and below it the cell's value",
+            "Pairs by disagreement between the models: each cosine, and below it the value in the map",
         )
     )
 

@@ -88,14 +88,14 @@ class _Models:
         """
         name = asked.get("model")
         if name not in self.names:
-            raise _UnknownModel(f"There is no model {name!r} here: choose one of {', '.join(self.names)}.")
+            raise _UnknownModel(f"There is no model {name!r}: choose one of {', '.join(self.names)}.")
         texts = _texts(asked.get("input"))
         form = asked.get("encoding_format", "float")
         if form not in ("float", "base64"):
             raise InputError(f"encoding_format is {form!r}: choose float or base64.")
         rows, tokens = self._embed(name, texts)
         if asked.get("dimensions") not in (None, rows.shape[1]):
-            raise InputError(f"dimensions is {asked['dimensions']!r}: this model's vectors have {rows.shape[1]}.")
+            raise InputError(f"dimensions is {asked['dimensions']!r}, but this model's vectors have {rows.shape[1]}.")
         shown = [_base64(row) if form == "base64" else row.tolist() for row in rows]
         return {
             "object": "list",

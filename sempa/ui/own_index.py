@@ -23,9 +23,9 @@ LOOKED_AT = 20
 KEPT_SECONDS = 86_400
 """How long a private index is kept after its maker's last search or build; on a closed page Gradio keeps it an hour."""
 STORED = (
-    f"Up to {MAX_TEXTS:,} texts. Your index stays in memory, for you alone. It expires an hour after you leave the "
-    f"page, or a day after your last search. You may have {MAX_EACH}; another one replaces the oldest. A public index "
-    "is written to this app's disk and shown to every visitor."
+    f"Index up to {MAX_TEXTS:,} texts. Your index stays in memory, and only you can search it. It expires an hour "
+    f"after you leave the page, or a day after your last search. You may keep {MAX_EACH}; a new one then replaces the "
+    "oldest. A public index is written to this app's disk and shown to every visitor."
 )
 
 
@@ -54,7 +54,7 @@ def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
     """
     texts = tuple(line.strip() for line in pasted.splitlines() if line.strip())
     if path and texts:
-        raise InputError("There are a file and pasted lines: remove one of them.")
+        raise InputError("You gave both a file and pasted lines: remove one of them.")
     if path:
         return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # one too many is refused when it is built
     if not texts:
@@ -124,7 +124,7 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
         with gr.Row():
             column = gr.Dropdown([], label="Column with the text", visible=False, elem_id="own-column")
             name = gr.Textbox(label="Name of the index", placeholder="my-notes", elem_id="own-name")
-            public = gr.Checkbox(label="Public: on disk, for every visitor", elem_id="own-public")
+            public = gr.Checkbox(label="Public: saved on disk, visible to every visitor", elem_id="own-public")
         with gr.Row():
             run = gr.Button("Build index", elem_id="own-run")
             cancel = gr.Button("Cancel", elem_id="own-cancel")

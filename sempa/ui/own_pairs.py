@@ -60,7 +60,7 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
         [(pairs.first[i], pairs.second[i]) for i in order],
         cells,
         ["Score", *(MODEL_NAMES[variant] for variant in measured.cosines)],
-        "The pairs whose rank differs most between the models",
+        "Pairs whose rank differs most between the models",
     )
 
 
@@ -89,8 +89,8 @@ def build_own_pairs(context: Context) -> None:
         yield from measured_file(context.adapters.choose(adapter), path)
 
     gr.Markdown(
-        f"## Measure your own pairs\nA CSV or TSV file with the columns `score`, `sentence1`, `sentence2`, up to "
-        f"{MAX_PAIRS:,} rows. The file and its table are deleted after an hour."
+        f"## Measure your own pairs\nUpload a CSV or TSV file with the columns `score`, `sentence1`, `sentence2`, up "
+        f"to {MAX_PAIRS:,} rows. The file and the results are deleted after an hour."
     )
     file = gr.File(file_types=[".csv", ".tsv"], type="filepath", label="Scored pairs", height=120, elem_id="pairs-file")
     run = gr.Button("Measure both models", elem_id="pairs-run")

@@ -14,7 +14,7 @@ def header(chips: Sequence[str]) -> str:
     marks = "".join(f'<span class="sp-chip">{escape(chip)}</span>' for chip in chips)
     return (
         '<div class="sp-head"><h1>SemPA Studio</h1><p>Compare a language model before and after SemPA alignment: what '
-        f'its sentence embeddings gain, and what it costs.</p><div class="sp-chips">{marks}</div></div>'
+        f'its sentence embeddings gain, and what that costs.</p><div class="sp-chips">{marks}</div></div>'
     )
 
 
@@ -106,7 +106,7 @@ def hit_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str
     for variant, hits in found.items():
         other = next((length for name, length in lengths.items() if name != variant), None)
         items = "".join(_hit_item(ranked, below, variant, other) for ranked, below in hits)
-        cards[variant] = f'<ol class="sp-list">{items}</ol>' if hits else _empty("No text is that similar.")
+        cards[variant] = f'<ol class="sp-list">{items}</ol>' if hits else _empty("No text is similar enough.")
     return grid(cards, adapter)
 
 

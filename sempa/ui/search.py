@@ -27,9 +27,9 @@ EXAMPLES = [
 DENSE = "dense"
 METHODS = [("Dense vectors", DENSE), ("Words (sparse)", WORDS), ("Learned features (sparse)", FEATURES)]
 _ABOUT = {
-    WORDS: "Sparse codes: each text is a few words of the vocabulary. A score is the sum of the parts shown.",
-    FEATURES: "Sparse codes: each text is a few learned features, each named by typical words of its texts. A "
-    "score is the sum of the parts shown.",
+    WORDS: "Sparse codes: a few vocabulary words stand for each text. A score is the sum of the parts shown.",
+    FEATURES: "Sparse codes: a few learned features stand for each text, named after typical words of the texts "
+    "that activate them. A score is the sum of the parts shown.",
 }
 Hits = dict[str, list[tuple[RankedHit, str]]]
 """Each model's hits, each with its explanation as HTML."""
@@ -56,7 +56,7 @@ def find(
         notes = [_ABOUT[method]]
     if any(row and row[0][0].hit.text == query for row in hits.values()):
         hits = {name: _without(query, row) for name, row in hits.items()}
-        notes.append("The query is one of the texts and is left out.")
+        notes.append("The query is itself in the index, so it is left out of the hits.")
     kept = {name: row[:k] for name, row in hits.items()}
     if least and method == DENSE:
         kept = {name: [hit for hit in row if _percentile(studio, name, hit[0]) >= least] for name, row in kept.items()}
@@ -100,7 +100,7 @@ def _table(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str, q
 def opening(studio: Studio, index: str) -> tuple[str, str | None]:
     """Return the worked example's hits and table, or how to get them where the texts are not embedded yet."""
     if studio.missing_vectors(index):
-        return say("Press Search: the texts are embedded with this model once, then every search is quick."), None
+        return say("Press Search. The first search embeds all texts with this model; later ones are quick."), None
     return next(find(studio, EXAMPLES[0], index, FIRST_K))
 
 
@@ -136,7 +136,7 @@ def build_search_tab(context: Context) -> None:
         )
     with gr.Row():
         k = slider(1, 20, FIRST_K, "Hits", min_width=240, elem_id="search-k")
-        least = slider(0, 100, 0, "Minimum similarity, percentile", min_width=240, elem_id="search-least")
+        least = slider(0, 100, 0, "Minimum similarity (percentile)", min_width=240, elem_id="search-least")
     context.links.add(
         "search", names={"index": context.adapters.indexes.names}, query=query, index=index, k=k, least=least, by=method
     )

@@ -31,7 +31,7 @@ def _body(tokens: Sequence[KeyToken]) -> str:
         for token in tokens
     )
     own = sum(token.match != "other" for token in tokens)
-    words = f"{own} of {len(tokens)} are words of the sentence. ● same word, ◐ same stem, ␣ space"
+    words = f"{own} of {len(tokens)} occur in the sentence. ● same word, ◐ same stem, ␣ space"
     return f'<div class="sp-tokens">{chips}</div>{note(words)}'
 
 
@@ -48,8 +48,8 @@ def build_tokens(context: Context) -> None:
         return tokens_of(context.adapters.choose(adapter), sentence)
 
     gr.Markdown(
-        "## Key tokens\nThe ten tokens most likely to come next where the embedding is taken: what the model would say "
-        "the sentence means *in one word*."
+        "## Key tokens\nThe embedding is read where the model would say what the sentence means *in one word*. These "
+        "are the ten tokens it finds most likely there."
     )
     sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")
     run = gr.Button("Show key tokens", elem_id="tokens-run")

@@ -23,7 +23,7 @@ from sempa.ui.present import note, say, table
 EVERY = 2.0
 """Seconds between two looks at a run."""
 SAMPLES = "The sample triplets (500, written for this project)"
-FILE, HUB = "A file of mine (CSV or JSONL)", "A data set of the Hugging Face Hub"
+FILE, HUB = "Your own file (CSV or JSONL)", "A data set on the Hugging Face Hub"
 PAIRS = "max_samples"
 NUMBERS = {
     PAIRS: "Pairs",
@@ -69,8 +69,8 @@ class TrainForm:
 def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
     """Put the tab's widgets and events into the page under construction."""
     gr.Markdown(
-        "Train an adapter for the model that runs here. One run at a time; it goes on when you leave, and can be "
-        "stopped and resumed. Uploads are kept in this machine's `runs` folder."
+        "Train an adapter for the model loaded here. One run can be active at a time. It continues when you leave, and "
+        "you can stop and resume it. Uploads are kept in this machine's `runs` folder."
     )
     form = _build_form()
     with gr.Row():
@@ -95,7 +95,7 @@ def _build_form() -> TrainForm:
             [SAMPLES, FILE, HUB],
             value=SAMPLES,
             label="Triplets to train on",
-            info="A file's columns: sent0, sent1, hard_neg or anchor, positive, negative.",
+            info="Columns of the file: sent0, sent1, hard_neg or anchor, positive, negative.",
             elem_id="train-kind",
             min_width=320,
         )
@@ -112,7 +112,7 @@ def _build_form() -> TrainForm:
         height=150,
     )
     hub = gr.Textbox(label="owner/name, or owner/name:subset", visible=False, elem_id="train-hub")
-    gr.Markdown("Optional: scored pairs for picking the best checkpoint; otherwise held-out triplets are used.")
+    gr.Markdown("Optional: scored pairs that choose the best checkpoint. Without them, held-out triplets do.")
     dev = gr.File(
         file_types=[".tsv", ".csv"],
         type="filepath",
@@ -159,7 +159,7 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
     def loads(name: str | None) -> tuple[Any, str]:
         state = jobs.state(_named(name))
         if state.adapter is None:
-            raise InputError("The run is not finished: its adapter can be used once it is complete.")
+            raise InputError("The run is not finished: wait until its adapter is complete.")
         added = context.adapters.add(str(state.adapter))
         chosen = gr.update(choices=context.adapters.names, value=added)
         return chosen, say(f"{added} is chosen at the top of the page.")
@@ -219,7 +219,7 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
     try:
         read, examples = preview(data, config, tokenizer)
     except InputError as error:
-        hint = "Add triplets that negate in the other answer."
+        hint = "Add triplets in which only the other answer negates."
         raise InputError(re.sub(r"Use --no-balance-negation[^.]*\.", hint, str(error))) from error
     heads = ["", *(["Prompt", "Preferred", "Rejected"] if config.prefers else [])]
     heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.reads else []
@@ -230,7 +230,7 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
     return (
         note(f"{read}. The first {len(examples)}, as the model will see them:")
         + table(heads, rows, kind="sp-pair", frame="sp-long")
-        + note("The command that Start runs:")
+        + note("Start runs this command:")
         + f'<pre class="sp-words">{escape(shlex.join(command))}</pre>'
     )
 
@@ -240,7 +240,7 @@ def run_view(state: RunState) -> str:
     if state.running:
         status = f"{state.name} is running"
     elif state.adapter:
-        status = f"{state.name} is finished: its adapter is in {state.adapter}"
+        status = f"{state.name} has finished: its adapter is in {state.adapter}"
     else:
         status = f"{state.name} was stopped" + (" and can be resumed" if state.resumable else "")
     if state.lines:

@@ -228,23 +228,23 @@ MISTAKES = [
         "#similarity-a textarea",
         "#similarity-run",
         "",
-        "The first sentence is empty: write something first.",
+        "The first sentence is empty: enter some text.",
     ),
     (
         "Search",
         "#search-query textarea, #search-query input",
         "#search-run",
         " ",
-        "The query is empty: write something",
+        "The query is empty: enter some text",
     ),
     (
         "Paraphrase",
         "#paraphrase-sentence textarea",
         "#paraphrase-run",
         "",
-        "The sentence is empty: write something first.",
+        "The sentence is empty: enter some text.",
     ),
-    ("Compare", "#compare-prompt textarea", "#compare-run", "", "The prompt is empty: write something first."),
+    ("Compare", "#compare-prompt textarea", "#compare-run", "", "The prompt is empty: enter some text."),
     ("Compare", "#compare-prompt textarea", "#compare-run", "x" * 100_000, "The prompt has 100,000 characters"),
 ]
 
@@ -498,7 +498,9 @@ def test_a_hit_becomes_the_next_query(open_page: OpenPage) -> None:
     button = page.locator("#search-out .sempa li .sp-send").nth(2)
     text = button.get_attribute("data-text")
     button.click()
-    expect(page.locator("#search-out")).to_contain_text("The query is one of the texts and is left out.")
+    expect(page.locator("#search-out")).to_contain_text(
+        "The query is itself in the index, so it is left out of the hits."
+    )
     expect(page.locator("#search-query textarea, #search-query input").first).to_have_value(text)
     assert text not in [item.split("\n")[0] for item in page.locator("#search-out .sempa li").all_inner_texts()]
 

@@ -51,8 +51,8 @@ DAMAGED: list[tuple[str, bytes, str]] = [
     (".jsonl", b"OBJECT\n" + b"[" * 100_000 + b"\n", "row 2 is not JSON .maximum recursion depth"),
     (".jsonl", b"OBJECT\n" + b"1" * 5_000 + b"\n", "row 2 is not JSON"),
     (".jsonl", b"OBJECT\n7\n", "row 2 is not an object"),
-    (".jsonl", b'OBJECT\n{"more": ["cut \\ud83d"]}\n', "row 2 holds half a character .position 6."),
-    (".jsonl", b'OBJECT\n{"\\uD83D": 1}\n', "row 2 holds half a character .position 0."),
+    (".jsonl", b'OBJECT\n{"more": ["cut \\ud83d"]}\n', "row 2 contains half a character .position 6."),
+    (".jsonl", b'OBJECT\n{"\\uD83D": 1}\n', "row 2 contains half a character .position 0."),
 ]
 READERS: list[tuple[Callable[[Path], object], dict[str, str]]] = [
     (read_corpus, {"text": "a"}),

@@ -48,7 +48,7 @@ def test_a_public_index_is_everybody_s_and_outlives_a_restart(tmp_path: Path) ->
 def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, public: bool) -> None:
     store = IndexStore(tmp_path)
     store.put(_index("a"), "notes", "ada", public=public)
-    with pytest.raises(InputError, match="There is an index 'notes' already"):
+    with pytest.raises(InputError, match="An index named 'notes' already exists"):
         store.put(_index("b"), "notes", "ada", public=public)
     for name in ("../notes", "No", "", "a/b", "~x"):
         with pytest.raises(InputError, match="is no index name"):
@@ -63,7 +63,7 @@ def test_only_the_maker_deletes(tmp_path: Path) -> None:
     store.put(_index("a"), "ours", "ada", public=True)
     store.put(_index("a"), "theirs", "bob", public=True)
     for name in (key, "ours", "demo"):
-        with pytest.raises(InputError, match="Only indexes made on this page"):
+        with pytest.raises(InputError, match="only indexes that you built"):
             store.delete(name, "bob")
     store.open("ours")
     store.delete(key, "ada")
@@ -158,7 +158,7 @@ def test_public_indexes_are_bounded_in_number_and_not_all_held_open(
     store = IndexStore(tmp_path)
     for name in ("demo", "n1", "n2"):
         store.put(_index("a"), name, "ada", public=True)
-    with pytest.raises(InputError, match="There are 3 public indexes, the most there may be"):
+    with pytest.raises(InputError, match="There are already 3 public indexes, the limit"):
         store.put(_index("a"), "n3", "ada", public=True)
     first = {name: store.open(name) for name in ("demo", "n1")}
     store.open("n2")

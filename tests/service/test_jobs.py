@@ -72,9 +72,9 @@ def test_a_run_from_a_failed_start_to_its_adapter(
 
     jobs.resume("mine")
     _until(jobs, "mine", lambda state: len(state.lines) > 12)
-    with pytest.raises(InputError, match="'mine' is under way"):
+    with pytest.raises(InputError, match="'mine' is still running"):
         jobs.start(RunRequest("other"))
-    with pytest.raises(InputError, match="'mine' is under way"):
+    with pytest.raises(InputError, match="'mine' is still running"):
         jobs.resume("mine")
     jobs.stop()
     stopped = jobs.state("mine")

@@ -113,8 +113,8 @@ def test_the_cache_is_bounded_and_nothing_in_it_is_computed_again(
         (["a", ["b"]], "Sentence 2 is list"),
         ("one text", "list of texts"),
         (5, "list of texts"),
-        (["x" * 100_000], "Sentence 1 has 100,000 characters, the limit is 5,000"),
-        (["x"] * 257, "There are 257 sentences, the limit of one request is 256"),
+        (["x" * 100_000], "Sentence 1 has 100,000 characters, but the limit is 5,000"),
+        (["x"] * 257, "There are 257 sentences, but the limit per request is 256"),
         (["half \ud83e"], "half a character"),
     ],
 )
@@ -221,7 +221,7 @@ def test_nobody_waits_for_another_index_to_be_read(studio: Studio) -> None:
 
 def test_a_large_index_is_not_read_while_a_visitor_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sempa.service.studio.MAX_TEXTS", len(TEXT) - 1)
-    with pytest.raises(RecipeMismatch, match="'demo' has 12 texts and no vectors of base.*sempa index demo"):
+    with pytest.raises(RecipeMismatch, match="'demo' .12 texts. has no vectors of base.*sempa index demo"):
         studio.search(A)
 
 
@@ -329,7 +329,7 @@ def test_studios_of_two_adapters_share_what_the_base_has_read(
     assert cosines[0]["sempa"] != cosines[1]["sempa"]
     first.embed_index("demo")
     assert second.missing_vectors("demo") == ["sempa"]
-    with pytest.raises(InputError, match=f"no adapter 'absent' here: choose one of {first.adapter}, other"):
+    with pytest.raises(InputError, match=f"no adapter 'absent': choose one of {first.adapter}, other"):
         adapters.choose("absent")
 
 
@@ -354,4 +354,4 @@ def test_an_approximate_search_says_how_far_it_can_be_trusted(studio: Studio, mo
     studio.embed_index("demo")
     assert studio.approximation_note("demo") == ""
     monkeypatch.setattr(SentenceIndex, "approximation", lambda *_: Approximation(64, 8, 0.963))
-    assert "96% and 96% of the exact ten nearest are found (base and sempa)" in studio.approximation_note("demo")
+    assert "it finds 96% and 96% of the exact ten nearest (base and sempa)" in studio.approximation_note("demo")

@@ -39,7 +39,7 @@ def test_tokens_show_how_the_sentence_has_them_without_colour_too() -> None:
     tokens = [KeyToken(" cat", 3.0, "exact"), KeyToken("cats", 2.0, "stem"), KeyToken(EVIL, 1.0, "other")]
     html = token_cards({"base": tokens}, "")
     assert _plain(html)[2:4] == ["● ␣cat", "◐ cats"]
-    assert "2 of 3 are words of the sentence" in html
+    assert "2 of 3 occur in the sentence" in html
     assert "<script" not in html
 
 
@@ -105,7 +105,7 @@ def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path
         ("score,sentence1,sentence2\n", "holds no scored pair"),
         ("score,sentence1,sentence2\nx,a,b\n", "not a number"),
         ("score,sentence1,sentence2\n1,a,\n2,b,c\n", "is empty"),
-        ("score,sentence1,sentence2\n" + "1,a,b\n" * 1001, "1,001 pairs, the page takes 1,000"),
+        ("score,sentence1,sentence2\n" + "1,a,b\n" * 1001, "1,001 pairs, but the page takes at most 1,000"),
         ("score,sentence1,sentence2\n1,a,b\n1,c,d\n", "at least two different values"),
     ],
 )

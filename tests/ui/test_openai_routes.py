@@ -62,10 +62,10 @@ def test_models_are_the_base_and_the_adapters(
 @pytest.mark.parametrize(
     ("asked", "kind", "says"),
     [
-        ({"model": "gpt-9", "input": A}, openai.NotFoundError, "no model 'gpt-9' here: choose one of base"),
+        ({"model": "gpt-9", "input": A}, openai.NotFoundError, "no model 'gpt-9': choose one of base"),
         ({"model": "base", "input": []}, openai.BadRequestError, "input is missing"),
         ({"model": "base", "input": " "}, openai.BadRequestError, "Sentence 1 is empty"),
-        ({"model": "base", "input": [A] * (MAX_SENTENCES + 1)}, openai.BadRequestError, "the limit of one request"),
+        ({"model": "base", "input": [A] * (MAX_SENTENCES + 1)}, openai.BadRequestError, "the limit per request"),
         ({"model": "base", "input": [[1, 2], [3]]}, openai.BadRequestError, "check_embedding_ctx_length"),
         ({"model": "base", "input": [1, 2, 3]}, openai.BadRequestError, "another model's"),
         ({"model": "base", "input": A, "dimensions": 3}, openai.BadRequestError, "dimensions is 3"),

@@ -90,11 +90,15 @@ def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest
     with pytest.raises(InputError, match="no text yet"):
         given_corpus(None, None, " \n ")
     corpus = given_corpus(None, None, LINES)
-    for name, says in (("", "needs a name"), ("../up", "is no index name"), ("demo", "There is an index 'demo'")):
+    for name, says in (
+        ("", "needs a name"),
+        ("../up", "is no index name"),
+        ("demo", "An index named 'demo' already exists"),
+    ):
         with pytest.raises(InputError, match=says):
             list(made(studio, corpus, name, "ada", public=False))
     monkeypatch.setattr("sempa.service.studio.MAX_TEXTS", 2)
-    with pytest.raises(InputError, match="There are more than 2 texts, the most the page takes"):
+    with pytest.raises(InputError, match="There are more than 2 texts, which is the limit of the page"):
         list(made(studio, corpus, "three", "ada", public=False))
     with pytest.raises(InputError, match="Text 1 has 6,000 characters"):
         list(made(studio, given_corpus(None, None, "x" * 6000), "long", "ada", public=False))

@@ -44,7 +44,7 @@ def test_the_preview_shows_the_rendered_request_and_both_answers(studio: Studio,
 def test_no_hint_names_a_flag_that_the_page_does_not_have(studio: Studio, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("anchor,positive,negative\n" + "A cat sat.,A cat sat.,No cat sat.\n" * 30, encoding="utf-8")
-    with pytest.raises(InputError, match="negate in the other answer") as caught:
+    with pytest.raises(InputError, match="only the other answer negates") as caught:
         preview_view(str(path), replace(RECIPES["small"], balance_negation=True), studio.pair.tokenizer, [])
     assert "--" not in str(caught.value)
 
