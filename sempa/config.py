@@ -94,7 +94,7 @@ class TrainConfig:
 
     objective: Annotated[
         str,
-        "what is learned: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
+        "what to learn: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
         "(cosines), joint (dpo and contrastive) or spod (dpo and sparse codes)",
     ] = "dpo"
     template: Annotated[str, "paraphrase template: P1 to P5, or a text with {sentence}"] = "P1"
@@ -107,18 +107,18 @@ class TrainConfig:
         "template of sentence embeddings in contrastive, joint and spod: prompteol, cot, knowledge, plain, or "
         "a text with {sentence}",
     ] = "prompteol"
-    tokenised_share: Annotated[float, "share of sentences shown tokenised and lower-cased, as in SentEval's data"] = 0.0
+    tokenised_share: Annotated[float, "share of sentences to tokenise and lower-case, as in SentEval's data"] = 0.0
     balance_negation: Annotated[
         bool,
         "drop triplets until entailments and contradictions negate equally often (English)",
     ] = False
-    beta: Annotated[float, "DPO beta: how strongly the base model holds back the preference"] = 0.1
+    beta: Annotated[float, "DPO beta: how strongly training is held close to the base model"] = 0.1
     tau: Annotated[float, "temperature of the contrastive cosines"] = 0.05
     contrastive_weight: Annotated[float, "weight of the contrastive loss in joint"] = 1.0
     code_weight: Annotated[float, "weight of the sparse-code loss in spod"] = 1.0
     rpo_alpha: Annotated[float, "weight of the preferred answer's negative log-likelihood (as in TRL)"] = 0.0
     kl_weight: Annotated[float, "weight of the KL penalty towards the base model on plain text; 0 turns it off"] = 0.0
-    kl_text_share: Annotated[float, "share of the text itself in the target of the KL penalty"] = 0.0
+    kl_text_share: Annotated[float, "share of the text's own tokens in the KL target"] = 0.0
     lr: Annotated[float, "peak learning rate"] = 2e-4
     batch_size: Annotated[int, "triplets per optimiser step"] = 64
     max_samples: Annotated[
@@ -126,22 +126,22 @@ class TrainConfig:
         "triplets to train on, and length of the learning-rate schedule; without it and --stop-after, at most "
         "three passes over the data",
     ] = None
-    stop_after: Annotated[int | None, "stop after this many triplets on the same schedule"] = None
-    warmup_ratio: Annotated[float, "share of the steps that warm up"] = 0.05
+    stop_after: Annotated[int | None, "stop after this many triplets without shortening the schedule"] = None
+    warmup_ratio: Annotated[float, "share of steps used for warm-up"] = 0.05
     weight_decay: Annotated[float, "AdamW weight decay"] = 0.0
     adam_beta2: float = 0.999
     max_grad_norm: float = 1.0
     lora_r: Annotated[int, "LoRA rank"] = 8
     lora_alpha: Annotated[int, "LoRA alpha"] = 32
     lora_dropout: Annotated[float, "LoRA dropout"] = 0.0
-    max_length: Annotated[int, "longest prompt with its answer, in tokens; longer triplets are skipped"] = 1024
+    max_length: Annotated[int, "maximum tokens of a prompt with its answer; longer triplets are skipped"] = 1024
     evaluate_every: Annotated[
         int,
         "score a checkpoint every this many triplets; without it, at least five times in a run",
     ] = 1024
     token_cap: Annotated[int | None, "tokens per forward pass; lower it if memory runs out (default: by device)"] = None
     shared_rows: bool = True
-    seed: Annotated[int, "seed of data order, adapter and dropout"] = 42
+    seed: Annotated[int, "seed for data order, adapter weights and dropout"] = 42
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

@@ -162,7 +162,7 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
             raise InputError("The run is not finished: wait until its adapter is complete.")
         added = context.adapters.add(str(state.adapter))
         chosen = gr.update(choices=context.adapters.names, value=added)
-        return chosen, say(f"{added} is chosen at the top of the page.")
+        return chosen, say(f"{added} is now selected at the top of the page.")
 
     def watched(name: str | None) -> tuple[str, Any]:
         if name not in jobs.names:
