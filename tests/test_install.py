@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 A, B = "The hare outran the hound.", "The hound outran the hare."
 Run = Callable[..., str]
+pytestmark = pytest.mark.slow
 
 
 def _install(folder: Path, *, weights: bool) -> Run:
@@ -84,7 +85,6 @@ def test_a_command_keeps_what_it_makes_in_the_current_folder(run: Run, model: Se
     assert said == "index/mine: 2 texts, embedded with base and sempa.\n"
 
 
-@pytest.mark.slow
 def test_the_shipped_adapters_run_by_name_from_any_folder(tmp_path: Path) -> None:
     run = _install(tmp_path, weights=True)
     ask = f"from sempa import Encoder, ModelPair; print(Encoder(ModelPair.open()).encode([{A!r}]).shape)"

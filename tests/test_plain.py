@@ -17,6 +17,7 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import Linear
 from torch import nn
 
+import train
 from sempa.config import TrainConfig
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
@@ -114,7 +115,9 @@ def test_search_finds_the_same(opened: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["dpo", "contrastive"])
-def test_training_takes_the_same_steps(model_folder: Path, tmp_path: Path, objective: str) -> None:
+def test_training_takes_the_same_steps(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
     """By `train.py` itself: the losses of each step, and what the trained adapters make of a sentence."""
     data = tmp_path / "triplets.csv"
     rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},other {i}\n" for i in range(24))
@@ -125,10 +128,8 @@ def test_training_takes_the_same_steps(model_folder: Path, tmp_path: Path, objec
     for way in ("1", "0"):
         output = tmp_path / way
         flags = [str(part) for name, value in {**options, "output": output}.items() for part in (f"--{name}", value)]
-        environment = {**os.environ, "SEMPA_PLAIN": way, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "train.py", *flags]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+        monkeypatch.setenv("SEMPA_PLAIN", way)
+        assert train.main(flags) == 0
         lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         steps.append([{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines])
         pair = ModelPair.open(str(model_folder), str(output), precision="float32", device="cpu")

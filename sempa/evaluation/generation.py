@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,15 @@ def generation_figures(
     Raises: InputError if lm_eval is not installed, a task is unknown or a file is missing; ModelUnavailable if the hub
     does not give a data set.
     """
-    try:
-        from lm_eval.tasks import TaskManager
-    except ImportError:
-        raise InputError("Measuring generation needs the harness: pip install lm_eval.") from None
-    manager = TaskManager()
+    names = tasks or (USUAL if data else PAPER)
+    if unknown := [name for name in names if name not in TASKS]:
+        raise InputError(f"There is no task {unknown[0]!r} here: choose {', '.join(TASKS)}.")
+    local = {name: subsample(_items(TASKS[name], data), limit) for name in names} if data else {}
+    manager = _task_manager()
     figures = {}
-    for name in tasks or (USUAL if data else PAPER):
-        if (task := TASKS.get(name)) is None:
-            raise InputError(f"There is no task {name!r} here: choose {', '.join(TASKS)}.")
+    for name in names:
+        task, items = TASKS[name], local.get(name)
         with tempfile.TemporaryDirectory() as folder:
-            items = subsample(_items(task, data), limit) if data else None
             config = _config(manager.task_index[name].yaml_path, task, items, Path(folder)) if items else name
             outcomes = {}
             for variant in variants or pair.variants:
@@ -92,6 +90,16 @@ def generation_figures(
                 outcomes[variant] = cache(asked, compute)
         figures[name] = paired_figures(outcomes, task.measure)
     return figures
+
+
+@cache
+def _task_manager() -> Any:
+    """Return the harness's index of its tasks; reading it takes seconds."""
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise InputError("Measuring generation needs the harness: pip install lm_eval.") from None
+    return TaskManager()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from sempa.config import EncoderConfig, TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.errors import InputError
-from sempa.models import load
+from sempa.models import precision
 from sempa.models.combine import save_merged
 from sempa.models.load import ModelSource, read_weights
 from sempa.models.pair import ModelPair
@@ -76,7 +76,7 @@ def test_it_cannot_be_merged(four_bit: tuple[ModelPair, ModelPair], tmp_path: Pa
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(precision.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install bitsandbytes"):
         choose_precision("nf4", "cpu")
 

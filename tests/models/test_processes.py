@@ -39,8 +39,15 @@ def _train(launch: list[str], base: Path, data: Path, output: Path, objective: s
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("objective", ["dpo", "joint"])
-@pytest.mark.parametrize("shared_out", ["--multi_gpu", "--use_fsdp"])
+@pytest.mark.parametrize(
+    ("shared_out", "objective"),
+    [
+        ("--multi_gpu", "joint"),
+        pytest.param("--multi_gpu", "dpo", marks=pytest.mark.slow),
+        pytest.param("--use_fsdp", "dpo", marks=pytest.mark.slow),
+        pytest.param("--use_fsdp", "joint", marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_learn_what_one_learns(
     model_folder: Path, tmp_path: Path, objective: str, shared_out: str
 ) -> None:
