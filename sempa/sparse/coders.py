@@ -223,13 +223,11 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
     adapter = pair.adapter.sha256 if pair.adapter else None
     if about["adapter"] != adapter:
         raise StorageError(f"The codes in {folder} were fitted on another adapter: fit them again.")
-    by_variant: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        variant, _, part = name.partition(".")
-        by_variant.setdefault(variant, {})[part] = tensor
     fitted = {}
-    for variant, parts in by_variant.items():
-        features = [Feature(tuple(known["words"]), tuple(known["texts"])) for known in about["features"][variant]]
+    for variant, named in about["features"].items():
+        start = f"{variant}."
+        parts = {name.removeprefix(start): part for name, part in tensors.items() if name.startswith(start)}
+        features = [Feature(tuple(known["words"]), tuple(known["texts"])) for known in named]
         fitted[variant] = FittedCodes(parts.pop("direction").numpy(), SparseCoder.of(parts), features)
     return {WORDS: WordCoder(pair, fitted), FEATURES: FeatureCoder(fitted, sha256_of(folder / CODER_FILE))}
 
