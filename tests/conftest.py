@@ -132,7 +132,11 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
         command = [sys.executable, str(ROOT / "app.py"), "--server-port", str(port), *options]
         said = tmp_path_factory.mktemp("app") / "said"
         with said.open("w") as stream:
-            process = subprocess.Popen(command, cwd=cwd, stdout=stream, stderr=stream)
+            patient = {
+                **os.environ,
+                "OMP_WAIT_POLICY": "PASSIVE",
+            }  # threads that spin took 106 s a step on a busy machine
+            process = subprocess.Popen(command, cwd=cwd, stdout=stream, stderr=stream, env=patient)
             try:
                 until = time.monotonic() + STARTS
                 while not _answers(port):
