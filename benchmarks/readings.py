@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--adapter", action="append", help="several allowed (default: those shipped)")
     made.add_argument("--data", type=Path, required=True, help="folder of scored pairs; *dev chooses, the rest is test")
-    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
+    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in your words")
     made.add_argument("--texts", type=Path, required=True, help="triplets whose anchors post-processing is fitted on")
     made.add_argument("--limit", type=int, default=4096, help="about so many anchors (default: %(default)s)")
     made.add_argument("--json", type=Path, required=True)

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("groups", nargs="+", help="NAME=FOLDER,FOLDER,...: adapters of one recipe written by train.py")
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--data", type=Path, required=True, help="folder of scored pairs")
-    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
+    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in your words")
     made.add_argument("--json", type=Path, required=True)
     return made
 

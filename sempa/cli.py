@@ -110,7 +110,7 @@ def _embed(args: argparse.Namespace) -> None:
 def add_similarity(commands: Any) -> None:
     """Add `sempa similarity`."""
     made = add_command(
-        commands, "similarity", _similarity, "print two sentences' cosine under each model, and their preference"
+        commands, "similarity", _similarity, "print the cosine and the preference score of two sentences"
     )
     made.add_argument("first")
     made.add_argument("second")
@@ -131,10 +131,10 @@ def _open_studio(args: argparse.Namespace) -> "Studio":
 
 def add_search(commands: Any) -> None:
     """Add `sempa search`."""
-    made = add_command(commands, "search", _search, "print the nearest texts of an index under both models")
+    made = add_command(commands, "search", _search, "print the texts of an index nearest to a query, by both models")
     made.add_argument("query")
     made.add_argument("--index", default="demo", help="name of the index (default: %(default)s)")
-    made.add_argument("--codes", choices=CODE_KINDS, help="search by sparse codes, and print what matched")
+    made.add_argument("--codes", choices=CODE_KINDS, help="search by sparse codes and print what matched")
     made.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
     add_encoder_options(made)
 
@@ -156,7 +156,7 @@ def add_index(commands: Any) -> None:
     )
     made.add_argument("--column", help="column that holds the text")
     made.add_argument(
-        "--codes", choices=CODE_KINDS, action="append", default=[], help="add sparse codes too; repeatable"
+        "--codes", choices=CODE_KINDS, action="append", default=[], help="also add sparse codes; repeatable"
     )
     made.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
     add_encoder_options(made)
@@ -215,7 +215,9 @@ def _progress_bar() -> Callable[[int, int], None]:
 def add_scale(commands: Any) -> None:
     """Add `sempa scale`."""
     made = add_command(commands, "scale", _scale, "write a copy of an adapter at another scale")
-    made.add_argument("scale", type=float, help="1 is the adapter unchanged, 0 would be the base")
+    made.add_argument(
+        "scale", type=float, help="1 leaves the adapter unchanged; the nearer to 0, the nearer to the base"
+    )
     made.add_argument("output", type=Path, help="new folder")
     made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`)")
 
@@ -231,7 +233,7 @@ def _scale(args: argparse.Namespace) -> None:
 
 def add_average(commands: Any) -> None:
     """Add `sempa average`."""
-    made = add_command(commands, "average", _average, "average the weights of several adapters of one base")
+    made = add_command(commands, "average", _average, "average the weights of several adapters for one base")
     made.add_argument("output", type=Path, help="new folder")
     made.add_argument("--adapter", action="append", required=True, help="PEFT folder or hub id; repeatable")
     made.add_argument("--rank", type=int, help="rank of the average (default: the sum of all ranks, which is exact)")
@@ -270,7 +272,7 @@ def _cache(args: argparse.Namespace) -> None:
 
     entries = {entry.folder.name: entry for entry in conversions()}
     if unknown := [name for name in args.names if name not in entries]:
-        raise InputError(f"There is no entry {unknown[0]} in the cache: `sempa cache list` names them.")
+        raise InputError(f"There is no entry {unknown[0]} in the cache: `sempa cache list` shows what is there.")
     if args.action == "clear":
         print(f"{clear(args.names) / 2**20:,.0f} MiB freed.")
         return

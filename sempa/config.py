@@ -123,8 +123,8 @@ class TrainConfig:
     batch_size: Annotated[int, "triplets per optimiser step"] = 64
     max_samples: Annotated[
         int | None,
-        "triplets to train on, and length of the learning-rate schedule; without it and --stop-after, at most "
-        "three passes over the data",
+        "triplets to train on; also sets the length of the learning-rate schedule. Unless this or --stop-after "
+        "is given, training makes at most three passes over the data",
     ] = None
     stop_after: Annotated[int | None, "stop after this many triplets without shortening the schedule"] = None
     warmup_ratio: Annotated[float, "share of steps used for warm-up"] = 0.05
@@ -165,9 +165,9 @@ class TrainConfig:
             f"embedding template {self.embedding_template}, tau {self.tau}": self.contrasts,
             f"contrastive weight {self.contrastive_weight}": self.objective == "joint",
             f"sparse-code weight {self.code_weight}, embedding template {self.embedding_template}": self.codes,
-            f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} of the text itself": self.kl_weight,
+            f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} text targets": self.kl_weight,
             f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased": self.tokenised_share,
-            "negations balanced between the answers": self.balance_negation,
+            "negation balanced between entailments and contradictions": self.balance_negation,
             f"peak learning rate {self.lr}, {self.batch_size} triplets per step": True,
         }
         return ", ".join(part for part, applies in parts.items() if applies)
@@ -213,14 +213,14 @@ class CodingConfig:
     Source: Wen et al. 2025 (CSR).
     """
 
-    expansion_factor: Annotated[int, "features per vector dimension; more reconstruct better and find less"] = 1
-    k: Annotated[int, "features kept while fitting"] = 32
+    expansion_factor: Annotated[int, "features per vector dimension; more reconstruct better but retrieve worse"] = 1
+    k: Annotated[int, "active features per text while fitting"] = 32
     tau: Annotated[float, "temperature of the codes' similarities"] = 0.1
-    preference_weight: Annotated[float, "weight of preferring the entailment's code, beside the reconstruction"] = 0.03
+    preference_weight: Annotated[float, "weight of the preference loss, relative to the reconstruction loss"] = 0.03
     lr: Annotated[float, "learning rate"] = 3e-3
     batch_size: int = 256
     epochs: Annotated[int, "passes over the triplets"] = 20
-    seed: Annotated[int, "seed of weights and data order"] = 42
+    seed: Annotated[int, "seed for weights and data order"] = 42
 
     def __post_init__(self) -> None:
         _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size")
@@ -303,7 +303,7 @@ class Recipe:
         except FileNotFoundError:
             raise StorageError(f"{folder} has no {RECIPE_FILE}: it was not written by SemPA Studio.") from None
         except (OSError, ValueError) as error:
-            raise StorageError(f"{path} cannot be read ({error}): restore the folder or make it again.") from error
+            raise StorageError(f"{path} cannot be read ({error}): restore or recreate the folder.") from error
         return cls.from_dict(payload, where=str(path))
 
     @classmethod
@@ -313,11 +313,11 @@ class Recipe:
         Raises: StorageError if it is no recipe, of another schema version, or has fields this version does not know.
         """
         if not (isinstance(payload, Mapping) and isinstance(payload.get("encoder", {}), Mapping)):
-            raise StorageError(f"{where} is not a recipe: restore the file or make the artefact again.")
+            raise StorageError(f"{where} is not a valid recipe: restore the file or recreate the artefact.")
         if (version := payload.get("schema_version")) != SCHEMA_VERSION:
             raise StorageError(
-                f"{where} has schema version {version!r}, this version of SemPA Studio reads {SCHEMA_VERSION}: "
-                f"use the matching release or make the artefact again."
+                f"{where} has schema version {version!r}, but this SemPA Studio reads {SCHEMA_VERSION}: "
+                f"use the matching release or recreate the artefact."
             )
         training = payload.get("training")
         return cls(

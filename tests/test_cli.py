@@ -188,7 +188,7 @@ def test_contrast_prints_each_method_and_where_one_model_errs(
         (["similarity", "", "b"], "The first sentence is empty"),
         (["search", "q", "--index", "../demo"], "no index '../demo': choose one of demo"),
         (["search", "q", "-k", "0"], "k is 0"),
-        (["index", "../x", "--texts", "FILE"], "'../x' is no index name"),
+        (["index", "../x", "--texts", "FILE"], "'../x' is not a valid index name"),
         (["index", "mine", "--texts", "/no/such/file.csv"], "/no/such/file.csv does not exist"),
         (["index", "mine"], "mine"),
         (["fit", "/no/such/own", "--texts", __file__, "--postprocess", "bleach"], "'bleach' is unknown: choose centre"),

@@ -38,7 +38,7 @@ def test_the_file_is_readable_json_with_its_version(tmp_path: Path) -> None:
 def test_another_schema_version_is_refused_naming_both(tmp_path: Path, version: object) -> None:
     payload = {"schema_version": version, "encoder": asdict(OTHER)}
     (tmp_path / "sempa.json").write_text(json.dumps(payload), encoding="utf-8")
-    with pytest.raises(StorageError, match=f"schema version {version!r}, this version of SemPA Studio reads 2"):
+    with pytest.raises(StorageError, match=f"schema version {version!r}, but this SemPA Studio reads 2"):
         Recipe.load(tmp_path)
 
 

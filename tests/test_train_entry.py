@@ -147,7 +147,7 @@ def test_balance_negation_is_said_wherever_a_run_is_told_of(small: list[str], tm
         assert config.balance_negation is (left == 20)
         assert facts["data"]["summary"].startswith(f"{left} triplets")
         card = (tmp_path / flag / "README.md").read_text(encoding="utf-8")
-        assert ("negations balanced between the answers" in card) is config.balance_negation
+        assert ("negation balanced between entailments and contradictions" in card) is config.balance_negation
         assert facts["data"]["summary"] in card
 
 
@@ -163,8 +163,8 @@ def test_a_weaker_copy_is_as_whole_and_says_what_it_is(
     assert pair.adapter.recipe
     assert pair.adapter.scale == 0.5
     assert pair.adapter.recipe.encoder.adapter == pair.adapter.sha256 != sha256_of(run / "adapter_model.safetensors")
-    assert "Then scaled to 0.5;" in (weaker / "README.md").read_text(encoding="utf-8")
-    assert "Then scaled" not in (run / "README.md").read_text(encoding="utf-8")
+    assert "The adapter was then scaled to 0.5;" in (weaker / "README.md").read_text(encoding="utf-8")
+    assert "then scaled" not in (run / "README.md").read_text(encoding="utf-8")
     assert cli.main(["scale", "0.5", str(weakest), "--adapter", str(weaker)]) == 0
     assert json.loads((weakest / "training.json").read_text(encoding="utf-8"))["scale"] == 0.25
     assert cli.main(["scale", "0.5", str(weaker), "--adapter", str(run)]) == 2
@@ -199,7 +199,7 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     assert Recipe.load(weaker).encoder.adapter == sha256_of(weaker / "adapter_model.safetensors")
     again = tmp_path / "again"
     assert cli.main(["average", str(again), "--adapter", str(weaker), "--adapter", str(runs[0])]) == 0
-    assert "Then scaled" not in (again / "README.md").read_text(encoding="utf-8")
+    assert "then scaled" not in (again / "README.md").read_text(encoding="utf-8")
     for folder, drawn in ((runs[0], True), (weaker, True), (again, False)):  # a mean has no steps of its own
         assert (folder / "training.png").is_file() is drawn
         assert ("training.png" in (folder / "README.md").read_text(encoding="utf-8")) is drawn
@@ -321,12 +321,12 @@ def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -
         (["--dev", "{tmp}/nowhere.tsv"], "The file {tmp}/nowhere.tsv does not exist"),
         (["--dev", "{tmp}/triplets.csv"], "lacks the columns score, sentence1, sentence2"),
         (["--base", "{tmp}/nowhere"], "The folder {tmp}/nowhere does not exist"),
-        (["--data", "no such thing"], "no such thing is neither a file here nor a hub data set"),
+        (["--data", "no such thing"], "no such thing is neither a local file nor a hub data set"),
         (["--precision", "float16"], "Training in float16 gives NaN"),
         (["--precision", "fp32"], "Precision 'fp32' is unknown"),
         (["--stop-after", "9"], "--stop-after is 9, but the schedule ends at 8: raise --max-samples"),
-        (["--neutrals", "{tmp}/dev.tsv"], "ranked by --objective listwise alone"),
-        (["--max-length", "3"], "No triplet is within 3 tokens: raise --max-length."),
+        (["--neutrals", "{tmp}/dev.tsv"], "Only --objective listwise uses neutral sentences"),
+        (["--max-length", "3"], "Every triplet is longer than 3 tokens: raise --max-length."),
         (["--resume"], "There is no run to resume"),
     ],
 )
@@ -367,7 +367,10 @@ def test_settings_without_effect_are_named(small: list[str], capsys: pytest.Capt
     unheard = ["--beta", "0.5", "--template", "P3", "--tau", "0.1", "--kl-text-share", "0.5"]
     assert train.main([*small, *unheard, "--objective", "contrastive", "--kl-weight", "0"]) == 0
     said = capsys.readouterr().out
-    assert "Without effect on --objective contrastive with these settings: --beta, --kl-text-share, --template." in said
+    assert (
+        "These flags have no effect with --objective contrastive and the other settings: "
+        "--beta, --kl-text-share, --template." in said
+    )
 
 
 def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[str], tmp_path: Path) -> None:
@@ -387,7 +390,7 @@ def test_resuming_in_smaller_forwards_is_the_same_run(
 
     with monkeypatch.context() as patch:
         patch.setattr("sempa.training.run_folder.RunFolder.append", full)
-        assert "go on with --resume --output " in _refusal(small, capsys)
+        assert "continue with --resume --output " in _refusal(small, capsys)
     assert train.main([*small, "--resume", "--token-cap", "64"]) == 0
 
 

@@ -32,7 +32,7 @@ def read_corpus(path: Path, column: str | None = None, at_most: int | None = Non
     """
     rows = list(islice(read_rows(path), at_most))
     if not rows:
-        raise InputError(f"{path} holds no text.")
+        raise InputError(f"{path} contains no text.")
     name = _text_column(rows[0], column, path)
     return Corpus(
         tuple(_text(row.get(name), f"{path} row {number}") for number, row in enumerate(rows, start=1)),
@@ -48,7 +48,7 @@ def _text_column(row: Row, column: str | None, path: Path) -> str:
     for name in known:
         if name in row:
             return name
-    raise InputError(f"{path} has the columns {', '.join(row)[:200]}: name the one that holds the text (--column).")
+    raise InputError(f"{path} has the columns {', '.join(row)[:200]}: name the one with the text (--column).")
 
 
 def _text(cell: object, where: str) -> str:

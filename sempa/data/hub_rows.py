@@ -26,7 +26,7 @@ def hub_rows(spec: str, split: str) -> Iterable[Row]:
     """
     name, _, part = spec.partition(":")
     if "/" not in name or not can_be_hub_id(name):
-        raise InputError(f"{spec} is neither a file here nor a hub data set (owner/name, owner/name:subset).")
+        raise InputError(f"{spec} is neither a local file nor a hub data set (owner/name, owner/name:subset).")
     try:
         if part.endswith(TABLES):
             from huggingface_hub import hf_hub_download
@@ -37,4 +37,6 @@ def hub_rows(spec: str, split: str) -> Iterable[Row]:
         return load_dataset(name, part or None, split=split)
     except Exception as error:  # datasets and the hub client raise their own, httpx's, OSError's and ValueError's
         reason = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(f"The data set {spec} is no file here and the hub did not give it: {reason}") from error
+        raise ModelUnavailable(
+            f"The data set {spec} is not a local file, and the hub did not deliver it: {reason}"
+        ) from error

@@ -33,6 +33,6 @@ def balance_negations(triplets: Sequence[Triplet], report: TripletReport) -> lis
     report.leave_out(len(left_out), "to balance negations")
     if len(left_out) == len(triplets):
         raise InputError(
-            "Every triplet negates in the same answer: nothing is left. Use --no-balance-negation to keep them."
+            "Every triplet negates in the same answer: none would be left. Use --no-balance-negation to keep them."
         )
     return [triplet for number, triplet in enumerate(triplets) if number not in left_out]

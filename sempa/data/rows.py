@@ -51,10 +51,10 @@ def _rows(stream: TextIO, kind: str, name: str) -> Iterator[Row]:
         return
     table = csv.DictReader(stream, dialect=_Unquoted if kind == ".tsv" else csv.excel)
     if len(head := table.fieldnames or ()) > MAX_COLUMNS:
-        raise InputError(f"{name} has {len(head):,} columns, the limit is {MAX_COLUMNS}: leave some out.")
+        raise InputError(f"{name} has {len(head):,} columns, but the limit is {MAX_COLUMNS}: remove some.")
     for row in table:
         if None in row:
-            raise _Fault("has more cells than the head: put texts with commas in quotes")
+            raise _Fault("has more cells than the header: put texts with commas in quotes")
         yield row
 
 

@@ -35,7 +35,7 @@ def scored_pairs_from_rows(rows: Iterable[Row], name: str) -> ScoredPairs:
     numbers_as_text = ({**row, "score": str(row["score"])} if "score" in row else row for row in rows)
     cells = list(texts_of(numbers_as_text, ("score", "sentence1", "sentence2"), name))
     if not cells:
-        raise InputError(f"{name} holds no scored pair.")
+        raise InputError(f"{name} contains no scored pairs.")
     scores, first, second = zip(*cells, strict=True)
     return ScoredPairs(name, first, second, tuple(_score(s, f"{name} row {n}") for n, s in enumerate(scores, start=1)))
 
@@ -46,5 +46,5 @@ def _score(text: str, where: str) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise InputError(f"{where} has the score {text!r}, not a number.")
+        raise InputError(f"{where} has the score {text!r}, which is not a number.")
     return score

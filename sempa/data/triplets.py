@@ -77,7 +77,7 @@ def triplets_from_rows(rows: Iterable[Row], where: str) -> tuple[list[Triplet], 
         triplets.append(Triplet(*(str(sentence).strip() for sentence in sentences)))
     report.used = len(triplets)
     if not triplets:
-        raise InputError(f"{where} has no usable triplet ({report}).")
+        raise InputError(f"{where} has no usable triplets ({report}).")
     return triplets, report
 
 
@@ -131,7 +131,7 @@ def split_held_out(
     """
     anchors = sorted({triplet.anchor for triplet in triplets})
     if len(anchors) < 2:
-        raise InputError("Training needs triplets of at least two different anchors, to hold one out.")
+        raise InputError("Training needs at least two different anchors, because one is held out.")
     random.Random(seed).shuffle(anchors)
     held = set(anchors[: max(1, min(most, int(len(anchors) * share)))])
     return [t for t in triplets if t.anchor not in held], [t for t in triplets if t.anchor in held]

@@ -100,7 +100,7 @@ def _embed(
         first = numbers[0] if numbers else 0
         rows = encoder.encode([texts[number] for number in numbers], variant, progress=shared, first=first)
         if not of_unit_length(rows):
-            raise InputError(f"The model gives no usable vector for one of the texts {first} to {numbers[-1]}.")
+            raise InputError(f"The model returned no usable vector for one of the texts {first} to {numbers[-1]}.")
         gathered = processes.gather(torch.from_numpy(rows), len(block))
         if processes.first:
             file.append(gathered.cpu().numpy())

@@ -36,7 +36,9 @@ def add_encoder_options(made: argparse.ArgumentParser, *, settings: bool = True)
     add_model_options(model)
     model.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`, on the default base)")
     if settings:
-        model.add_argument("--settings", type=Path, help="folder written by `sempa fit` (default: the adapter's own)")
+        model.add_argument(
+            "--settings", type=Path, help="folder written by `sempa fit` (default: the adapter's own settings)"
+        )
 
 
 def open_encoder(args: argparse.Namespace) -> "Encoder":
@@ -67,7 +69,7 @@ def report(line: str) -> None:
 
 def add_fit(commands: Any) -> None:
     """Add `sempa fit`."""
-    made = add_command(commands, "fit", _fit, "fit post-processing of embeddings to your texts, for --settings")
+    made = add_command(commands, "fit", _fit, "fit embedding post-processing to your texts, to use with --settings")
     made.add_argument("output", type=Path, help="new folder for the settings")
     made.add_argument("--texts", type=Path, required=True, help="TXT (one text per line), CSV or JSONL file")
     made.add_argument("--column", help="column that holds the text")

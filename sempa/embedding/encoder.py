@@ -44,7 +44,7 @@ class Encoder:
             config = pair.adapter.recipe.encoder if pair.adapter and pair.adapter.recipe else EncoderConfig()
         if postprocess is None and config.postprocess is not None:
             if pair.adapter is None:
-                raise StorageError("The recipe names post-processing statistics, but there is no adapter to find them.")
+                raise StorageError("The recipe needs post-processing statistics, but there is no adapter to hold them.")
             postprocess = Postprocess.load(pair.adapter.folder, config.postprocess)
         self.pair = pair
         self.config = replace(config, postprocess=postprocess.sha256 if postprocess else None)
@@ -167,7 +167,7 @@ class Encoder:
         Unit rows give the same tokens. Raises: InputError if the recipe reads another layer than the last, or the mean.
         """
         if self.config.layer not in (-1, self.pair.layers) or self.config.pooling != "last":
-            raise InputError("Aligned tokens are those of the last token's state after the last layer.")
+            raise InputError("Aligned tokens need layer -1 and the pooling 'last'.")
         scores, ids = self.pair.top_tokens(variant, torch.from_numpy(states), k)
         texts = [self.pair.tokenizer.convert_ids_to_tokens(row) for row in ids.tolist()]
         decode = self.pair.tokenizer.convert_tokens_to_string
@@ -184,7 +184,7 @@ class Encoder:
     def _prompts(self, sentences: Sequence[str], first: int = 0) -> list[list[int]]:
         """Return each sentence's prompt as token ids; too long a sentence loses its end, the prompt around it stays."""
         if isinstance(sentences, str):
-            raise InputError("encode takes a list of sentences, not one text: put it in brackets.")
+            raise InputError("encode takes a list of sentences, not a single text: put the text in brackets.")
         tokenizer, before, after, prompts = self.pair.tokenizer, self._template.before, self._template.after, []
         for row, sentence in enumerate(sentences, first):
             if not isinstance(sentence, str):
@@ -197,6 +197,6 @@ class Encoder:
             while len(ids := list(tokenizer(f"{before}{text}{after}").input_ids)) > self.limit:
                 text = text[: int(len(text) * min(0.95, self.limit / len(ids)))]
             if len(text) < len(tidy):
-                log.warning("Sentence %d is longer than %d tokens: its end is left out.", row, self.limit)
+                log.warning("Sentence %d is longer than %d tokens: its end is cut off.", row, self.limit)
             prompts.append(ids)
         return prompts

@@ -47,7 +47,9 @@ def export_sentence_transformers(
     except ImportError:
         raise InputError("The export needs sentence-transformers: pip install sentence-transformers.") from None
     if encoder.config.layer not in (-1, encoder.pair.layers):
-        raise InputError(f"The recipe reads layer {encoder.config.layer}: sentence-transformers reads the last only.")
+        raise InputError(
+            f"The recipe reads layer {encoder.config.layer}, but sentence-transformers reads only the last."
+        )
     if dtype not in DTYPES:
         raise InputError(f"The dtype {dtype!r} is unknown: choose {', '.join(DTYPES)}.")
     variant = variant or encoder.best_variant

@@ -173,7 +173,7 @@ class SentenceIndex:
         Raises: StorageError if the folder is missing, damaged or of another schema version.
         """
         if not (folder / TEXTS).is_file():
-            raise StorageError(f"{folder} is no index: it has no {TEXTS}.")
+            raise StorageError(f"{folder} is not an index: it has no {TEXTS}.")
         index = cls(read_corpus(folder / TEXTS))
         if not (folder / RECIPE_FILE).is_file():
             return index
@@ -212,7 +212,7 @@ def index_folder(name: str, root: Path = INDEX_ROOT) -> Path:
     Raises: InputError for a name that is not plain lower-case letters, digits, '-' and '_'.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no index name: use up to 64 lower-case letters, digits, '-' and '_'.")
+        raise InputError(f"{name!r} is not a valid index name: use up to 64 lower-case letters, digits, '-' and '_'.")
     return root / name
 
 

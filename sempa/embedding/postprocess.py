@@ -53,7 +53,7 @@ class Postprocess:
         Raises: InputError if the statistics hold nothing for the variant.
         """
         if variant not in self.means:
-            raise InputError(f"The post-processing statistics hold {', '.join(self.means)}, not {variant!r}.")
+            raise InputError(f"The post-processing statistics cover {', '.join(self.means)}, but not {variant!r}.")
         return np.asarray((rows - self.means[variant]) @ self.matrices[variant], dtype=np.float32)
 
     @property
@@ -105,7 +105,7 @@ def _matrix(kind: str, centred: Rows, directions: int) -> Rows:
     if kind == "centre":
         return np.eye(width, dtype=np.float32)
     if kind == "whiten" and count <= width:
-        raise InputError(f"Whitening vectors of {width} numbers needs more than {width} sentences, got {count}.")
+        raise InputError(f"Whitening {width}-dimensional vectors needs more than {width} sentences, got {count}.")
     spectrum, vectors = np.linalg.eigh(centred.astype(np.float64).T @ centred / count)
     if kind == "whiten":
         scales = np.sqrt(np.maximum(spectrum, spectrum.max() * 1e-9))

@@ -45,7 +45,7 @@ class RowFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as stream:
                 if stream.tell() != self._bytes:
-                    raise StorageError(f"Another program changed {self._path}: let it end, then start again.")
+                    raise StorageError(f"Another program changed {self._path}: wait until it ends, then start again.")
                 stream.write(np.ascontiguousarray(rows, dtype=np.float32).data)
         self._bytes += rows.shape[0] * self._row
 

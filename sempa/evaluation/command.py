@@ -34,12 +34,16 @@ def add_evaluate(commands: Any) -> None:
     )
     made.add_argument("--split", choices=("dev", "test", "all"), default="test", help="contrast: default %(default)s")
     made.add_argument("--errors", action="store_true", help="contrast: print triplets where exactly one model errs")
-    made.add_argument("--baselines", action="store_true", help="contrast: other poolings, prompts and MiniLM too")
-    made.add_argument("--preference", action="store_true", help="sts: by preference too; retrieval: re-rank by it")
+    made.add_argument(
+        "--baselines", action="store_true", help="contrast: also measure other poolings, prompts and MiniLM"
+    )
+    made.add_argument(
+        "--preference", action="store_true", help="sts: also score by preference; retrieval: re-rank by it"
+    )
     made.add_argument("--weight", type=float, help="weight of the preference score when added to the cosine")
     made.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
-    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in words")
-    made.add_argument("--json", type=Path, help="write the result here; the same command resumes if interrupted")
+    made.add_argument("--text", default="as the files give it", help="how the text was prepared, in your words")
+    made.add_argument("--json", type=Path, help="write the result here; if interrupted, the same command resumes")
     add_encoder_options(made)
 
 

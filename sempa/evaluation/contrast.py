@@ -47,7 +47,7 @@ def read_contrast(path: Path = CONTRAST, split: str = "test") -> list[Contrast]:
     rows = list(texts_of(read_rows(path), columns, str(path)))
     found = [Contrast(*cells[:4]) for cells in rows if split in (ALL, cells[-1])]
     if not found:
-        raise InputError(f"{path} holds no triplet of the split {split!r}.")
+        raise InputError(f"{path} contains no triplets of the split {split!r}.")
     return found
 
 

@@ -73,7 +73,7 @@ def generation_figures(
     """
     names = tasks or (USUAL if data else PAPER)
     if unknown := [name for name in names if name not in TASKS]:
-        raise InputError(f"There is no task {unknown[0]!r} here: choose {', '.join(TASKS)}.")
+        raise InputError(f"There is no task {unknown[0]!r}: choose {', '.join(TASKS)}.")
     local = {name: subsample(_items(TASKS[name], data), limit) for name in names} if data else {}
     manager = _task_manager()
     figures = {}
@@ -129,7 +129,7 @@ def _asked(given: HarnessTask, pair: ModelPair, variant: str) -> Outcomes:
         )
     except (OSError, DatasetsError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(f"The hub did not give the data of {given.config}: {reason}") from error
+        raise ModelUnavailable(f"The hub did not deliver the data of {given.config}: {reason}") from error
     return _outcomes(given.task, results["samples"])
 
 
@@ -139,11 +139,13 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
     path = data / task.file
     if not path.is_file():
         usual = ", ".join(TASKS[name].file for name in USUAL)
-        raise InputError(f"{path} is not there: --data needs a folder with {usual}.")
+        raise InputError(f"{path} does not exist: --data needs a folder with {usual}.")
     try:
         items = _read(path)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{path} does not hold what the task asks ({error!r}): see the hub's data set.") from None
+        raise InputError(
+            f"{path} does not have the task's format ({error!r}): compare it with the hub's data set."
+        ) from None
     if not items:
         raise InputError(f"{path} is empty.")
     return items

@@ -58,7 +58,7 @@ def effective_rank(rows: Rows) -> float:
     _require(rows, 1)
     values = np.linalg.svd(rows.astype(np.float64), compute_uv=False)
     if not values.sum():
-        raise InputError("The effective rank of rows that are all zero is not defined.")
+        raise InputError("The effective rank of rows that are all zero is undefined.")
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 

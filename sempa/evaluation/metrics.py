@@ -22,7 +22,9 @@ def spearman(scores: Floats, gold: Floats) -> float:
     Raises: InputError if fewer than two rows or a constant side leave it undefined.
     """
     if not _varied(scores, gold):
-        raise InputError(f"Spearman's correlation needs at least two different values a side, got {len(scores)} rows.")
+        raise InputError(
+            f"Spearman's correlation needs at least two different values on each side, got {len(scores)} rows."
+        )
     return float(spearmanr(scores, gold).statistic) * 100
 
 

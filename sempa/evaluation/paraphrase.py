@@ -112,5 +112,5 @@ def read_sentences(path: Path, limit: int | None) -> list[str]:
     cells = texts_of(read_rows(path), ("sentence1",), str(path))
     sentences = list(dict.fromkeys(sentence for (sentence,) in cells if sentence))
     if not sentences:
-        raise InputError(f"{path} holds no sentence.")
+        raise InputError(f"{path} contains no sentences.")
     return list(subsample(sentences, limit))

@@ -72,7 +72,7 @@ def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
 def _labelled(path: Path) -> list[tuple[str, ...]]:
     rows = list(texts_of(read_rows(path), ("text", "category"), str(path)))
     if not rows:
-        raise InputError(f"{path} holds no text.")
+        raise InputError(f"{path} contains no text.")
     return rows
 
 
@@ -93,7 +93,7 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
         try:
             relevant.setdefault(query, {})[text] = int(score)
         except ValueError:
-            raise InputError(f"{path} has the score {score!r}, not a number.") from None
+            raise InputError(f"{path} has the score {score!r}, which is not a number.") from None
     judged = [query for query in queries if query in relevant]
     if not judged:
         raise InputError(f"{path} judges none of the queries.")

@@ -202,9 +202,9 @@ def _require_known_flags(encoder: Encoder, asked: Measurement) -> None:
     if asked.preference:
         encoder.recipe(SEMPA)  # refuses a base alone
     if asked.preference and asked.what not in ("sts", "retrieval"):
-        raise InputError(f"--preference is for sts and retrieval, not for {asked.what}.")
+        raise InputError(f"--preference works with sts and retrieval, not with {asked.what}.")
     if asked.baselines and asked.what != "contrast":
-        raise InputError(f"--baselines is for contrast, not for {asked.what}.")
+        raise InputError(f"--baselines works with contrast, not with {asked.what}.")
 
 
 def _sets(data: Path) -> dict[str, Callable[[], Any]]:
@@ -222,7 +222,7 @@ def _sets(data: Path) -> dict[str, Callable[[], Any]]:
 
 def _also_recipes(encoder: Encoder, asked: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
     if also and asked.what != "baselines":
-        raise InputError(f"Several adapters can be measured in one table of baselines, not of {asked.what}.")
+        raise InputError(f"Only baselines can measure several adapters in one table, not {asked.what}.")
     names = [each.pair.adapter.name for each in (encoder, *also) if each.pair.adapter]
     if len(set(names)) < len(names):
         raise InputError(f"Adapters of one table need different names, but these are {', '.join(names)}.")
@@ -388,7 +388,7 @@ def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
         raise InputError(f"{data} does not exist: --data needs a {named} file or a folder of them.")
     paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
     if not paths:
-        raise InputError(f"{data} holds no {named} file.")
+        raise InputError(f"{data} contains no {named} file.")
     return paths
 
 

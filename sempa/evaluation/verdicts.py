@@ -56,7 +56,7 @@ def _paired(result: Mapping[str, Any]) -> str:
 def _contrast(result: Mapping[str, Any]) -> str:
     before, after, both = (result["methods"][name]["kinds"] for name in ("base", "sempa", "both"))
     weakest = min(set(after) - {"all"}, key=lambda kind: (after[kind]["figure"], kind))
-    sure = "" if after["all"]["change"]["p"] < LEVEL else " (no more than chance)"
+    sure = "" if after["all"]["change"]["p"] < LEVEL else " (not significant)"
     return (
         f"{before['all']['figure']:.1f}% → {after['all']['figure']:.1f}%{sure} of {after['all']['items']:,} triplets, "
         f"{both['all']['figure']:.1f}% by both scores; weakest kind: {weakest}, {after[weakest]['figure']:.1f}%"

@@ -88,7 +88,7 @@ def attach_adapter(
     folder = adapter_folder(adapter)
     written_for = _base_named_in(folder)
     if written_for != base_name:
-        log.warning("The adapter %s was trained on %s and is loaded onto %s.", adapter, written_for, base_name)
+        log.warning("The adapter %s was trained on %s but is loaded onto %s.", adapter, written_for, base_name)
     try:
         stored = _stored_shapes(folder / WEIGHTS_FILE)
         options: dict[str, Any] = {"adapter_name": adapter_name, "autocast_adapter_dtype": False}
@@ -140,7 +140,7 @@ def _download(adapter: str) -> Path:
         return Path(snapshot_download(adapter, allow_patterns=["adapter_*", "*.json", "*.safetensors"]))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelUnavailable(
-            f"The adapter {adapter} is no folder here and could not be fetched from the hub "
+            f"The adapter {adapter} is not a local folder and could not be downloaded from the hub "
             f"({' '.join(str(error).split())[:160]}): check the name, or run `hf auth login` if it is private."
         ) from error
 

@@ -40,14 +40,16 @@ class _Lora:
         weights = load_file(folder / WEIGHTS_FILE)
         plain = config.get("peft_type") == "LORA" and not config.get("use_dora")
         if not plain or any(_A not in name and _B not in name for name in weights):
-            raise InputError(f"The adapter {adapter} is not LoRA alone: it cannot be scaled or averaged.")
+            raise InputError(f"The adapter {adapter} is not a plain LoRA adapter, so it cannot be scaled or averaged.")
         return cls(folder, config, weights)
 
     @property
     def factor(self) -> float:
         """Return the factor of every low-rank product; InputError if it differs between layers."""
         if any(self.config.get(name) for name in ("rank_pattern", "alpha_pattern")):
-            raise InputError(f"The adapter {self.folder} has ranks or scales of single layers: it cannot be averaged.")
+            raise InputError(
+                f"The adapter {self.folder} has a different rank or scale in some layers, so it cannot be averaged."
+            )
         rank = float(self.config["r"])
         return float(self.config["lora_alpha"]) / (rank**0.5 if self.config.get("use_rslora") else rank)
 
@@ -80,13 +82,13 @@ def write_average(adapters: Sequence[str], output: Path, rank: int | None = None
     Source: Wortsman et al. 2022 (model soups); Eckart and Young 1936.
     """
     if len(adapters) < 2:
-        raise InputError("An average needs at least two adapters: give --adapter several times.")
+        raise InputError("An average needs at least two adapters: repeat --adapter.")
     found = [_Lora.read(adapter) for adapter in adapters]
     first = found[0]
     base = first.config.get("base_model_name_or_path")
     for other in found[1:]:
         if other.weights.keys() != first.weights.keys() or other.config.get("base_model_name_or_path") != base:
-            raise InputError(f"The adapters {first.folder} and {other.folder} are not of the same base and layers.")
+            raise InputError(f"The adapters {first.folder} and {other.folder} do not have the same base and layers.")
     together = sum(int(adapter.config["r"]) for adapter in found)
     most = min(together, *(max(weight.shape) for weight in first.weights.values()))
     if rank is not None and not 1 <= rank <= most:

@@ -55,7 +55,7 @@ def converted(source: ModelSource, precision: Precision, report: Report = log.in
         try:
             convert(lambda _: gguf, folder, replace(precision, device="cpu"))
         except REFUSALS as error:
-            log.warning("The conversion of %s cannot be kept in %s (%s).", gguf, folder.parent, error)
+            log.warning("The conversion of %s cannot be saved in %s (%s).", gguf, folder.parent, error)
             return source
         _evict(folder)
     return replace(source, location=str(folder), gguf_file=None)

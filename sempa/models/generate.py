@@ -50,13 +50,13 @@ def write(
     Raises: InputError for an empty request, or one longer than the model's context.
     """
     if not request.strip():
-        raise InputError("The prompt is empty: write something to answer.")
+        raise InputError("The prompt is empty: enter some text.")
     names = list(variants or pair.variants)
     prompt = request_ids(pair.tokenizer, request)
     if (limit := pair.context_length) and len(prompt) + sampling.max_new_tokens > limit:
         raise InputError(
-            f"The prompt has {len(prompt):,} tokens; with {sampling.max_new_tokens} new ones it exceeds the model's "
-            f"{limit:,}: shorten it."
+            f"The prompt has {len(prompt):,} tokens; with {sampling.max_new_tokens} new ones it exceeds the "
+            f"model's limit of {limit:,}: shorten it."
         )
     generators = {name: torch.Generator().manual_seed(sampling.seed) for name in names}
     written: dict[str, list[list[int]]] = {name: [[] for _ in range(sampling.n)] for name in names}

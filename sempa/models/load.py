@@ -53,9 +53,7 @@ def read_weights(
     Raises: ModelUnavailable, naming the model and the cure; InputError for GGUF or sharded weights in four bits.
     """
     if sharded and precision.four_bit:
-        raise InputError(
-            f"Weights in {FOUR_BIT} cannot be shared out: launch without --use_fsdp, or without {FOUR_BIT}."
-        )
+        raise InputError(f"Weights in {FOUR_BIT} cannot be sharded: launch without --use_fsdp, or without {FOUR_BIT}.")
     where = _where(source)
     quantization = _quantization(source, precision)
     transformers_logging.disable_progress_bar()
@@ -78,8 +76,8 @@ def read_weights(
         raise ModelUnavailable(_explain(source.name, error)) from error
     if missing := sorted(loaded["missing_keys"]):
         raise ModelUnavailable(
-            f"The model {source.name} lacks {len(missing)} of its weights, the first is {missing[0]}: fetch it again "
-            f"or choose another --base."
+            f"The model {source.name} lacks {len(missing)} of its weights; the first is {missing[0]}: download it "
+            f"again or choose another --base."
         )
     if sharded:
         model = share_out(model, precision.device)

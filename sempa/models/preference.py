@@ -39,7 +39,7 @@ def preference(
     ]
     longest = max((len(request) + len(answer) for request, answer in requests), default=0)
     if pair.context_length and longest > pair.context_length:
-        raise InputError(f"A pair has {longest:,} tokens, the model takes {pair.context_length:,}: shorten it.")
+        raise InputError(f"A pair has {longest:,} tokens, but the model takes {pair.context_length:,}: shorten it.")
     policy, reference = (continuation_scores(pair, variant, requests, progress) for variant in (SEMPA, BASE))
     ratios = [
         (ours[0] - theirs[0]) / len(answer)

@@ -79,8 +79,8 @@ class RowReader:
         """Name the row layout in use, for logs and tests."""
         if self.shared:
             unit = "pair" if self._logits else "sentence"
-            return f"one row a {unit} after a shared prefix of {len(self.prefix_ids)} tokens"
-        return f"plain rows, one a {'response' if self._logits else 'sentence'}"
+            return f"one row per {unit} after a shared prefix of {len(self.prefix_ids)} tokens"
+        return f"plain rows, one per {'response' if self._logits else 'sentence'}"
 
     def batches(self, prompts: Sequence[PairIds]) -> list[RowBatch]:
         """Return the prompts as batches within the token cap, rows of similar length together."""

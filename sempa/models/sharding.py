@@ -19,7 +19,7 @@ def share_out(model: PreTrainedModel, device: str) -> PreTrainedModel:
     """
     layers = [module for module in model.modules() if type(module).__name__ in (model._no_split_modules or ())]
     if not layers:
-        raise InputError(f"The layers of a {type(model).__name__} are not known: launch without --use_fsdp.")
+        raise InputError(f"The layers of a {type(model).__name__} cannot be found: launch without --use_fsdp.")
     mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
     for layer in layers:
         # Each layer is freed after its forward: kept until the backward pass, all weights would be in memory after all.

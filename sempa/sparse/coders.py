@@ -148,7 +148,7 @@ class SparseEncoder:
         Raises: InputError for an unknown kind, or if the adapter has no codes; StorageError if they are damaged.
         """
         if kind not in CODE_KINDS:
-            raise InputError(f"There are no codes {kind!r}: choose {' or '.join(CODE_KINDS)}.")
+            raise InputError(f"There are no codes of kind {kind!r}: choose {' or '.join(CODE_KINDS)}.")
         coders = load_coders(encoder.pair) if coders is None else coders
         if kind not in coders:
             named = f"The adapter {encoder.pair.adapter.name!r}" if encoder.pair.adapter else "The base alone"
@@ -219,7 +219,7 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
         with safe_open(folder / CODER_FILE, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder} holds no codes that can be read ({error}): fit them again.") from error
+        raise StorageError(f"{folder} contains no readable codes ({error}): fit them again.") from error
     adapter = pair.adapter.sha256 if pair.adapter else None
     if about["adapter"] != adapter:
         raise StorageError(f"The codes in {folder} were fitted on another adapter: fit them again.")

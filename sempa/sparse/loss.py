@@ -78,7 +78,7 @@ def fit_coder(rows: Tensor, anchors: Sequence[str], config: CodingConfig, coder:
     Raises: InputError for fewer triplets than one batch; SempaError if the loss is not finite.
     """
     if len(rows) < config.batch_size:
-        raise InputError(f"Fitting codes needs at least {config.batch_size} triplets, there are {len(rows)}.")
+        raise InputError(f"Fitting codes needs at least {config.batch_size} triplets, but there are {len(rows)}.")
     loss_of = CodeLoss(coder, config)
     optimizer = torch.optim.Adam(coder.parameters(), lr=config.lr)
     drawn = torch.Generator().manual_seed(config.seed)
@@ -90,7 +90,7 @@ def fit_coder(rows: Tensor, anchors: Sequence[str], config: CodingConfig, coder:
         numbers = order[step % batches * config.batch_size :][: config.batch_size]
         loss, metrics = loss_of(rows[numbers], [anchors[number] for number in numbers.tolist()])
         if not math.isfinite(float(loss.detach())):
-            raise SempaError(f"The loss of step {step} is not finite: try a smaller rate than {config.lr}.")
+            raise SempaError(f"The loss of step {step} is not finite: try a learning rate below {config.lr}.")
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         for group in optimizer.param_groups:

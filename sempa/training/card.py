@@ -20,10 +20,12 @@ def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> 
         settings, scores = f".\n{_averaging(facts)}", _scores_of_runs(runs)
     else:
         runs, rank, alpha = [facts], config.lora_r, config.lora_alpha
-        settings = f";\n{facts['samples']:,} triplets seen, seed {config.seed}, {facts['precision']}."
+        settings = f".\nTrained on {facts['samples']:,} triplets with seed {config.seed} in {facts['precision']}."
         scores = _scores(facts)
     if "scale" in facts:
-        settings += f" Then scaled to {facts['scale']:g}; the scores below are those before scaling."
+        settings += (
+            f" The adapter was then scaled to {facts['scale']:g}; the scores below were measured before scaling."
+        )
     if (folder / PLOT).is_file():
         scores += f"\n\n![Loss and score by triplets seen]({PLOT})"
     sha256 = facts["data"]["sha256"]  # None for data that the hub's client reads
@@ -81,21 +83,21 @@ _OBJECTIVES = {
 
 
 def _averaging(facts: Mapping[str, Any]) -> str:
-    average = f"The weight average of {len(facts['averaged_from'])} such runs"
+    average = f"The adapter is the weight average of {len(facts['averaged_from'])} such runs"
     if facts["energy_kept"] == 1:
         return f"{average}."
-    return f"{average}, reduced to rank {facts['rank']}, which keeps {facts['energy_kept']:.1%} of its squared norm."
+    return f"{average}. Its reduction to rank {facts['rank']} keeps {facts['energy_kept']:.1%} of its squared norm."
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
     rows = "\n".join(f"| {point['samples']:,} | {point['score']:.2f} |" for point in facts["scores"])
-    return f"""The checkpoint kept is the one after {facts["best"]["samples"]:,} triplets.
+    return f"""The adapter is the checkpoint after {facts["best"]["samples"]:,} triplets.
 
 | triplets | score |
 |---|---|
 {rows}
 
-The first row is the base model. `metrics.jsonl` has every step."""
+The first row is the base model. `metrics.jsonl` logs every step."""
 
 
 def _scores_of_runs(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -110,7 +112,7 @@ def _scores_of_runs(runs: Sequence[Mapping[str, Any]]) -> str:
 | base model | 0 | {runs[0]["scores"][0]["score"]:.2f} |  |
 {rows}
 
-`metrics-1.jsonl` to `metrics-{len(runs)}.jsonl` have every step, in the order of the rows."""
+`metrics-1.jsonl` to `metrics-{len(runs)}.jsonl` log every step, in the order of these rows."""
 
 
 def _hardware(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -58,13 +58,11 @@ def export_preferences(
     disk refuses.
     """
     if form not in DATA_FILE:
-        raise InputError(f"Export form {form!r} is unknown: choose {', '.join(DATA_FILE)}.")
+        raise InputError(f"Export format {form!r} is unknown: choose {', '.join(DATA_FILE)}.")
     if any(len(preference.responses) != 2 for preference in preferences):
         raise InputError("Only pairs can be exported: use --objective dpo.")
     if form != "trl" and not all(preference.chat for preference in preferences):
-        raise InputError(
-            f"{form} puts every request into the chat format: use --prompt-format chat, or export for trl."
-        )
+        raise InputError(f"{form} puts every prompt into the chat format: use --prompt-format chat, or export for trl.")
     rows = [_row(preference, form, render) for preference in preferences]
     if form == "llama-factory":
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"

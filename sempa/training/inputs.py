@@ -99,6 +99,6 @@ def _triplets(data: str | None, config: TrainConfig, neutrals: Path | None) -> t
         count = len(triplets)
         triplets = with_neutrals(triplets, read_neutrals(neutrals))
         if not triplets:
-            raise InputError(f"No anchor of the triplets has a neutral sentence in {neutrals}.")
+            raise InputError(f"No anchor among the triplets has a neutral sentence in {neutrals}.")
         read.leave_out(count - len(triplets), "without a neutral sentence")
     return (balance_negations(triplets, read) if config.balance_negation else triplets), read

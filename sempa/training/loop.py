@@ -85,7 +85,7 @@ def train(
     EXPLODED times the first; StorageError if a checkpoint cannot be written.
     """
     if not examples:
-        raise InputError("There is no pair to train on: every row was skipped.")
+        raise InputError("There are no pairs to train on: every row was skipped.")
     samples = config.max_samples or len(examples)
     order = sample_order(len(examples), samples, config.seed)
     steps = math.ceil(samples / config.batch_size)
@@ -121,7 +121,7 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
     wrong = f"gradient at step {step} is {norm}" if math.isfinite(loss) and not math.isfinite(norm) else ""
     wrong = wrong or f"loss at step {step} is {loss:.4g} (it began at {first_loss:.4g})"
     raise SempaError(
-        f"The {wrong}: stopped before learning from it. The batch's rows, counted from 0 after skipping: "
+        f"The {wrong}: training stopped before this step. Rows of the batch, counted from 0 without skipped ones: "
         f"{sorted(rows)}. Try a smaller --lr or --precision float32."
     )
 

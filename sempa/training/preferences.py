@@ -62,5 +62,5 @@ def _answers(triplet: Triplet, config: TrainConfig) -> tuple[str, ...]:
     if config.objective != "listwise":
         return triplet.entailment, triplet.contradiction
     if triplet.neutral is None:
-        raise InputError("The objective listwise ranks a neutral sentence too: give them with --neutrals.")
+        raise InputError("The objective listwise also ranks neutral sentences: give them with --neutrals.")
     return triplet.entailment, triplet.neutral, triplet.contradiction

@@ -61,7 +61,7 @@ class TrainRun:
         self.processes = Processes.join(request.device)
         report = report if self.processes.first else log.debug
         if request.neutrals and request.config.objective != "listwise":
-            raise InputError("Neutral sentences are ranked by --objective listwise alone: leave out --neutrals.")
+            raise InputError("Only --objective listwise uses neutral sentences: leave out --neutrals.")
         triplets, held, read = run_triplets(request)
         report(f"{request.data or 'Sample triplets'}: {read}.")
         dev = [development_pairs(source) for source in request.dev]
@@ -75,12 +75,14 @@ class TrainRun:
             read.leave_out(len(too_long), f"longer than {longest} tokens")
             report(f"Left out {len(too_long)} triplets longer than {longest} tokens.")
         if not self._examples:
-            raise InputError(f"No triplet is within {request.config.max_length} tokens: raise --max-length.")
+            raise InputError(f"Every triplet is longer than {request.config.max_length} tokens: raise --max-length.")
         self.config = _fitted(request, len(self._examples), report)
         report("Settings: " + ", ".join(f"{name} {value}" for name, value in asdict(self.config).items()))
         if idle := sorted(request.given & self.config.idle):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-            report(f"Without effect on --objective {self.config.objective} with these settings: {flags}.")
+            report(
+                f"These flags have no effect with --objective {self.config.objective} and the other settings: {flags}."
+            )
         self._data = {
             "name": source_name(request.data),
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
@@ -123,7 +125,7 @@ class TrainRun:
             yield from train(self._model, self._examples, self.config, self._run, lambda: self._score(SEMPA))
         except torch.OutOfMemoryError as error:
             raise SempaError(
-                f"The GPU has no memory left: go on with --resume --output {self.request.output} and a --token-cap "
+                f"The GPU is out of memory: continue with --resume --output {self.request.output} and a --token-cap "
                 f"below {self.config.token_cap or self._model.pair.forward_tokens}, on a GPU that others leave alone."
             ) from error
 

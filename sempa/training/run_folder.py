@@ -90,7 +90,7 @@ class RunFolder:
         except BlockingIOError:
             self.release()
             raise InputError(
-                f"The run in {self.partial} is under way in another process: wait, or stop that."
+                f"The run in {self.partial} is under way in another process: wait for it or stop it."
             ) from None
         except OSError:  # a file system without locks
             self.release()
@@ -103,7 +103,9 @@ class RunFolder:
         now = _flat(json.loads(json.dumps(facts)))
         if different := [key for key in {*started, *now} if started.get(key) != now.get(key)]:
             named = "; ".join(f"{key}: {started.get(key)!r} then, {now.get(key)!r} now" for key in sorted(different))
-            raise RecipeMismatch(f"{self.partial} was started otherwise ({named}): resume with the same settings.")
+            raise RecipeMismatch(
+                f"{self.partial} was started with other settings ({named}): resume it with the same ones."
+            )
 
     def writing(self, what: str) -> AbstractContextManager[None]:
         """Name `what` and --resume in the StorageError of a write that fails in the block."""

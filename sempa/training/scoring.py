@@ -29,7 +29,7 @@ def checkpoint_score(
 
         return name, spearman
     if not held:
-        raise InputError("Choosing a checkpoint needs a --dev file or held-out triplets: there are neither.")
+        raise InputError("Choosing a checkpoint needs a --dev file or held-out triplets, and there are neither.")
     columns = [[getattr(t, part) for t in held] for part in ("anchor", "entailment", "contradiction")]
 
     def share(variant: str) -> float:

@@ -75,9 +75,9 @@ def test_written_and_read_again_is_the_same(tmp_path: Path, texts: tuple[str, ..
         ("a.jsonl", "{}\n", None, "name the one"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", None, "not UTF-8 text .byte 0."),
         ("a.txt", "Grüße".encode("latin-1"), None, "not UTF-8 text .byte 2."),
-        ("a.txt", "", None, "holds no text"),
-        ("a.txt", " \n\t\n", None, "holds no text"),
-        ("a.csv", "text\n", None, "holds no text"),
+        ("a.txt", "", None, "contains no text"),
+        ("a.txt", " \n\t\n", None, "contains no text"),
+        ("a.csv", "text\n", None, "contains no text"),
         ("a.csv", "text,t\nx,1\n ,2\n", None, "row 2 has no text"),
         ("a.jsonl", '{"text": "x"}\n{"text": 3}\n', None, "row 2 has no text"),
         ("a.jsonl", '{"text": "x"}\n{"other": "y"}\n', None, "row 2 has no text"),
@@ -87,7 +87,7 @@ def test_written_and_read_again_is_the_same(tmp_path: Path, texts: tuple[str, ..
         ("a.txt", "short\n" + "x" * 20_001 + "\n", None, "row 2 has 20,001 characters, but the limit is 20,000"),
         ("a.csv", 'text\n"' + "x" * 200_000 + '"\n', None, "row 1 cannot be read as CSV"),
         ("a.csv", "text\nfine\nCats, dogs and mice\n", None, "row 2 has more cells than the head"),
-        ("a.csv", f"text{',a' * 100}\nx\n", None, "has 101 columns, the limit is 100"),
+        ("a.csv", f"text{',a' * 100}\nx\n", None, "has 101 columns, but the limit is 100"),
     ],
 )
 def test_unusable_files_are_named_with_their_row(

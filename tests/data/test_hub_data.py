@@ -112,7 +112,7 @@ print(json.dumps([
 def test_a_data_set_that_is_not_there_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
     done = _run(environment, "train.py", "--data", "owner/none", "--base", str(model_folder))
     assert done.returncode == 2
-    assert "train.py: The data set owner/none is no file here and the hub did not give it" in done.stderr
+    assert "train.py: The data set owner/none is not a local file, and the hub did not deliver it" in done.stderr
 
 
 def test_a_broken_line_is_one_sentence(environment: dict[str, str], model_folder: Path) -> None:
@@ -155,4 +155,4 @@ def test_a_task_of_the_harness_is_measured_from_the_hub(
     assert (found["items"], found["base"]["figure"], found["sempa"]["figure"]) == (4, 25, 25)
     missing = _run(environment, *asked, "--task", "drop")
     assert missing.returncode == 2
-    assert "sempa: The hub did not give the data of drop: " in missing.stderr
+    assert "sempa: The hub did not deliver the data of drop: " in missing.stderr

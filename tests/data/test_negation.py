@@ -67,5 +67,5 @@ def test_what_is_left_out_is_spread_over_the_file() -> None:
 
 
 def test_a_file_that_has_nothing_else_is_refused() -> None:
-    with pytest.raises(InputError, match="nothing is left. Use --no-balance-negation"):
+    with pytest.raises(InputError, match="none would be left. Use --no-balance-negation"):
         balance_negations(_mixed(3, 0, 0, 0), TripletReport(used=3))

@@ -44,7 +44,7 @@ DAMAGED: list[tuple[str, bytes, str]] = [
     (".csv", b"\x89PNG\r\n\x1a\n", "is not UTF-8 text .byte 0."),
     (".csv", b"HEAD\nVALUES\n" + b'"' + b"x" * 200_000 + b'"\n', "row 2 cannot be read as CSV .field larger"),
     (".csv", b"HEAD\nVALUES\nVALUES,more\n", "row 2 has more cells than the head"),
-    (".csv", b"a," * 100 + b"b\n", "has 101 columns, the limit is 100"),
+    (".csv", b"a," * 100 + b"b\n", "has 101 columns, but the limit is 100"),
     (".tsv", b"\xff\xfeh\x00", "is not UTF-8 text .byte 0."),
     (".tsv", b"HEAD\nVALUES\nVALUES\tmore\n", "row 2 has more cells than the head"),
     (".jsonl", b"OBJECT\n\nOBJECT\n{\n", "row 3 is not JSON"),

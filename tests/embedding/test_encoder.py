@@ -244,7 +244,7 @@ def test_more_sentences_than_one_batch_come_back_in_order(make_pair: MakePair) -
         ([None], "Row 0 is NoneType, not text"),
         (["ok", 5], "Row 1 is int, not text"),
         (["ok", b"bytes"], "Row 1 is bytes, not text"),
-        ("one text", "takes a list of sentences, not one text"),
+        ("one text", "takes a list of sentences, not a single text"),
     ],
 )
 def test_what_is_no_sentence_is_named_by_row(tiny_pair: ModelPair, sentences: list[str], message: str) -> None:

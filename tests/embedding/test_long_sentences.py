@@ -66,7 +66,7 @@ def test_the_prompt_around_a_long_sentence_stays_whole(
     assert sentence.replace('"', "'").startswith(middle)
     assert "�" not in middle
     assert [record.getMessage() for record in caplog.records] == [
-        "Sentence 1 is longer than 128 tokens: its end is left out."
+        "Sentence 1 is longer than 128 tokens: its end is cut off."
     ]
 
 

@@ -84,7 +84,7 @@ def test_the_halves_of_a_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks the columns split"):
         read_contrast(path)
     path.write_text("sentence,paraphrase,edit,kind,split\nA,B,C,x,dev\n")
-    with pytest.raises(InputError, match="no triplet of the split 'test'"):
+    with pytest.raises(InputError, match="no triplets of the split 'test'"):
         read_contrast(path)
     with pytest.raises(InputError, match="There is no split 'half': choose dev, test, all"):
         read_contrast(path, "half")
@@ -121,5 +121,5 @@ def test_a_table_and_a_line() -> None:
     assert "both: cosine + 0.5 x preference" in table.about
     assert title(result) == "Contrast"
     assert verdict(result) == (
-        "25.0% → 75.0% (no more than chance) of 4 triplets, 100.0% by both scores; weakest kind: roles, 50.0%"
+        "25.0% → 75.0% (not significant) of 4 triplets, 100.0% by both scores; weakest kind: roles, 50.0%"
     )

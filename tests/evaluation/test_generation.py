@@ -17,7 +17,7 @@ from sempa.models.pair import ModelPair
 
 def test_a_missing_file_is_named(tiny_pair: ModelPair, tmp_path: Path) -> None:
     pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
-    with pytest.raises(InputError, match="arc_easy_val.jsonl is not there"):
+    with pytest.raises(InputError, match="arc_easy_val.jsonl does not exist"):
         generation_figures(tiny_pair, tmp_path, lambda _: None)
 
 
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
             "Question,Answer\nWhat?,That.\n",
             "lacks the columns Best Answer, Incorrect Answers",
         ),
-        ("drop", '{"answers": []}\n', "does not hold what the task asks .IndexError"),
+        ("drop", '{"answers": []}\n', "does not have the task's format .IndexError"),
     ],
 )
 def test_a_file_that_cannot_be_asked_is_one_sentence_and_never_the_hub_s(

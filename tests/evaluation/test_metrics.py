@@ -35,7 +35,7 @@ def test_spearman_sees_order_alone() -> None:
     ids=["constant scores", "constant gold", "one row", "no row"],
 )
 def test_spearman_that_is_undefined_is_an_input_error(scores: list[float], gold: list[float]) -> None:
-    with pytest.raises(InputError, match=f"at least two different values a side, got {len(scores)} rows"):
+    with pytest.raises(InputError, match=f"at least two different values on each side, got {len(scores)} rows"):
         spearman(np.array(scores), np.array(gold))
 
 

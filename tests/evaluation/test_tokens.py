@@ -87,5 +87,5 @@ def test_an_encoder_s_tokens_are_what_its_model_would_say_next(tuned_pair: Model
 def test_other_states_than_the_last_token_s_name_no_tokens(tuned_pair: ModelPair) -> None:
     from sempa.config import EncoderConfig
 
-    with pytest.raises(InputError, match="last token's state"):
+    with pytest.raises(InputError, match="need layer -1"):
         Encoder(tuned_pair, EncoderConfig(layer=-2)).top_tokens(np.ones((1, 32), np.float32), "base", 3)

@@ -108,7 +108,7 @@ def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> 
     shutil.copytree(adapter_folder, tmp_path / "dora")
     config = json.loads((tmp_path / "dora" / "adapter_config.json").read_text(encoding="utf-8"))
     (tmp_path / "dora" / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}), encoding="utf-8")
-    with pytest.raises(InputError, match="not LoRA alone"):
+    with pytest.raises(InputError, match="not a plain LoRA adapter"):
         write_scaled(str(tmp_path / "dora"), tmp_path / "weaker", 0.5)
     assert not (tmp_path / "weaker").exists()
 
@@ -151,7 +151,7 @@ def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
     config = json.loads((other / "adapter_config.json").read_text(encoding="utf-8"))
     for change, told in (
         ({"rank_pattern": {"q_proj": 3}}, "cannot be averaged"),
-        ({"base_model_name_or_path": "another"}, "not of the same base"),
+        ({"base_model_name_or_path": "another"}, "do not have the same base"),
     ):
         (other / "adapter_config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
         with pytest.raises(InputError, match=told):

@@ -85,8 +85,8 @@ def test_the_hub_client_gets_the_bytes(answers: dict[str, str]) -> None:
 
 
 def test_the_default_model_is_refused_by_its_hash(answers: dict[str, str]) -> None:
-    assert answers["default"].startswith("ModelUnavailable: The default model could not be fetched")
-    assert f"hub gave other bytes (SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}" in answers["default"]
+    assert answers["default"].startswith("ModelUnavailable: The default model could not be downloaded")
+    assert f"hub delivered a different file (SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}" in answers["default"]
 
 
 @pytest.mark.parametrize("name", ["owner/gated", "owner/blocked"])
@@ -107,5 +107,5 @@ def test_a_missing_model_is_not_called_gated(answers: dict[str, str], name: str)
 
 
 def test_a_missing_adapter_is_one_sentence(answers: dict[str, str]) -> None:
-    assert answers["adapter"].startswith("ModelUnavailable: The adapter owner/missing is no folder here")
+    assert answers["adapter"].startswith("ModelUnavailable: The adapter owner/missing is not a local folder")
     assert "\n" not in answers["adapter"]

@@ -131,7 +131,7 @@ def _break(folder: Path, how: str) -> None:
         ("cut off", "could not be loaded: Error while deserializing"),
         ("no weights", "could not be loaded: Error no file named model.safetensors"),
         ("pickled", "could not be loaded: Error no file named model.safetensors"),
-        ("a layer short", "lacks 9 of its weights, the first is model.layers.2."),
+        ("a layer short", "lacks 9 of its weights; the first is model.layers.2."),
         ("other shapes", "could not be loaded"),
         ("an image model", "is not a causal language model"),
         ("no tokenizer", "could not be loaded"),

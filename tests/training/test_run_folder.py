@@ -107,7 +107,7 @@ def test_resuming_otherwise_names_just_the_fields_that_differ(
     _begun(tmp_path / "run")
     with pytest.raises(RecipeMismatch) as caught:
         RunFolder.open(tmp_path / "run", {**FACTS, **changed}, resume=True)
-    assert f"was started otherwise {named}: resume with the same settings." in str(caught.value)
+    assert f"was started with other settings {named}: resume it with the same ones." in str(caught.value)
 
 
 def test_the_last_checkpoint_is_given_back_and_the_log_cut_to_it(tmp_path: Path) -> None:

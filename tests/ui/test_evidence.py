@@ -102,7 +102,7 @@ def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path
     ("text", "says"),
     [
         ("a,b\n1,2\n", "lacks the columns"),
-        ("score,sentence1,sentence2\n", "holds no scored pair"),
+        ("score,sentence1,sentence2\n", "contains no scored pair"),
         ("score,sentence1,sentence2\nx,a,b\n", "not a number"),
         ("score,sentence1,sentence2\n1,a,\n2,b,c\n", "is empty"),
         ("score,sentence1,sentence2\n" + "1,a,b\n" * 1001, "1,001 pairs, but the page takes at most 1,000"),

@@ -92,7 +92,7 @@ def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest
     corpus = given_corpus(None, None, LINES)
     for name, says in (
         ("", "needs a name"),
-        ("../up", "is no index name"),
+        ("../up", "is not a valid index name"),
         ("demo", "An index named 'demo' already exists"),
     ):
         with pytest.raises(InputError, match=says):
