@@ -35,7 +35,7 @@ def test_preview_start_stop_resume_and_use(open_page: OpenPage) -> None:
     expect(page.locator("#train-said").get_by_role("alert")).to_contain_text("The run is not finished")
     assert page.locator("span.error").count() == 0, "an error covers a field"
     page.click("#train-resume")
-    expect(page.locator("#train-out")).to_contain_text(f"{name} is finished")
+    expect(page.locator("#train-out")).to_contain_text(f"{name} has finished")
     expect(page.locator("#train-curves .js-plotly-plot")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 391

@@ -205,7 +205,7 @@ def test_damaged_folder_is_a_storage_error(index: SentenceIndex, tmp_path: Path,
 
 
 def test_folder_without_texts_is_no_index(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no index"):
+    with pytest.raises(StorageError, match="is not an index"):
         SentenceIndex.load(tmp_path)
 
 

@@ -165,5 +165,5 @@ def test_what_a_folder_cannot_give_is_said(tiny_pair: ModelPair, folder: Path) -
     pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install lm_eval")
     with pytest.raises(InputError, match="no local file: measure it with --data hub"):
         generation_figures(tiny_pair, folder, lambda _: None, tasks=["mmlu"])
-    with pytest.raises(InputError, match="no task 'poetry' here: choose arc_easy, "):
+    with pytest.raises(InputError, match="no task 'poetry': choose arc_easy, "):
         generation_figures(tiny_pair, folder, lambda _: None, tasks=["poetry"])
