@@ -26,7 +26,7 @@ def _frontier(result: Mapping[str, Any]) -> Table:
             as_texts = f"{code['ndcg_queries_as_texts']:.2f}"
             rows.append([name, code["coder"], str(code["k"]), *figures, as_texts, size, "", ""])
     head = ["model", "held as", "k", f"{result['pairs']}, Spearman", f"{result['retrieval']}, nDCG@10"]
-    head += ["queries coded as texts", "bytes a text", "uniformity", "isotropy"]
+    head += ["queries coded as texts", "bytes per text", "uniformity", "isotropy"]
     about = f"x100, share of dense vectors in brackets; {result['pairs']} is {result['text']}"
     return head, rows, about
 
@@ -48,7 +48,7 @@ def _sparse_search(result: Mapping[str, Any]) -> Table:
             cells.append(f"{rate:.1f}" + (f" (x {ratio:.1f})" if name != "dense" else ""))
         share = f"{found['bytes'] / dense['bytes']:.1%}"
         rows.append([name, *cells, f"{found['bytes'] / 2**20:,.0f} MiB", share])
-    head = ["held as", "queries a second, one by one", "all at once", "memory", "of dense"]
+    head = ["held as", "queries per second, one by one", "all at once", "memory", "of dense"]
     about = (
         f"Exact search of {result['texts']:,} texts: the captions' vectors and codes of {result['model']}, repeated; "
         f"{result['queries']} queries, taking turns, {result['threads']} threads"

@@ -35,8 +35,8 @@ def _train(result: Mapping[str, Any]) -> Table:
     best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
     before = result.get("warm_up", 1)  # the first step alone, in results from before it could be chosen
     after = f", after {before} steps not counted" if before > 1 else ""
-    work = f"{result['batch_size']} pairs a step{after}, LoRA rank {result['config']['lora_r']}"
-    return ["", "pairs a second", "peak memory"], rows, f"{work}; TRL: {best}"
+    work = f"{result['batch_size']} pairs per step{after}, LoRA rank {result['config']['lora_r']}"
+    return ["", "pairs per second", "peak memory"], rows, f"{work}; TRL: {best}"
 
 
 def _encoding(result: Mapping[str, Any]) -> Table:
@@ -46,7 +46,7 @@ def _encoding(result: Mapping[str, Any]) -> Table:
         ratio = "" if name == "ours" else f"{way['ratio']:.1f}"
         sts = "" if way["sts"] is None else f"{way['sts']:.2f}"
         rows.append([name, speed, ratio, f"{way['peak_bytes'] / 2**30:.1f} GiB", sts])
-    head = ["way to read", "sentences a second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
+    head = ["way to read", "sentences per second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
     share = f"{result['share_of_matrix_rate']:.0%}"
     about = (
         f"{result['sentences']:,} sentences of {result['data']}, {result['tokens_a_sentence']:g} tokens each, prompt"
@@ -61,7 +61,7 @@ def _latency(result: Mapping[str, Any]) -> Table:
     rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})"])
     rows.append(["`python app.py` to the page", f"{starts['listens']:.1f} s"])
     rows.append(["`python app.py` to the first answer", f"{starts['first_answer']:.1f} s"])
-    return ["one sentence, warm", ""], rows, "Alternating; the app with everything fetched before"
+    return ["one sentence, warm", ""], rows, "Alternating; the app with everything downloaded before"
 
 
 def _writing(result: Mapping[str, Any]) -> Table:
@@ -74,8 +74,8 @@ def _writing(result: Mapping[str, Any]) -> Table:
     ratios = [side["ratio"] for side in sides]
     rows.append(["ratio", *(f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" for ratio in ratios)])
     rows.append([f"of {result['answers']} greedy answers differ", *(str(side["different"]) for side in sides)])
-    about = f"Up to {result['longest_answer']} tokens an answer; answers differ where rounding decides a near tie"
-    return ["writing, tokens a second", "as it runs", "float32"], rows, about
+    about = f"Up to {result['longest_answer']} tokens per answer; answers differ where rounding decides a near tie"
+    return ["writing, tokens per second", "as it runs", "float32"], rows, about
 
 
 def _search(result: Mapping[str, Any]) -> Table:
@@ -98,10 +98,10 @@ def _index_size(result: Mapping[str, Any]) -> Table:
         thousand = 1000 * part["read_seconds"] / part["texts"]
         memory = [f"{part[when] / 2**20:,.0f} MiB" for when in ("bytes_before", "peak_bytes", "disk_bytes")]
         rows.append([f"{part['texts']:,}", f"{thousand:.2f} s", f"{part['build_seconds']:.0f} s", *memory])
-    head = ["texts", "a thousand read in", "index built in", "memory before", "at most", "index on disk"]
+    head = ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"]
     each = [1000 * part["seconds"] / part["tokens"] for part in result["whole_model"]]
     first, last = (result["whole_model"][at]["sentences"] for at in (0, -1))
-    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s a thousand tokens of text"
+    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s per 1,000 tokens of text"
     read = f"for {first:,} to {last:,} sentences of {result['data']}"
     return head, rows, f"Read by the first layer of {result['base_model']} alone; {whole} {read}"
 

@@ -29,7 +29,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "tokens_a_sentence": 40.5,
                 "difference_float32": 2.34e-6,
             },
-            ["way to read", "sentences a second", "ours is faster by", "peak memory", "sts_raw/stsb-dev"],
+            ["way to read", "sentences per second", "ours is faster by", "peak memory", "sts_raw/stsb-dev"],
             [
                 ["ours", "40.0 (39.0 to 41.0)", "", "1.0 GiB", "73.80"],
                 ["another", "10.0 (9.0 to 11.0)", "4.0", "1.0 GiB", ""],
@@ -52,7 +52,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 ["`python app.py` to the page", "6.3 s"],
                 ["`python app.py` to the first answer", "7.0 s"],
             ],
-            "Alternating; the app with everything fetched before. a day.",
+            "Alternating; the app with everything downloaded before. a day.",
         ),
         (
             {
@@ -118,14 +118,14 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "answers": 16,
                 "longest_answer": 64,
             },
-            ["writing, tokens a second", "as it runs", "float32"],
+            ["writing, tokens per second", "as it runs", "float32"],
             [
                 ["both models at once, one batch", "30.0", "20.0"],
                 ["transformers' generate, one model after the other", "15.0", "10.0"],
                 ["ratio", "1.96 (1.50 to 2.25)", "1.96 (1.50 to 2.25)"],
                 ["of 16 greedy answers differ", "3", "0"],
             ],
-            "Up to 64 tokens an answer; answers differ where rounding decides a near tie. a day.",
+            "Up to 64 tokens per answer; answers differ where rounding decides a near tie. a day.",
         ),
         (
             {
@@ -167,9 +167,9 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "base_model": "small",
                 "data": "wiki.txt",
             },
-            ["texts", "a thousand read in", "index built in", "memory before", "at most", "index on disk"],
+            ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"],
             [["10,000", "1.25 s", "1 s", "512 MiB", "1,024 MiB", "16 MiB"]],
-            "Read by the first layer of small alone; the whole model takes 0.80 to 0.85 s a thousand tokens of text "
+            "Read by the first layer of small alone; the whole model takes 0.80 to 0.85 s per 1,000 tokens of text "
             "for 500 to 4,000 sentences of wiki.txt. a day.",
         ),
         (
