@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dose import asked, measured
-from shared import keep, taken_up
+from dose import conditions, measured
+from shared import earlier_result, keep
 
 from sempa.config import DEFAULT_BASE
 from sempa.evaluation.judge import open_judge
@@ -57,8 +57,8 @@ def main() -> int:
     """Measure what is missing, and write."""
     args = parser().parse_args()
     about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
-    given = {"adapter": about, "sentences": args.sentences, **asked(args)}
-    known = taken_up(args.json, **given).get("scales", {})
+    given = {"adapter": about, "sentences": args.sentences, **conditions(args)}
+    known = earlier_result(args.json, **given).get("scales", {})
     missing = [scale for scale in args.scales if f"{scale:g}" not in known]
     if not missing:
         return 0

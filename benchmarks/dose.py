@@ -1,9 +1,9 @@
-"""What each dose of training does: similarity and text prediction of every scored adapter of some runs.
+"""Similarity and text prediction by amount of training, for every scored checkpoint of some runs.
 
 Train with `--keep-checkpoints`, then `python benchmarks/dose.py RUN ... --dev DEV.tsv --generation FOLDER --json
 results/dose.json --figure docs/dose.png`: for each `RUN/scored/SAMPLES` the Spearman on the development pairs and, on
-samples of the tasks, accuracy and word perplexity; the base model is the dose of 0. A dose that is in the JSON already
-is not measured again. All adapters share one base in memory.
+samples of the tasks, accuracy and word perplexity; the base model is dose 0. Doses that the JSON has
+are not measured again. All adapters share one base in memory.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared import keep, taken_up
+from shared import earlier_result, keep
 
 from sempa.config import DEFAULT_BASE, EncoderConfig, Recipe
 from sempa.data.scored_pairs import read_scored_pairs
@@ -52,8 +52,8 @@ def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[st
     return figures
 
 
-def asked(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what was asked of every model: figures of anything else do not belong beside."""
+def conditions(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the conditions of measuring: figures of one file need the same."""
     texts = [args.generation / TASKS[task].file for task in PREDICTED]
     return {
         "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
@@ -65,8 +65,8 @@ def asked(args: argparse.Namespace) -> dict[str, Any]:
 
 def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return every dose of every run, measured now or before."""
-    given = asked(args)
-    kept = taken_up(args.json, **given).get("doses", [])
+    given = conditions(args)
+    kept = earlier_result(args.json, **given).get("doses", [])
     known = {dose.get("adapter", dose["run"]): dose for dose in kept}
     pair: ModelPair | None = None
     for run in args.runs:
@@ -97,7 +97,7 @@ def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """Draw one panel a figure, one line a run, from the base's dose of 0; dashed is not held to text."""
+    """Draw one panel per figure and one line per run, from the base at dose 0; dashed: without a KL penalty."""
     import matplotlib
 
     matplotlib.use("Agg")

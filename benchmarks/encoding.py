@@ -1,13 +1,13 @@
-"""Sentences a second of one model, PromptEOL: ours, the paper's procedure, sentence-transformers and llemb in turn.
+"""Sentences per second with PromptEOL: this project, the paper's procedure, sentence-transformers and llemb.
 
-Each way runs in a process of its own and reads the same sentences in turn with the others, round after round. The
-paper's procedure is written anew from its description: float32, left padding, LM head and all hidden states computed,
+Each method runs in its own process and reads the same sentences in turn with the others, round after round. The
+paper's procedure is implemented from its description: float32, left padding, LM head and all hidden states computed,
 batches of 16. sentence-transformers has the same weights, last-token pooling, the rendered prompts and its own batches
-of 32, in float32 and in bfloat16 (which it takes by itself where the weights are stored so). In float32 ours must give
-the vectors of the paper's procedure.
+of 32, in float32 and in bfloat16 (its default if the weights are stored so). In float32, this project must give the
+vectors of the paper's procedure.
 
 `python benchmarks/encoding.py --data SENTENCES.txt --sts STSB-DEV.tsv --json results/encoding.json`; llemb is measured
-where it is installed.
+if it is installed.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, as_side, keep, matrix_rate, next_turn, peak_bytes, send
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.data.corpora import read_corpus
@@ -98,7 +98,7 @@ def sentence_transformers(dtype: str, base: str) -> Encode:
 
 
 def llemb(base: str) -> Encode:
-    """Return llemb's encoder with its PromptEOL template, the paper's batch size, all else as it comes."""
+    """Return llemb's encoder with its PromptEOL template, the paper's batch size and its own defaults otherwise."""
     from llemb import Encoder as Theirs
 
     theirs = Theirs(str(locate(base).location), device="cpu")
@@ -111,7 +111,7 @@ def llemb(base: str) -> Encode:
 
 
 PAPERS = "the paper's procedure (float32)"
-WAYS: dict[str, Callable[[str], Encode]] = {
+METHODS: dict[str, Callable[[str], Encode]] = {
     "ours": lambda base: ours("auto", base),
     "ours, float32": lambda base: ours("float32", base),
     PAPERS: paper,
@@ -126,17 +126,17 @@ def _sentences(path: Path, limit: int) -> list[str]:
     return list(subsample(lines, limit))
 
 
-def side(way: str, job: dict[str, Any]) -> None:
-    """Read the sentences at every turn; the first rows are left in a file to be compared."""
-    encode = WAYS[way](job["base"])
+def side(method: str, job: dict[str, Any]) -> None:
+    """Read the sentences at every turn; the rows of the first turn go to a file for comparison."""
+    encode = METHODS[method](job["base"])
     sentences = _sentences(Path(job["data"]), job["limit"])
     np.save(job["rows"], encode(sentences[:64]))  # warms up, too
-    say(sts=sts_spearman(encode, read_scored_pairs(Path(job["sts"]))) if job.get("sts") else None)
-    while told_to_go():
+    send(sts=sts_spearman(encode, read_scored_pairs(Path(job["sts"]))) if job.get("sts") else None)
+    while next_turn():
         started = time.perf_counter()
         encode(sentences)
-        say(seconds=time.perf_counter() - started)
-    say(peak_bytes=peak_bytes())
+        send(seconds=time.perf_counter() - started)
+    send(peak_bytes=peak_bytes())
 
 
 def main() -> int:
@@ -146,41 +146,41 @@ def main() -> int:
         return 0
     args = parser().parse_args()
     sentences = _sentences(args.data, args.limit)
-    ways = [way for way in WAYS if way != "llemb" or importlib.util.find_spec("llemb")]
+    methods = [method for method in METHODS if method != "llemb" or importlib.util.find_spec("llemb")]
     with tempfile.TemporaryDirectory() as folder:
-        kept = {way: str(Path(folder) / f"{number}.npy") for number, way in enumerate(ways)}
+        kept = {method: str(Path(folder) / f"{number}.npy") for number, method in enumerate(methods)}
         sides = {}
-        for way in ways:  # one after another, so that none is in the way of another's score
-            sts = {"sts": str(args.sts)} if args.sts and way.startswith("ours") else {}
-            job = {"base": args.base, "data": str(args.data), "limit": args.limit, "rows": kept[way], **sts}
-            sides[way] = Side(__file__, way, **job)
-            print(way, sides[way].ready, flush=True)
+        for method in methods:  # one after another, so that none disturbs another's score
+            sts = {"sts": str(args.sts)} if args.sts and method.startswith("ours") else {}
+            job = {"base": args.base, "data": str(args.data), "limit": args.limit, "rows": kept[method], **sts}
+            sides[method] = Side(__file__, method, **job)
+            print(method, sides[method].ready, flush=True)
         rounds = []
         for _ in range(args.rounds):
-            rounds.append({way: len(sentences) / one.turn()["seconds"] for way, one in sides.items()})
-            print({way: round(rate, 1) for way, rate in rounds[-1].items()}, flush=True)
-        peaks = {way: one.stop()["peak_bytes"] for way, one in sides.items()}
-        rows = {way: np.load(path) for way, path in kept.items()}
+            rounds.append({method: len(sentences) / one.turn()["seconds"] for method, one in sides.items()})
+            print({method: round(rate, 1) for method, rate in rounds[-1].items()}, flush=True)
+        peaks = {method: one.stop()["peak_bytes"] for method, one in sides.items()}
+        rows = {method: np.load(path) for method, path in kept.items()}
     pair = ModelPair.open(args.base)
     with pair.using(BASE) as model:
         head = model.get_output_embeddings().weight.numel()
     tokens = sum(len(pair.tokenizer(prompt).input_ids) for prompt in _rendered(sentences)) / len(sentences)
     needed = 2 * tokens * (pair.info.parameters - head)
     rate = matrix_rate(str(pair.dtype).removeprefix("torch."), "cpu")
-    speed = {way: statistics.median(one[way] for one in rounds) for way in ways}
+    speed = {method: statistics.median(one[method] for one in rounds) for method in methods}
     off = float(np.abs(rows["ours, float32"] - rows[PAPERS]).max())
     result = {
         "kind": "encoding",
         "methods": {
-            way: {
-                "sentences_a_second": round(speed[way], 2),
-                "low": round(min(one[way] for one in rounds), 2),
-                "high": round(max(one[way] for one in rounds), 2),
-                "ratio": round(statistics.median(one["ours"] / one[way] for one in rounds), 2),
-                "peak_bytes": peaks[way],
-                "sts": sides[way].ready["sts"] and round(sides[way].ready["sts"], 2),
+            method: {
+                "sentences_a_second": round(speed[method], 2),
+                "low": round(min(one[method] for one in rounds), 2),
+                "high": round(max(one[method] for one in rounds), 2),
+                "ratio": round(statistics.median(one["ours"] / one[method] for one in rounds), 2),
+                "peak_bytes": peaks[method],
+                "sts": sides[method].ready["sts"] and round(sides[method].ready["sts"], 2),
             }
-            for way in ways
+            for method in methods
         },
         "sentences": len(sentences),
         "tokens_a_sentence": round(tokens, 1),

@@ -34,7 +34,7 @@ KS = (8, 16, 32, 64, 128)
 TIMED, ROUNDS = (16, 32), 5
 QUERIES, K = 100, 10
 SPREAD = 10
-"""One caption in so many tells how spread out the dense vectors are."""
+"""Every n-th caption measures how spread out the dense vectors are."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,11 +87,11 @@ class Texts:
         rows = (self.first, self.second, self.texts, self.queries)
         widest = [coder.codes(part, self._variant, max(KS)) for part in rows]
         for k in KS:
-            first, second, texts, asked = (kept(codes, k) for codes in widest)
+            first, second, texts, queried = (kept(codes, k) for codes in widest)
             queries = coder.queries(list(self.data.queries.values()), self.queries, self._variant, k)
             figures = self._figures(np.asarray(first.multiply(second).sum(axis=1)), texts, queries)
             size = round(Codes.of(texts).size / len(self.data.texts), 1)
-            yield {"k": k, **figures, "ndcg_queries_as_texts": self._ndcg(texts, asked), "bytes_a_text": size}
+            yield {"k": k, **figures, "ndcg_queries_as_texts": self._ndcg(texts, queried), "bytes_a_text": size}
 
     def _figures(self, cosines: Any, texts: Any, queries: Any) -> dict[str, Any]:
         gold = np.asarray(self.pairs.scores, dtype=np.float32)
@@ -110,9 +110,9 @@ def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
         engine.add(texts.texts[: min(len(texts.texts), count - engine.ntotal)])
     chosen = np.linspace(0, len(texts.queries) - 1, QUERIES, dtype=int)
     queries = list(texts.data.queries.values())
-    asked, sentences = texts.queries[chosen], [queries[place] for place in chosen]
+    queried, sentences = texts.queries[chosen], [queries[place] for place in chosen]
     held = {f"features, k = {k}": (Codes.of(coder.codes(texts.texts, SEMPA, k)[places]), k) for k in TIMED}
-    coded = {name: coder.queries(sentences, asked, SEMPA, k) for name, (_, k) in held.items()}
+    coded = {name: coder.queries(sentences, queried, SEMPA, k) for name, (_, k) in held.items()}
     rates: dict[str, dict[str, list[float]]] = {}
 
     def note(name: str, how: str, call: Any) -> None:
@@ -121,8 +121,8 @@ def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
         rates.setdefault(name, {}).setdefault(how, []).append(QUERIES / (time.perf_counter() - started))
 
     for _ in range(ROUNDS):
-        note("dense", "one by one", lambda: [engine.search(row[np.newaxis], K) for row in asked])
-        note("dense", "together", lambda: engine.search(asked, K))
+        note("dense", "one by one", lambda: [engine.search(row[np.newaxis], K) for row in queried])
+        note("dense", "together", lambda: engine.search(queried, K))
         for name, (codes, _) in held.items():
             rows = [coded[name][[row]] for row in range(QUERIES)]
             note(name, "one by one", lambda codes=codes, rows=rows: [codes.nearest(row, K) for row in rows])

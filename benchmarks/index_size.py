@@ -1,11 +1,11 @@
-"""How an index's cost grows: seconds and memory of reading and building ever more texts, up to a million.
+"""Seconds and memory of building an index, by number of texts, up to a million.
 
 `python benchmarks/index_size.py --data SENTENCES.txt --json results/index-size.json` builds an index of each count of
 texts (the file's sentences, repeated) as `python -m sempa index` does without an adapter, each in its own process.
 Only the first layer of the default model runs: all thirty would take a night for a million sentences on two cores, and
-the question is what everything around the layers costs. Then the complete model reads ever more sentences. Memory is
-the process's own (RssAnon, Linux); pages of files, which the system may drop, are not counted. Counts that the JSON
-holds already are not measured again.
+the question is what everything around the layers costs. Then the complete model reads growing numbers of sentences.
+Memory is the process's own (RssAnon, Linux); pages of files, which the system may drop, are not counted. Counts that
+the JSON has are not measured again.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shared import Side, as_side, keep, say, told_to_go
+from shared import Side, as_side, keep, next_turn, send
 
 from sempa.config import DEFAULT_BASE
 from sempa.data.corpora import read_corpus
@@ -43,13 +43,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def anonymous_bytes() -> int:
-    """Return the memory this process holds of its own."""
+    """Return this process's anonymous memory."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 class Peak:
-    """Look at the memory ten times a second while the block runs."""
+    """Sample memory ten times per second while the block runs."""
 
     def __enter__(self) -> "Peak":
         self.bytes, self._over = anonymous_bytes(), threading.Event()
@@ -67,7 +67,7 @@ class Peak:
 
 
 class Clock:
-    """Note when it was called last."""
+    """Note the time of the last call."""
 
     def __call__(self, *_: object) -> None:
         self.at = time.perf_counter()
@@ -77,8 +77,8 @@ def index_side(job: dict[str, Any]) -> None:
     """Build and save one index of the corpus in a file."""
     encoder = Encoder(ModelPair.open(job["base"]).for_inference())
     encoder.encode(["One sentence, so that everything is loaded."] * 64)
-    say(bytes=anonymous_bytes())
-    while told_to_go():
+    send(bytes=anonymous_bytes())
+    while next_turn():
         folder = Path(job["folder"]) / "index"
         with Peak() as peak:
             started = time.perf_counter()
@@ -89,12 +89,12 @@ def index_side(job: dict[str, Any]) -> None:
             index.save(folder)
             saved = time.perf_counter()
         disk = sum(path.stat().st_size for path in folder.iterdir())
-        say(read_seconds=read - started, build_seconds=saved - read, peak_bytes=peak.bytes, disk_bytes=disk)
-    say()
+        send(read_seconds=read - started, build_seconds=saved - read, peak_bytes=peak.bytes, disk_bytes=disk)
+    send()
 
 
 def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> dict[str, Any]:
-    """Return what an index of so many texts costs."""
+    """Return the cost of an index of that many texts."""
     corpus, work = folder / f"{count}.txt", folder / str(count)
     with corpus.open("w", encoding="utf-8") as stream:
         stream.writelines(f"{line}\n" for line in itertools.islice(itertools.cycle(sentences), count))
@@ -106,16 +106,16 @@ def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> di
 
 
 def whole_model(pair: ModelPair, sentences: list[str]) -> list[dict[str, Any]]:
-    """Return what reading ever more sentences takes the whole model."""
+    """Return the cost of reading growing numbers of sentences with the complete model."""
     encoder = Encoder(pair.for_inference())
     encoder.encode(sentences[:64])
     found = []
     for count in WHOLE_MODEL:
-        asked = list(itertools.islice(itertools.cycle(sentences), count))
+        given = list(itertools.islice(itertools.cycle(sentences), count))
         started = time.perf_counter()
-        encoder.encode(asked)
+        encoder.encode(given)
         seconds = time.perf_counter() - started
-        tokens = sum(len(encoder.pair.tokenizer(text).input_ids) for text in asked)
+        tokens = sum(len(encoder.pair.tokenizer(text).input_ids) for text in given)
         found.append({"sentences": count, "tokens": tokens, "seconds": seconds})
         print(found[-1], flush=True)
     return found

@@ -1,8 +1,8 @@
-"""How long one visitor waits: one sentence read by both models, and the app from its start to the first answer.
+"""Waiting time of one visitor: one sentence read by both models, and the app's start to its first answer.
 
-`python benchmarks/latency.py --json results/latency.json`. One sentence by both models, warm, is set beside one plain
-forward of one model, transformers' own without an adapter, in turn with each other. The app is started as a user starts
-it, with everything fetched before, and asked for its first answer as soon as it listens.
+`python benchmarks/latency.py --json results/latency.json`. Both models reading one sentence, warm, alternate
+with one plain forward of one model in transformers, without an adapter. The app starts as a user starts it, with all
+downloads done, and gets its first request as soon as it listens.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def plain_forward(base: str, dtype: torch.dtype) -> Callable[[], object]:
 
 
 def one_sentence(base: str, rounds: int) -> dict[str, Any]:
-    """Return the milliseconds of both ways, alternating."""
+    """Return the milliseconds of both, alternating."""
     encoder = Encoder(ModelPair.open(base, shipped_adapters(base)[0]).for_inference())
     ways: dict[str, Callable[[], object]] = {
         "both models": lambda: encoder.encode_each([SENTENCE]),
@@ -62,9 +62,9 @@ def one_sentence(base: str, rounds: int) -> dict[str, Any]:
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 3):
-        for name, way in ways.items():
+        for name, read in ways.items():
             started = time.perf_counter()
-            way()
+            read()
             if number >= 3:
                 spent[name].append(1000 * (time.perf_counter() - started))
     ratios = [both / plain for both, plain in zip(*spent.values(), strict=True)]
@@ -76,11 +76,11 @@ def one_sentence(base: str, rounds: int) -> dict[str, Any]:
 
 
 def from_start(base: str) -> dict[str, float]:
-    """Return the seconds from `python app.py` until it listens, and until the first answer has come."""
-    asked = json.dumps({"input": [SENTENCE], "model": "base"}).encode()
+    """Return the seconds from `python app.py` until it listens, and until its first answer."""
+    body = json.dumps({"input": [SENTENCE], "model": "base"}).encode()
     with started_app("--base", base) as (address, listens):
         question = urllib.request.Request(
-            f"{address}/v1/embeddings", data=asked, headers={"Content-Type": "application/json"}
+            f"{address}/v1/embeddings", data=body, headers={"Content-Type": "application/json"}
         )
         started = time.perf_counter()
         with urllib.request.urlopen(question, timeout=120) as answer:

@@ -1,7 +1,7 @@
 """Memory and time of training larger bases: computed from one and two decoder layers of their real widths.
 
 A random model of a base's shape with one layer, then with two, takes a training step; what autograd keeps for the
-backward pass is counted tensor by tensor, so the difference is one layer's share and the whole is known without the
+backward pass is counted tensor by tensor, so the difference is one layer's share, and the total follows without the
 base. Weights, adapter, its gradients and Adam's two moments are counted from the shapes. Time is the operations of a
 pair over a stated share of a stated GPU's rate: computed too, not measured.
 
@@ -26,7 +26,7 @@ from sempa.training.objectives import PreferencePass
 from sempa.training.policy import PolicyModel
 
 GPU, GPU_RATE, SHARE = "A100", 312e12, 0.3
-"""Dense bfloat16 rate in operations a second by its maker, and the share of it that is assumed to be reached."""
+"""Dense bfloat16 rate in operations per second by the maker, and the share assumed to be reached."""
 FOUR_BITS = 0.5 + 0.127 / 8
 """Bytes a weight in NF4 with double quantisation (Dettmers et al. 2023: 0.127 bits a weight for the constants)."""
 PROMPT, ANSWER = 30, 11
@@ -135,7 +135,7 @@ def main() -> int:
     rows = [computed(shape, config) for shape in SHAPES]
     result = {
         "kind": "memory",
-        "how": "computed from one and two layers of each base's widths; nothing of this table was run whole",
+        "how": "computed from one and two layers of each base's widths; no base of this table was run complete",
         "gpu": {"name": GPU, "operations_a_second": GPU_RATE, "share_assumed": SHARE},
         "tokens": {"prompt": PROMPT, "answer": ANSWER},
         "bases": rows,

@@ -67,7 +67,7 @@ def profiled(run: Callable[[], object], threads: int) -> dict[str, Any]:
     spent: dict[str, float] = defaultdict(float)
     for event in seen.key_averages():
         spent[_kind(event.key)] += event.self_cpu_time_total / 1e6
-    # An operation on one thread that uses the other cores too is counted once: the rest cannot be told from waiting.
+    # An operation on one thread that uses the other cores too is counted once: the rest looks like waiting.
     shares = {kind: round(time / had, 3) for kind, time in sorted(spent.items(), key=lambda item: -item[1])}
     return {"seconds": round(seconds, 3), "threads": threads, "shares": shares}
 

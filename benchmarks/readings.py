@@ -4,8 +4,8 @@
 every adapter given. Each template is tried at the last layer and at earlier ones, with each post-processing; the best
 on the folder's `*dev` pairs then reads its other sets once, beside the paper's reading. Post-processing is fitted on
 `--texts`, never on the pairs. `--save` keeps each adapter's best reading as a folder `reading` beside it, for
-`python -m sempa ... --settings`. All adapters share one base in memory. What was read is kept in the cache folder, so
-that a run that was broken off goes on where it was.
+`python -m sempa ... --settings`. All adapters share one base in memory. Rows are kept in the cache folder, so an
+interrupted run continues.
 """
 
 import argparse
@@ -64,13 +64,13 @@ class Read:
     def each_layer(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Mapping[int, Rows]:
         """Return each layer's (N, D) states of the texts by the template of an encoder."""
         config = replace(encoder.recipe(variant), layer=-1)
-        asked = {"recipe": asdict(config), "layers": self.layers, "texts": list(texts)}
+        request = {"recipe": asdict(config), "layers": self.layers, "texts": list(texts)}
 
         def read() -> Rows:
             found = encoder.layer_states(texts, variant, self.layers)
             return np.stack([found[layer] for layer in self.layers])
 
-        return dict(zip(self.layers, ResultCache(str(encoder.pair.info.precision)).cached(asked, read), strict=True))
+        return dict(zip(self.layers, ResultCache(str(encoder.pair.info.precision)).cached(request, read), strict=True))
 
     def __call__(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Rows:
         """Return the (N, D) states of the texts as an encoder reads them."""

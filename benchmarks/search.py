@@ -56,11 +56,11 @@ def measured(rows: Rows, queries: Rows) -> dict[str, Any]:
             "bytes": rows.nbytes if name == "exact" else int(faiss.serialize_index(vectors.engine).nbytes),
             "build_seconds": round(built[name], 1),
         }
-    told = approximate.approximation
-    assert told
+    approximation = approximate.approximation
+    assert approximation
     recall = float(np.mean([len(a & b) / K for a, b in zip(nearest["exact"], nearest["approximate"], strict=True)]))
-    found["approximate"] |= {"recall_at_10": round(recall, 4), "recall_told": round(told.recall, 4)}
-    found["approximate"] |= {"lists": told.lists, "probes": told.probes}
+    found["approximate"] |= {"recall_at_10": round(recall, 4), "recall_when_built": round(approximation.recall, 4)}
+    found["approximate"] |= {"lists": approximation.lists, "probes": approximation.probes}
     found["memory_share"] = round(found["approximate"]["bytes"] / found["exact"]["bytes"], 3)
     return {"vectors": len(rows), "queries": len(queries), **found}
 

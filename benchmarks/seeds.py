@@ -1,4 +1,4 @@
-"""How much of a result is the seed's: adapters of one recipe with several training seeds, on the same sets.
+"""Spread over training seeds: adapters of one recipe with several seeds, on the same sets.
 
 `python benchmarks/seeds.py sempa=adapters/sempa,runs/sempa-43,runs/sempa-44 --data FOLDER --json results/seeds.json`
 reads every set of the folder but `*dev` and `*train` with the paper's reading. All share one base in memory; an adapter
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import keep, taken_up
+from shared import earlier_result, keep
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.data.scored_pairs import read_scored_pairs
@@ -39,8 +39,8 @@ def main() -> int:
     groups = {name: folders.split(",") for name, _, folders in (group.partition("=") for group in args.groups)}
     paths = [path for path in sorted(args.data.glob("*.tsv")) if is_test(path.stem)]
     sets = {path.stem: read_scored_pairs(path) for path in paths}
-    asked = {"text": args.text, "data": {path.stem: sha256_of(path) for path in paths}}
-    before = taken_up(args.json, **asked)
+    conditions = {"text": args.text, "data": {path.stem: sha256_of(path) for path in paths}}
+    before = earlier_result(args.json, **conditions)
     adapters = before.get("adapters", {})
     known = {run["sha256"]: run for runs in adapters.values() for run in runs}
     base = before.get("base")
@@ -60,7 +60,7 @@ def main() -> int:
             found.setdefault(name, []).append(run)
             result = {
                 "kind": "seeds",
-                **asked,
+                **conditions,
                 "base": base,
                 "adapters": adapters | found,
                 "precision": str(pair.info.precision),

@@ -1,4 +1,4 @@
-"""What benchmarks share: sides in processes of their own that take turns, the started app, the machine's limits."""
+"""Shared by benchmarks: competing processes that take turns, the started app, the machine's limits."""
 
 import json
 import resource
@@ -20,35 +20,35 @@ import torch
 from sempa.evaluation.results import write_result
 from sempa.machine import environment
 
-MARK, SIDE = "said: ", "--side"
+MARK, SIDE = "benchmark: ", "--side"
 
 
 class Side:
-    """A child process of the same script that takes a turn each time it is told to; see `as_side`."""
+    """A child process of the same script that works in turns; see `as_side`."""
 
     def __init__(self, script: str, name: str, **job: Any) -> None:
         command = [sys.executable, script, SIDE, name, json.dumps(job)]
         self._name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.ready = self._said()
+        self.ready = self._receive()
 
     def turn(self) -> dict[str, Any]:
-        """Let it take its turn and return what it says of it."""
+        """Let it take one turn and return its report."""
         return self._ask("go")
 
     def stop(self) -> dict[str, Any]:
         """End it and return its peak memory."""
-        said = self._ask("stop")
+        message = self._ask("stop")
         self._process.wait(60)
-        return said
+        return message
 
     def _ask(self, word: str) -> dict[str, Any]:
         assert self._process.stdin
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
-        return self._said()
+        return self._receive()
 
-    def _said(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self._process.stdout
         for line in self._process.stdout:
             if line.startswith(MARK):  # libraries print too
@@ -57,16 +57,16 @@ class Side:
 
 
 def as_side() -> tuple[str, dict[str, Any]] | None:
-    """Return the name and job of the side this process is to be, None for the parent."""
+    """Return this process's side and job; None in the parent."""
     return (sys.argv[2], json.loads(sys.argv[3])) if sys.argv[1:2] == [SIDE] else None
 
 
-def say(**said: Any) -> None:
-    """Tell the parent: once when ready, then after every turn."""
-    print(MARK + json.dumps(said), flush=True)
+def send(**message: Any) -> None:
+    """Report to the parent: once when ready, then after every turn."""
+    print(MARK + json.dumps(message), flush=True)
 
 
-def told_to_go() -> bool:
+def next_turn() -> bool:
     """Wait for the parent; return whether there is another turn."""
     return sys.stdin.readline().strip() == "go"
 
@@ -101,31 +101,31 @@ def started_app(*options: str) -> Iterator[tuple[str, float]]:
         app.wait(30)
 
 
-def taken_up(path: Path, **asked: Any) -> dict[str, Any]:
-    """Return the result that a path holds, {} if none, so that only what it lacks is measured.
+def earlier_result(path: Path, **conditions: Any) -> dict[str, Any]:
+    """Return the result in a file, {} without one, so that only what is missing is measured.
 
-    Its figures are kept only beside others of the same: raises SystemExit, naming what differs, if it was measured on
-    another machine, with other versions, or as something else than `asked` says.
+    Raises SystemExit, naming the differences, if it was measured on another machine, with other versions or under
+    other conditions.
     """
     if not path.is_file():
         return {}
     before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    now = json.loads(json.dumps({**asked, **environment()}))
+    now = json.loads(json.dumps({**conditions, **environment()}))
     different = [name for name in now if name != "date" and before.get(name) != now[name]]
     if different:
-        raise SystemExit(f"{path} was measured otherwise ({', '.join(different)}): give another --json.")
+        raise SystemExit(f"{path} was measured under other conditions ({', '.join(different)}): choose another --json.")
     return before
 
 
 def keep(result: Mapping[str, Any], path: Path | None) -> None:
-    """Write a result with what it comes from (hardware, versions, date, command) to a path, if one is given."""
+    """Write a result with its environment and command to a path, if given."""
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     if path:
         write_result({**result, **environment(), "command": command}, path)
 
 
 def matrix_rate(precision: str, device: str) -> float:
-    """Return the machine's best matrix-product rate in multiply-adds times 2 a second, of ten products of 2,048."""
+    """Return the machine's best rate (multiply-adds x 2 per second) over ten matrix products of size 2,048."""
     a = torch.randn(2048, 2048, dtype=getattr(torch, precision), device=device)
     best = float("inf")
     for _ in range(10):

@@ -2,7 +2,7 @@
 
 `python benchmarks/sweep.py NAME --settings SETTINGS.jsonl -- --data TRIPLETS.csv --dev DEV.tsv`: each line of
 SETTINGS.jsonl is an object of train.py's flags, e.g. {"lr": 3e-4, "objective": "joint"}; what follows `--` is given to
-every run. A setting that NAME.jsonl holds already is not run again, so a broken-off sweep goes on where it stopped.
+every run. A setting that NAME.jsonl holds already is not run again, so an interrupted sweep continues.
 A GPU takes several runs of a small model at once (`--parallel`); their seconds are then those beside each other.
 """
 
@@ -40,7 +40,7 @@ def main() -> int:
     running: set[Future[dict[str, Any]]] = set()
     failed = 0
     with ThreadPoolExecutor(args.parallel) as pool:
-        while True:  # the file is read anew, so that settings may be added while a sweep runs
+        while True:  # read again each time, so that settings can be added while a sweep runs
             settings = [json.loads(line) for line in args.settings.read_text().splitlines() if line.strip()]
             for setting in [one for one in settings if one not in taken][: args.parallel - len(running)]:
                 running.add(pool.submit(_run, args.name, setting, common, number))

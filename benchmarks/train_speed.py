@@ -1,6 +1,6 @@
-"""Pairs a second against TRL's DPOTrainer: one machine, one model, the same pairs, global batch and number format.
+"""Pairs per second against TRL's DPOTrainer: same machine, model, pairs, global batch and number format.
 
-Each side runs in a process of its own and takes its optimiser steps in turn with the other, so that a busy moment hits
+Each side runs in its own process and takes optimiser steps in turn with the other, so that a busy moment affects
 both. First TRL's best setting is found over a recorded sweep (its batch size, length grouping, precomputed reference
 with its time counted in), then both run alternately. The losses of both are compared step by step in float32.
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shared import Side, as_side, keep, matrix_rate, peak_bytes, say, told_to_go
+from shared import Side, as_side, keep, matrix_rate, next_turn, peak_bytes, send
 
 from sempa.config import DEFAULT_BASE, TrainConfig
 from sempa.data.triplets import SAMPLE_TRIPLETS, read_triplets
@@ -57,7 +57,7 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(job: dict[str, Any]) -> None:
-    """Take steps with this project's trainer; the fresh adapter is left for the other side to start from."""
+    """Take steps with this project's trainer; its new adapter is saved, for the other side to start from."""
     config = TrainConfig(batch_size=job["batch_size"], lr=job["lr"])
     triplets, _ = read_triplets(Path(job["data"]))
     pair = ModelPair.open(job["base"], precision=job["precision"], device=job["device"])
@@ -70,7 +70,7 @@ def ours(job: dict[str, Any]) -> None:
     optimizer = torch.optim.AdamW(model.trainable.values(), lr=config.lr, weight_decay=0.0)
     rows = [example.pair for example in examples if example.pair]
     head = len(objective.readers[0].prefix_ids)
-    say(
+    send(
         layout=objective.layouts[0],
         tokens=sum(row.row_length(head) for row in rows) / len(rows),
         answer_tokens=sum(len(r) for row in rows for r in row.responses) / len(rows),
@@ -78,7 +78,7 @@ def ours(job: dict[str, Any]) -> None:
         vocabulary=model.peft.get_base_model().get_output_embeddings().weight.numel(),
     )
     step = 0
-    while told_to_go():
+    while next_turn():
         batch = examples[step * config.batch_size : (step + 1) * config.batch_size]
         started = time.perf_counter()
         metrics = objective.backward(batch)
@@ -87,13 +87,13 @@ def ours(job: dict[str, Any]) -> None:
         optimizer.zero_grad(set_to_none=True)
         if pair.device.type == "cuda":
             torch.cuda.synchronize()
-        say(seconds=time.perf_counter() - started, loss=metrics["loss"])
+        send(seconds=time.perf_counter() - started, loss=metrics["loss"])
         step += 1
-    say(peak_bytes=peak_bytes())
+    send(peak_bytes=peak_bytes())
 
 
 def trl(job: dict[str, Any]) -> None:
-    """Take steps with TRL's DPOTrainer; between steps it waits to be told, and waiting is not counted."""
+    """Take steps with TRL's DPOTrainer; between steps it waits for its turn, uncounted."""
     from datasets import Dataset
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -127,14 +127,14 @@ def trl(job: dict[str, Any]) -> None:
         started = 0.0
 
         def on_step_begin(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-            if not told_to_go():
-                say(peak_bytes=peak_bytes())
+            if not next_turn():
+                send(peak_bytes=peak_bytes())
                 os._exit(0)
             self.started = time.perf_counter()
 
         def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
             if "loss" in logs:
-                say(seconds=time.perf_counter() - self.started, loss=float(logs["loss"]))
+                send(seconds=time.perf_counter() - self.started, loss=float(logs["loss"]))
 
     size = min(job["setting"].get("per_device_train_batch_size", 8), job["batch_size"])
     settings = {**job["setting"], "per_device_train_batch_size": size}
@@ -165,7 +165,7 @@ def trl(job: dict[str, Any]) -> None:
             processing_class=plain,
             callbacks=[InTurn()],
         )
-        say(before_a_pair=spent["before"] / len(rows))
+        send(before_a_pair=spent["before"] / len(rows))
         trainer.train()
 
 

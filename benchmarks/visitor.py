@@ -1,6 +1,6 @@
 """A first visitor's path through the app in Chromium, timed: start, answer, own file indexed, searched, exported.
 
-`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's pictures on the way:
+`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's pictures:
 every step as a frame of `tour.gif`. Needs Playwright and /usr/bin/chromium; everything the app fetches is there before.
 """
 

@@ -1,8 +1,8 @@
-"""Tokens a second of both models writing at once from one batch, against two `generate` calls in turn; greedy.
+"""Tokens per second of both models writing from one batch, against two `generate` calls in turn; greedy.
 
-`python benchmarks/writing.py --json results/writing.json` asks both ways the same requests alternately: at once with
-the model as the app holds it, in turn with the model as PEFT loads it. In float32 both must write the same tokens; in
-the fast precision a batch of two may round a near tie otherwise, which is counted.
+`python benchmarks/writing.py --json results/writing.json` sends the same requests to both alternately: at once with
+the model as in the app, in turn with the model as PEFT loads it. In float32 both must write the same tokens; in the
+fast precision a batch of two can round a near tie differently, which is counted.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def in_turn(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
 
 
 def differing(pair: ModelPair, plain: ModelPair, requests: list[str], tokens: int) -> int:
-    """Return how many of all answers the two ways write differently."""
+    """Return how many answers differ between the two."""
     return sum(
         at_once(pair, request, tokens)[variant] != text
         for request in requests
@@ -70,15 +70,15 @@ def differing(pair: ModelPair, plain: ModelPair, requests: list[str], tokens: in
 
 
 def compared(pair: ModelPair, plain: ModelPair, requests: list[str], args: argparse.Namespace) -> dict[str, Any]:
-    """Return both ways' tokens a second, taking turns, the ratio, and how many answers they write differently."""
+    """Return tokens per second of both, taking turns, their ratio, and how many answers differ."""
     different = differing(pair, plain, requests, args.tokens)  # warms up, too
     rounds = []
     for _ in range(args.rounds):
         rates = {}
-        for name, way, model in (("at once", at_once, pair), ("in turn", in_turn, plain)):
+        for name, writer, model in (("at once", at_once, pair), ("in turn", in_turn, plain)):
             started, written = time.perf_counter(), 0
             for request in requests:
-                answers = way(model, request, args.tokens)
+                answers = writer(model, request, args.tokens)
                 written += sum(len(pair.tokenizer(text).input_ids) for text in answers.values())
             rates[name] = written / (time.perf_counter() - started)
         rounds.append(rates)
@@ -92,7 +92,7 @@ def compared(pair: ModelPair, plain: ModelPair, requests: list[str], args: argpa
 
 
 def main() -> int:
-    """Measure, print and write; return 1 if the ways write differently in float32."""
+    """Measure, print and write; return 1 if answers differ in float32."""
     args = parser().parse_args()
     adapter = args.adapter or shipped_adapters(args.base)[0]
     requests = [*PROMPTS, *(SentenceTemplate.paraphrase("P1").render(sentence) for sentence in SENTENCES)]

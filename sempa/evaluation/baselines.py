@@ -1,4 +1,4 @@
-"""Other ways to get sentence embeddings, read in the same run on the same data as the two models."""
+"""Other methods of sentence embedding, as baselines on the same data."""
 
 import functools
 import math
@@ -25,9 +25,9 @@ ONE_EXAMPLE = (
     'This sentence : "Two riders race their horses along the beach." means in one word:"Riding".'
     'This sentence : "{sentence}" means in one word:"'
 )
-"""An example of our own in front, after Jiang et al. 2023."""
+"""PromptEOL after one example, as in Jiang et al. 2023; the example is our own."""
 
-_READINGS = {
+_METHODS = {
     "mean pooling": {"template": "plain", "pooling": "mean"},
     "last token, no prompt": {"template": "plain"},
     "PromptEOL": {"template": "prompteol"},
@@ -39,35 +39,32 @@ ECHO = "Rewrite the sentence: {sentence}, rewritten sentence: "
 
 
 def baselines(encoder: Encoder, also: Sequence[Encoder] = ()) -> dict[str, Callable[[], Encode]]:
-    """Return each way by name as something that gets it ready and returns its reading of N sentences, (N, D) units.
+    """Return each method by name, as a function that loads it and returns an encoder of N sentences, (N, D) unit rows.
 
-    Every reading is of the base model, but for the last: the aligned model under PromptEOL, where there is an adapter,
-    and the `also` ones of the same base. all-MiniLM-L6-v2 is the encoder people would use instead (trained on a
-    billion pairs, it cannot write).
+    All use the base model, except for PromptEOL with the adapters of `encoder` and `also`, and all-MiniLM-L6-v2, the
+    encoder people would use instead (trained on a billion pairs, it cannot write).
     Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
     (Echo); Fu et al. 2025 (Token Prepending).
     """
     made: dict[str, Callable[[], Encode]] = {
-        f"base, {name}": functools.partial(_reading, encoder, BASE, **how) for name, how in _READINGS.items()
+        f"base, {name}": functools.partial(_embed, encoder, BASE, **how) for name, how in _METHODS.items()
     }
     made["base, Echo"] = lambda: functools.partial(_echo, encoder)
     made["base, Token Prepending"] = lambda: functools.partial(_prepended, encoder)
     for each in (encoder, *also):
         if each.pair.adapter:
-            made[f"{each.pair.adapter.name}, PromptEOL"] = functools.partial(
-                _reading, each, SEMPA, template="prompteol"
-            )
+            made[f"{each.pair.adapter.name}, PromptEOL"] = functools.partial(_embed, each, SEMPA, template="prompteol")
     made["all-MiniLM-L6-v2"] = open_judge
     return made
 
 
-def _reading(encoder: Encoder, variant: str, **how: str) -> Encode:
-    config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # the texts of _READINGS are of its str fields
+def _embed(encoder: Encoder, variant: str, **how: str) -> Encode:
+    config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # _METHODS sets only its str fields
     return functools.partial(read_rows, Encoder(encoder.pair, config), variant)
 
 
 def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Read each sentence said twice: the mean state over its second saying, which has seen the whole first."""
+    """Embed a sentence repeated: the mean state over the repetition, whose tokens see the complete sentence."""
     pair = encoder.pair
     rows: list[tuple[list[int], int]] = []
     for sentence in sentences:
@@ -86,7 +83,7 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
 
 
 def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Read PromptEOL with Token Prepending, in the first quarter of the layers, after five sixths of them."""
+    """Embed with PromptEOL and Token Prepending in the first quarter of the layers, read after five sixths of them."""
     pair = encoder.pair
     template = SentenceTemplate.embedding("prompteol")
     before = [*pair.tokenizer(template.before).input_ids, padding_id(pair.tokenizer)]

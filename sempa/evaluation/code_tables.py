@@ -8,7 +8,7 @@ from sempa.evaluation.results import FRONTIER_KIND
 from sempa.evaluation.speed_tables import Table
 
 WORDS_K = 32
-"""Of codes by words this k is told; of learned features every k."""
+"""The k shown for codes by words; learned features are shown for every k."""
 
 
 def _frontier(result: Mapping[str, Any]) -> Table:

@@ -61,7 +61,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     if args.data is None and args.what != "contrast":
         raise InputError(f"evaluate {args.what} needs --data.")
-    asked = Measurement(
+    request = Measurement(
         args.what,
         args.data or CONTRAST,
         args.text,
@@ -75,7 +75,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     )
     encoder = open_encoder(args)
     also = [Encoder(encoder.pair.with_adapter(name)) for name in args.also]
-    measure(encoder, asked, args.json, report, show, also)
+    measure(encoder, request, args.json, report, show, also)
 
 
 def add_tables(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a model still knows and how well it predicts text: the harness's own tasks, on local files or from the hub."""
+"""Knowledge and text prediction by tasks of lm-evaluation-harness, on local files or from the hub."""
 
 import json
 import re
@@ -20,9 +20,9 @@ from sempa.models.pair import ModelPair
 
 @dataclass(frozen=True)
 class Task:
-    """Say how one of the harness's tasks is asked: by its metric of that name, with so many examples in the prompt.
+    """Set up one of the harness's tasks: its metric, the file of its items, the examples in the prompt, the measure.
 
-    `file` feeds it from a local folder (empty: from the hub only); `shots` is None where the task itself says.
+    Without a `file`, the items come from the hub only; with `shots` None, the task's own number of examples holds.
     """
 
     metric: str
@@ -45,9 +45,9 @@ TASKS = {
 }
 """By the harness's names. Source of metrics and shots: Chen et al. 2026, for the tasks measured there."""
 USUAL = ("arc_easy", "sciq", "lambada_openai", "truthfulqa_mc1", PERPLEXITY)
-"""Measured on a local folder where nothing else is asked: the others need the hub, or hours on a processor."""
+"""The default on a local folder: the others need the hub, or hours on a CPU."""
 PAPER = ("gsm8k_cot", "mmlu", "hellaswag", "drop", "truthfulqa_mc1")
-"""Measured from the hub where nothing else is asked."""
+"""The default from the hub."""
 
 
 def generation_figures(
@@ -61,12 +61,11 @@ def generation_figures(
 ) -> dict[str, dict[str, Any]]:
     """Return each task's figures by variant, and for two variants the change with its interval and paired test.
 
-    `data` is a folder of the tasks' files, None for the hub's data sets as the harness itself loads them. `limit` takes
-    every n-th item of a file so that about so many are left, of the hub's the first so many of each part; `tasks` are
-    some of TASKS (default: USUAL of a folder, PAPER of the hub), `variants` restricts to one of the two. `cache` is
-    given what was asked of which model and what computes the outcomes, so that the base is not asked the same again.
-    Accuracies and F1 are in per cent; for the text it is the word perplexity. Changes are positive where the aligned
-    model is better, whatever the measure.
+    `data` is a folder of the tasks' files, or None for the hub's data sets as the harness loads them. With a `limit`,
+    about that many items are measured: every n-th of a file, the first of each part from the hub. `tasks` are some of
+    TASKS (default: USUAL for a folder, PAPER for the hub); `variants` restricts to one of the two. `cache` receives the
+    request and what computes its outcomes, so that the base is measured once for all adapters.
+    Accuracies and F1 are in %; text has word perplexity. Changes are positive where the aligned model is better.
     Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
     Raises: InputError if lm_eval is not installed, a task is unknown or a file is missing; ModelUnavailable if the hub
     does not give a data set.
@@ -84,10 +83,10 @@ def generation_figures(
             outcomes = {}
             for variant in variants or pair.variants:
                 report(f"{name}, {variant}: {f'{len(items):,} items' if items else 'from the hub'}.")
-                asked: dict[str, Any] = {"task": name, "model": asdict(pair.recipe(variant, EncoderConfig()))}
-                asked |= {"items": items} if items else {"hub": limit}
-                compute = partial(_asked, HarnessTask(config, task, manager, None if items else limit), pair, variant)
-                outcomes[variant] = cache(asked, compute)
+                request: dict[str, Any] = {"task": name, "model": asdict(pair.recipe(variant, EncoderConfig()))}
+                request |= {"items": items} if items else {"hub": limit}
+                compute = partial(_measure, HarnessTask(config, task, manager, None if items else limit), pair, variant)
+                outcomes[variant] = cache(request, compute)
         figures[name] = paired_figures(outcomes, task.measure)
     return figures
 
@@ -104,7 +103,7 @@ def _task_manager() -> Any:
 
 @dataclass(frozen=True)
 class HarnessTask:
-    """Hold what the harness is given: a task's name or file, how it is asked, the harness's index, items a part."""
+    """Hold a task as the harness takes it: its name or file, its setup, the harness's index, the limit per part."""
 
     config: str
     task: Task
@@ -112,7 +111,7 @@ class HarnessTask:
     limit: int | None
 
 
-def _asked(given: HarnessTask, pair: ModelPair, variant: str) -> Outcomes:
+def _measure(given: HarnessTask, pair: ModelPair, variant: str) -> Outcomes:
     import lm_eval
     from datasets.exceptions import DatasetsError
 
@@ -153,7 +152,7 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".jsonl":
-        # Examples in the prompt show one answer, as the hub's own rows have it beside all that count.
+        # Examples in the prompt show one answer; the hub's rows have it beside the list of all.
         rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
         return [row | {"answer": row["answers"][0]} if "answers" in row else row for row in rows]
     if path.suffix == ".csv":
@@ -171,7 +170,7 @@ def _truthful_choices(question: str, best: str, incorrect: str) -> dict[str, Any
 
 
 def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Write a task that is the harness's packaged one, fed from these items instead of the hub; return its file."""
+    """Write the harness's own task with these items instead of the hub's; return its file."""
     path = folder / "items.jsonl"
     path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
     changed = {
@@ -184,8 +183,8 @@ def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], fold
         "test_split": "test",
     }
     if task.shots:
-        changed["fewshot_split"] = "test"  # never the item that is asked
-    if "answers" in items[0]:  # DROP: what the harness makes of the hub's rows is in the file already
+        changed["fewshot_split"] = "test"  # never the item itself
+    if "answers" in items[0]:  # DROP: the file holds the rows as the harness prepares them
         changed["process_docs"] = None
     written = folder / "task.yaml"
     written.write_text(json.dumps(changed), encoding="utf-8")  # JSON is YAML

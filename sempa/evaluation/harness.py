@@ -15,7 +15,7 @@ from sempa.models.prompts import first_id
 from sempa.models.score import Request, continuation_scores
 
 WINDOW = 1024
-"""Tokens of one window when a whole document is scored."""
+"""Tokens of one window when a long document is scored."""
 LONGEST = 2048
 """Tokens of a model that does not say how many it can take, as in the harness's own models."""
 ANSWER = 256
@@ -42,7 +42,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         return first_id(self.tokenizer)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Return a text's token ids; special tokens as the tokenizer puts them unless told otherwise."""
+        """Return a text's token ids; with the tokenizer's special tokens unless refused."""
         return list(self.tokenizer(string, add_special_tokens=add_special_tokens is not False).input_ids)
 
     def _loglikelihood_tokens(
@@ -81,7 +81,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         Of a context that leaves no room for the answer, the beginning is dropped, as the harness does.
         """
         answers: dict[int, str] = {}
-        for key, group in itertools.groupby(sorted(enumerate(requests), key=_asked_how), key=_asked_how):
+        for key, group in itertools.groupby(sorted(enumerate(requests), key=_settings_of), key=_settings_of):
             options = json.loads(key)
             most, stops = options.get("max_gen_toks", ANSWER), options.get("until") or []
             stops = [stops] if isinstance(stops, str) else stops
@@ -96,5 +96,5 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         return [answers[number] for number in range(len(requests))]
 
 
-def _asked_how(numbered: tuple[int, Instance]) -> str:
+def _settings_of(numbered: tuple[int, Instance]) -> str:
     return json.dumps(numbered[1].args[1], sort_keys=True)

@@ -1,4 +1,4 @@
-"""On-disk cache of per-item model outputs, so that an evaluation asks no model the same thing twice."""
+"""On-disk cache of per-item model outputs, so that no evaluation computes the same twice."""
 
 import hashlib
 import json
@@ -32,18 +32,18 @@ log = logging.getLogger(__name__)
 
 
 class ResultCache:
-    """Keep arrays under what was asked of a model, in one precision on this machine with these package versions."""
+    """Keep arrays by request, for one precision, this machine and these package versions."""
 
     def __init__(self, precision: str, **context: Any) -> None:
         """`context` is anything else the outputs depend on, such as the judge of paraphrases."""
         self._context = {**context, "precision": precision}
 
-    def cached(self, asked: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """Return what `compute` returned when the same was asked before, else compute and keep it.
+    def cached(self, request: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return the array kept for an equal request, else compute and keep it.
 
         An entry that cannot be read is computed again; a full disk costs a warning, not the result.
         """
-        key = json.dumps([asked, self._context, hardware(), versions(*MEASURING)], sort_keys=True, default=str)
+        key = json.dumps([request, self._context, hardware(), versions(*MEASURING)], sort_keys=True, default=str)
         path = cache_folder() / "results" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
         if (found := _read(path)) is None:
             found = compute()
@@ -91,9 +91,9 @@ def read_rows(
     Raises: what `Encoder.encode` raises.
     """
     progress = _reporting(report, f"{variant}: {{:,}} of {{:,}} sentences read")
-    asked = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
+    request = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
     cache = ResultCache(str(encoder.pair.info.precision))
-    rows: Rows = cache.cached(asked, lambda: encoder.encode(texts, variant, progress=progress))
+    rows: Rows = cache.cached(request, lambda: encoder.encode(texts, variant, progress=progress))
     return rows
 
 
@@ -105,8 +105,8 @@ def read_preferences(
     Raises: what `preference` raises.
     """
     progress = _reporting(report, "preference: {:,} of {:,} requests read")
-    asked = {"preference": list(pairs), "template": TEMPLATE, "model": asdict(pair.recipe(SEMPA, EncoderConfig()))}
-    return ResultCache(str(pair.info.precision)).cached(asked, lambda: preference(pair, pairs, progress=progress))
+    request = {"preference": list(pairs), "template": TEMPLATE, "model": asdict(pair.recipe(SEMPA, EncoderConfig()))}
+    return ResultCache(str(pair.info.precision)).cached(request, lambda: preference(pair, pairs, progress=progress))
 
 
 def _reporting(report: Callable[[str], None], line: str) -> Callable[[int, int], None]:

@@ -22,7 +22,7 @@ def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:
 
 
 def write_result(payload: Mapping[str, Any], path: Path) -> None:
-    """Write a result whole, in place of what was there.
+    """Write a result, replacing the file atomically.
 
     Raises: StorageError if the disk refuses.
     """

@@ -29,10 +29,10 @@ from sempa.models.preference import WEIGHT
 Figures = dict[str, Any]
 Report = Callable[[str], None]
 Part = tuple[str, Callable[[], Figures]]
-"""A name, and what computes its figures."""
+"""A name, and the function that computes its figures."""
 
 HUB = Path("hub")
-"""Stands for the paper's seven STS sets and five generation tasks on the hub."""
+"""Instead of a folder: the paper's seven STS sets and five generation tasks on the hub."""
 HUB_SETS = {
     **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
     "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
@@ -40,14 +40,14 @@ HUB_SETS = {
     "sickr": ("mteb/sickr-sts", "test"),
 }
 DRAWN = 100
-"""Triplets of a geometry result that are kept for a picture."""
+"""Triplets kept in a geometry result, to draw them."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Say what to measure on which data: see `KINDS`; `text` says in words how the text was prepared.
+    """Request a measurement: what (see `KINDS`) on which data; `text` describes how the text was prepared.
 
-    For sts, baselines and generation, `data` may be HUB. `limit` measures about so many items of each part (sts and
+    For sts, baselines and generation, `data` may be HUB. `limit` measures about that many items of each part (sts and
     baselines take all); `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those
     of generation, none for the usual. `split` is that of contrast; `preference` measures sts and retrieval (where it
     re-ranks) by the preference score too, as contrast always does, added to the cosine with `weight`; `baselines`
@@ -68,7 +68,7 @@ class Measurement:
 
 def measure(
     encoder: Encoder,
-    asked: Measurement,
+    request: Measurement,
     output: Path | None = None,
     report: Report = lambda _: None,
     on_part: Callable[[str, Figures], None] = lambda _, __: None,
@@ -81,35 +81,35 @@ def measure(
     package versions it starts again. `also` are adapters of the same base to measure in one table of baselines.
     Raises: InputError for data that is missing or malformed, or a package that is missing; StorageError.
     """
-    if asked.what not in KINDS:
-        raise InputError(f"{asked.what!r} cannot be measured: choose {', '.join(KINDS)}.")
-    kind = KINDS[asked.what]
+    if request.what not in KINDS:
+        raise InputError(f"{request.what!r} cannot be measured: choose {', '.join(KINDS)}.")
+    kind = KINDS[request.what]
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
-    others = _also_recipes(encoder, asked, also)
-    _require_known_flags(encoder, asked)
+    others = _also_recipes(encoder, request, also)
+    _require_known_flags(encoder, request)
     parts = functools.partial(_baselines, also=also) if others else kind.parts
     precision = str(encoder.pair.info.precision)
-    begun = {**asdict(asked), "data": _fingerprint(asked.data), "recipes": recipes, "also": others}
+    begun = {**asdict(request), "data": _fingerprint(request.data), "recipes": recipes, "also": others}
     begun |= {"precision": precision, "hardware": hardware(), "versions": versions(*MEASURING)}
     finished = FinishedParts(output, begun)
     figures: Figures = {}
-    for name, compute in parts(encoder, asked, report):
+    for name, compute in parts(encoder, request, report):
         found = finished.parts.get(name) or finished.add(name, compute())
         figures |= found if kind.name == PAIRED_KIND else {name: found}
         on_part(name, found)
     result = {
         "kind": kind.name,
-        "what": asked.what,
-        "text": asked.text,
+        "what": request.what,
+        "text": request.text,
         "measure": kind.measure,
         kind.key: figures,
-        "limit": asked.limit,
-        "data": {"name": asked.data.name, "sha256": begun["data"]},
+        "limit": request.limit,
+        "data": {"name": request.data.name, "sha256": begun["data"]},
         "recipes": recipes,
         **({"also": others} if others else {}),
-        **({"judge": _judge(asked)} if asked.what == "paraphrase" else {}),
-        **({"split": asked.split} if asked.what == "contrast" else {}),
-        **({"weight": asked.weight} if asked.what == "contrast" or asked.preference else {}),
+        **({"judge": _judge(request)} if request.what == "paraphrase" else {}),
+        **({"split": request.split} if request.what == "contrast" else {}),
+        **({"weight": request.weight} if request.what == "contrast" or request.preference else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
         "precision": precision,
@@ -126,7 +126,7 @@ class FinishedParts:
     """Keep a measurement's finished parts in a file beside its output; they are used again by the same measurement."""
 
     def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
-        """Read what is kept for `output` if it was begun in just this way; without an output, keep nothing."""
+        """Read the parts kept for `output` if `begun` is equal; without an output, keep nothing."""
         self._path = output and output.with_name(output.name + ".parts")
         self._begun = json.loads(json.dumps(begun, default=str))
         self.parts: dict[str, Figures] = {}
@@ -152,30 +152,30 @@ def _readers(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[s
     return {variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants}
 
 
-def _sts(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _sts(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.sts import measured_pairs, preference_figures
 
-    for name, load in _sets(asked.data).items():
+    for name, load in _sets(request.data).items():
 
         def compute(load: Callable[[], Any] = load) -> Figures:
             pairs = load()
             content = json.dumps([pairs.first, pairs.second, pairs.scores])
             measured = measured_pairs(_readers(encoder, report), pairs)
             figures = dict(measured.figures)
-            if asked.preference:
+            if request.preference:
                 scores = read_preferences(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)), report)
-                figures |= preference_figures(measured, scores, asked.weight)
+                figures |= preference_figures(measured, scores, request.weight)
             return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
         yield name, compute
 
 
-def _contrast(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _contrast(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.baselines import baselines
     from sempa.evaluation.contrast import contrast_figures, cosine_margins, read_contrast, score_margins
 
-    triplets = subsample(read_contrast(asked.data, asked.split), asked.limit)
-    report(f"{asked.data.name}, {asked.split}: {len(triplets):,} triplets.")
+    triplets = subsample(read_contrast(request.data, request.split), request.limit)
+    report(f"{request.data.name}, {request.split}: {len(triplets):,} triplets.")
 
     def cosines(prepare: Callable[[], Any]) -> Callable[[], Any]:
         return functools.cache(lambda: cosine_margins(prepare(), triplets))
@@ -186,8 +186,8 @@ def _contrast(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[
         scores = functools.cache(
             lambda: score_margins(functools.partial(read_preferences, encoder.pair, report=report), triplets)
         )
-        margins |= {"preference": scores, "both": lambda: margins[SEMPA]() + asked.weight * scores()}
-    if asked.baselines:
+        margins |= {"preference": scores, "both": lambda: margins[SEMPA]() + request.weight * scores()}
+    if request.baselines:
         margins |= {name: cosines(prepare) for name, prepare in baselines(encoder).items()}
     for name in margins:
 
@@ -198,13 +198,13 @@ def _contrast(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[
         yield name, compute
 
 
-def _require_known_flags(encoder: Encoder, asked: Measurement) -> None:
-    if asked.preference:
+def _require_known_flags(encoder: Encoder, request: Measurement) -> None:
+    if request.preference:
         encoder.recipe(SEMPA)  # refuses a base alone
-    if asked.preference and asked.what not in ("sts", "retrieval"):
-        raise InputError(f"--preference works with sts and retrieval, not with {asked.what}.")
-    if asked.baselines and asked.what != "contrast":
-        raise InputError(f"--baselines works with contrast, not with {asked.what}.")
+    if request.preference and request.what not in ("sts", "retrieval"):
+        raise InputError(f"--preference works with sts and retrieval, not with {request.what}.")
+    if request.baselines and request.what != "contrast":
+        raise InputError(f"--baselines works with contrast, not with {request.what}.")
 
 
 def _sets(data: Path) -> dict[str, Callable[[], Any]]:
@@ -220,20 +220,20 @@ def _sets(data: Path) -> dict[str, Callable[[], Any]]:
     return {path.stem: functools.partial(read_scored_pairs, path) for path in _files_of(data, (".tsv", ".csv"))}
 
 
-def _also_recipes(encoder: Encoder, asked: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
-    if also and asked.what != "baselines":
-        raise InputError(f"Only baselines can measure several adapters in one table, not {asked.what}.")
+def _also_recipes(encoder: Encoder, request: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
+    if also and request.what != "baselines":
+        raise InputError(f"Only baselines can measure several adapters in one table, not {request.what}.")
     names = [each.pair.adapter.name for each in (encoder, *also) if each.pair.adapter]
     if len(set(names)) < len(names):
         raise InputError(f"Adapters of one table need different names, but these are {', '.join(names)}.")
     return {name: asdict(each.recipe(SEMPA)) for name, each in zip(names[1:], also, strict=True)}
 
 
-def _baselines(encoder: Encoder, asked: Measurement, report: Report, also: Sequence[Encoder] = ()) -> Iterator[Part]:
+def _baselines(encoder: Encoder, request: Measurement, report: Report, also: Sequence[Encoder] = ()) -> Iterator[Part]:
     from sempa.evaluation.baselines import baselines
     from sempa.evaluation.sts import sts_spearman
 
-    sets = _sets(asked.data)
+    sets = _sets(request.data)
     for name, prepare in baselines(encoder, also).items():
 
         def compute(prepare: Callable[[], Any] = prepare) -> Figures:
@@ -243,58 +243,58 @@ def _baselines(encoder: Encoder, asked: Measurement, report: Report, also: Seque
         yield name, compute
 
 
-def _generation(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _generation(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.generation import PAPER, USUAL, generation_figures
 
-    data = None if asked.data == HUB else asked.data
+    data = None if request.data == HUB else request.data
     cache = ResultCache(str(encoder.pair.info.precision)).cached
-    for task in asked.tasks or (USUAL if data else PAPER):
-        compute = functools.partial(generation_figures, encoder.pair, data, report, asked.limit, [task], cache=cache)
+    for task in request.tasks or (USUAL if data else PAPER):
+        compute = functools.partial(generation_figures, encoder.pair, data, report, request.limit, [task], cache=cache)
         yield task, compute
 
 
-def _paraphrase(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _paraphrase(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.judge import open_judge
     from sempa.evaluation.paraphrase import paraphrase_figures, read_sentences
 
-    judge = functools.cache(functools.partial(open_judge, asked.judge))
-    cache = ResultCache(str(encoder.pair.info.precision), judge=asked.judge).cached
-    for path in _files_of(asked.data, (".tsv",)):
+    judge = functools.cache(functools.partial(open_judge, request.judge))
+    cache = ResultCache(str(encoder.pair.info.precision), judge=request.judge).cached
+    for path in _files_of(request.data, (".tsv",)):
 
         def compute(path: Path = path) -> Figures:
-            sentences = read_sentences(path, asked.limit)
+            sentences = read_sentences(path, request.limit)
             found = paraphrase_figures(encoder.pair, sentences, judge(), report, cache=cache)
             return {f"{path.stem}, {name}": figures for name, figures in found.items()}
 
         yield path.stem, compute
 
 
-def _judge(asked: Measurement) -> str:
+def _judge(request: Measurement) -> str:
     from sempa.evaluation.judge import HUB_NAME
 
-    return Path(asked.judge).name if asked.judge and Path(asked.judge).exists() else asked.judge or HUB_NAME
+    return Path(request.judge).name if request.judge and Path(request.judge).exists() else request.judge or HUB_NAME
 
 
-def _retrieval(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _retrieval(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     from sempa.evaluation.retrieval import Rerank, read_retrieval, retrieval_figures
 
     def compute() -> Figures:
-        data = read_retrieval(asked.data, asked.limit)
+        data = read_retrieval(request.data, request.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
         score = functools.partial(read_preferences, encoder.pair, report=report)
-        rerank = Rerank(score, asked.weight) if asked.preference else None
+        rerank = Rerank(score, request.weight) if request.preference else None
         found = retrieval_figures(_readers(encoder, report), data, rerank)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}
 
-    yield asked.data.name, compute
+    yield request.data.name, compute
 
 
-def _geometry(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _geometry(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     import numpy as np
 
     from sempa.evaluation.geometry import geometry_figures, plane
 
-    kept = subsample(read_triplets(asked.data)[0], asked.limit)
+    kept = subsample(read_triplets(request.data)[0], request.limit)
     columns = {
         "anchor": [triplet.anchor for triplet in kept],
         "positive": [triplet.entailment for triplet in kept],
@@ -316,13 +316,13 @@ def _geometry(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[
         yield variant, compute
 
 
-def _tokens(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Part]:
+def _tokens(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
     import numpy as np
 
     from sempa.data.corpora import read_corpus
     from sempa.evaluation.tokens import TOP, aligned_ratio
 
-    sentences = list(read_corpus(asked.data, at_most=asked.limit).texts)
+    sentences = list(read_corpus(request.data, at_most=request.limit).texts)
     plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # the LM head reads unprocessed states
     for variant in encoder.variants:
 
@@ -339,7 +339,7 @@ def _tokens(encoder: Encoder, asked: Measurement, report: Report) -> Iterator[Pa
 
 @dataclass(frozen=True)
 class Kind:
-    """Say of what can be measured: its result's kind, the key of the figures in it, the measure, and the parts."""
+    """Describe a kind of measurement: its result's kind, the key of its figures, the measure, and the parts."""
 
     name: str
     key: str

@@ -11,9 +11,9 @@ def _memory(result: Mapping[str, Any]) -> Table:
     rows = []
     for base in result["bases"]:
         held = base["bytes"]
-        besides = held["adapter_gradients_adam"] + held["activations"]
-        sizes = [held["weights_bfloat16"], held["weights_four_bits"], besides]
-        totals = [held["weights_bfloat16"] + besides, held["weights_four_bits"] + besides]
+        training = held["adapter_gradients_adam"] + held["activations"]
+        sizes = [held["weights_bfloat16"], held["weights_four_bits"], training]
+        totals = [held["weights_bfloat16"] + training, held["weights_four_bits"] + training]
         minutes = 10_000 / base["pairs_a_second"] / 60
         rows.append([base["base"], *(f"{size / 1e9:.1f} GB" for size in (*sizes, *totals)), f"{minutes:.1f} min"])
     head = ["base", "weights", "in four bits", "all else", "total", "total in four bits", "10,000 pairs"]
@@ -101,9 +101,9 @@ def _index_size(result: Mapping[str, Any]) -> Table:
     head = ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"]
     each = [1000 * part["seconds"] / part["tokens"] for part in result["whole_model"]]
     first, last = (result["whole_model"][at]["sentences"] for at in (0, -1))
-    whole = f"the whole model takes {min(each):.2f} to {max(each):.2f} s per 1,000 tokens of text"
+    complete = f"the complete model takes {min(each):.2f} to {max(each):.2f} s per 1,000 tokens of text"
     read = f"for {first:,} to {last:,} sentences of {result['data']}"
-    return head, rows, f"Read by the first layer of {result['base_model']} alone; {whole} {read}"
+    return head, rows, f"Read by the first layer of {result['base_model']} alone; {complete} {read}"
 
 
 def _visitor(result: Mapping[str, Any]) -> Table:

@@ -14,7 +14,7 @@ from sempa.evaluation.metrics import bootstrap_interval
 Outcomes = NDArray[np.float64]
 """One row an item: (N,), or (N, 2) of log-likelihood and words for perplexity."""
 Cache = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
-"""Takes what was asked of which model and what computes the outcomes; see `ResultCache.cached`."""
+"""Receives a request to a model and what computes its outcomes; see `ResultCache.cached`."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any
 
 @dataclass(frozen=True)
 class MeasuredPairs:
-    """Hold scored pairs, each model's cosines of them (N,), and the figures of the whole."""
+    """Hold scored pairs, each model's cosines of them (N,), and the figures over all pairs."""
 
     pairs: ScoredPairs
     cosines: Mapping[str, Floats]

@@ -1,4 +1,4 @@
-"""Measured results as tables: the same for README and the app."""
+"""Results as tables, for README, the docs and the app."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ from sempa.evaluation.sts import is_test
 BY_SCORES = {"preference": "by preference", "both": "by both"}
 """Scores of the aligned model beside its cosine, and their columns' heads."""
 MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
-"""A part of a document that is drawn from the result files named, without their ending."""
+"""A part of a document that is drawn from result files; the names have no ending."""
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Hold a measured result as every face shows it: a head, rows of as many cells, and how it was measured."""
+    """Hold a result as a table: a head, rows of as many cells, and how it was measured."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -37,7 +37,7 @@ class ResultTable:
 
     @property
     def markdown(self) -> str:
-        """Return the table in Markdown, how it was measured beneath."""
+        """Return the table in Markdown, with a line below on how it was measured."""
         lines = [f"| {' | '.join(row)} |" for row in (self.head, ["---"] * len(self.head), *self.rows)]
         return "\n".join([*lines, "", self.about])
 
@@ -50,7 +50,7 @@ def result_table(result: Mapping[str, Any]) -> ResultTable:
 
 
 def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
-    """Return a model's mean Spearman over the test sets (development sets left out unless there is nothing else)."""
+    """Return a model's mean Spearman over the test sets (over all sets if none is for testing)."""
     tests = [figures for name, figures in sets.items() if is_test(name)]
     return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
 
@@ -76,16 +76,17 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
 
 
 def method_means(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the mean score of each way to embed over the test sets (all sets where there are no others)."""
+    """Return each method's mean score over the test sets (over all sets if none is for testing)."""
     sets = list(next(iter(result["methods"].values())))
     tests = [name for name in sets if is_test(name)] or sets
-    return {way: fmean(found[name] for name in tests) for way, found in result["methods"].items()}
+    return {method: fmean(found[name] for name in tests) for method, found in result["methods"].items()}
 
 
 def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
     sets, means = list(next(iter(result["methods"].values()))), method_means(result)
     rows = [
-        [way, *(f"{found[name]:.2f}" for name in sets), f"{means[way]:.2f}"] for way, found in result["methods"].items()
+        [method, *(f"{found[name]:.2f}" for name in sets), f"{means[method]:.2f}"]
+        for method, found in result["methods"].items()
     ]
     rows.sort(key=lambda row: means[row[0]])
     return [result["text"], *sets, "average of test sets"], rows, result["measure"]
@@ -98,7 +99,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
         p = [_p_value(change)] if change else []
-        data = task.partition(", ")[0]  # a set measured in several ways is named with each
+        data = task.partition(", ")[0]  # figures of a set are named after it
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
         if again:
             rows[-1] += [f"{figures['reranked']['figure']:.2f}", *_change(figures["reranked"])]
@@ -192,7 +193,7 @@ def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
 
 
 _LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
-"""What is measured of every dose and scale."""
+"""Figures of every dose and scale."""
 
 
 def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -215,8 +216,8 @@ def _scale_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
     rows = [
         [f"{float(scale):.0%}", *(f"{found[name]:.2f}" for name in named)] for scale, found in result["scales"].items()
     ]
-    asked = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
-    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {asked}"
+    sample = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
+    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {sample}"
     return [f"scale of {result['adapter']['name']}", *named.values()], rows, about
 
 
@@ -258,7 +259,7 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """Return a Markdown document with the tables between its `results` marks redrawn from a folder's files.
+    """Redraw the tables between the `results` marks of a Markdown document from a folder's files.
 
     Raises: InputError for a file that is not there.
     """

@@ -1,4 +1,4 @@
-"""The words of the vocabulary an embedding points at, and how many of them are the sentence's own.
+"""Aligned tokens: the vocabulary items an embedding points at, and how many are words of the sentence.
 
 Source: Chen et al. 2026 (aligned tokens, GAR), after Nie et al. 2025.
 """
@@ -13,7 +13,7 @@ import snowballstemmer
 from sempa.errors import InputError
 
 TOP = 10
-"""Aligned tokens of a sentence that are looked at."""
+"""Aligned tokens per sentence."""
 
 EXACT, STEM, OTHER = "exact", "stem", "other"
 
@@ -25,7 +25,7 @@ Split = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class KeyToken:
-    """Hold one aligned token as the vocabulary has it, its score, and how the sentence has it: exact, stem or other."""
+    """Hold an aligned token, its score, and whether the sentence has that word, only its stem, or neither."""
 
     text: str
     score: float
@@ -33,7 +33,7 @@ class KeyToken:
 
 
 def key_tokens(sentence: str, aligned: Aligned, split: Split) -> list[KeyToken]:
-    """Return a sentence's aligned tokens, best first, each compared with the sentence's own."""
+    """Return a sentence's aligned tokens, best first, each matched with its words."""
     own = _words(split(sentence))
     stems = _stems(own)
     (found,) = aligned([sentence])
@@ -47,7 +47,7 @@ def _match(word: str, own: set[str], stems: set[str]) -> str:
 
 
 def aligned_ratio(sentences: Sequence[str], aligned: Aligned, split: Split) -> dict[str, Any]:
-    """Return GAR, in 0..1, over N sentences: of all the tokens in them, the share some sentence's own embedding names.
+    """Return GAR (0..1): the share of N sentences' tokens that are aligned tokens of a sentence they occur in.
 
     GAR = |union of (top10_i and tokens_i)| / |union of tokens_i|. Tokens are compared as words (`gar`: without the
     space before, case folded, since a byte-level vocabulary has several items for one word) and by stem (`gar_stem`).
@@ -69,15 +69,15 @@ def aligned_ratio(sentences: Sequence[str], aligned: Aligned, split: Split) -> d
 
 
 CHUNK = 512
-"""Sentences whose tokens are looked at together."""
+"""Sentences whose tokens are read together."""
 
 _stemmer = snowballstemmer.stemmer("english")
 _stemming = threading.Lock()
-"""The stemmer keeps the word it is at in itself."""
+"""The stemmer keeps state, so one thread at a time."""
 
 
 def _word(token: str) -> str:
-    """Return a token as a word; a part of a character, of which decoding leaves the same sign every time, is none."""
+    """Return a token as a word, empty for part of a character, which decodes to the replacement character."""
     return "" if "\ufffd" in token else token.strip().casefold()
 
 

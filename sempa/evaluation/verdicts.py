@@ -1,4 +1,4 @@
-"""A measured result in a line: what it is of, and who is better by more than chance."""
+"""A one-line summary of a result: what was measured, and which model is better."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,12 @@ from sempa.evaluation.sts import is_test
 from sempa.evaluation.tables import mean_score, method_means, model_names
 
 LEVEL = 0.05
-"""Differences less likely than this by chance alone count."""
+"""Significance level."""
 
 _TITLES = {
     "sts": "Similarity",
     "contrast": "Contrast",
-    "baselines": "Other ways to embed",
+    "baselines": "Baselines",
     "generation": "Knowledge and writing",
     "paraphrase": "Paraphrases",
     "retrieval": "Retrieval",
@@ -24,7 +24,7 @@ _TITLES = {
 
 
 def title(result: Mapping[str, Any]) -> str:
-    """Return what a result of `python -m sempa evaluate` is of."""
+    """Return the title of a result of `sempa evaluate`."""
     named = _TITLES[result["what"]]
     if result["kind"] in (STS_KIND, BASELINES_KIND):
         return f"{named}, {result['text']}"
@@ -34,7 +34,7 @@ def title(result: Mapping[str, Any]) -> str:
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """Return in a line what a result says of base and adapter; empty where there is no adapter to compare."""
+    """Return a line that compares base and adapter; empty without an adapter."""
     return _VERDICTS[result["kind"]](result) if len(result["recipes"]) == 2 else ""
 
 
@@ -70,9 +70,11 @@ def _counted(better: int, worse: int, of: int) -> str:
 def _baselines(result: Mapping[str, Any]) -> str:
     own = [f"{name}, PromptEOL" for name in (model_names(result)[-1], *result.get("also", {}))]
     means = method_means(result)
-    best = max(means, key=lambda way: means[way])
+    best = max(means, key=lambda method: means[method])
     order = sorted(means.values(), reverse=True)
-    places = "; ".join(f"{way}: {means[way]:.1f}, place {order.index(means[way]) + 1} of {len(order)}" for way in own)
+    places = "; ".join(
+        f"{name}: {means[name]:.1f}, place {order.index(means[name]) + 1} of {len(order)}" for name in own
+    )
     first = "" if best in own else f"; highest: {best}, {means[best]:.1f}"
     return f"{places}{first}"
 
@@ -88,7 +90,7 @@ def _geometry(result: Mapping[str, Any]) -> str:
 def _tokens(result: Mapping[str, Any]) -> str:
     before, after = result["models"].values()
     shares = f"{before['gar']:.1%} → {after['gar']:.1%}"
-    return f"{shares} of all words are named by a sentence's own embedding"
+    return f"{shares} of all words are among their sentence's aligned tokens"
 
 
 _VERDICTS = {

@@ -119,7 +119,7 @@ def test_several_adapters_in_one_table_of_baselines(encoder: Encoder, other_adap
     assert is_of(both, base, other.pair.adapter.sha256)
     assert is_of(both, base, encoder.pair.adapter.sha256)
     assert verdict(both).count("PromptEOL: ") == 2
-    with pytest.raises(InputError, match="not of sts"):
+    with pytest.raises(InputError, match="not sts"):
         measure(encoder, Measurement("sts", asked.data), also=[other])
     with pytest.raises(InputError, match="different names"):
         measure(encoder, asked, also=[encoder])
@@ -222,7 +222,7 @@ def test_contrast_of_a_base_alone_and_of_baselines(tiny_pair: ModelPair, tmp_pat
 
 @pytest.mark.parametrize(("option", "what"), [("preference", "geometry"), ("baselines", "sts")])
 def test_options_of_another_kind_are_refused(encoder: Encoder, tmp_path: Path, option: str, what: str) -> None:
-    with pytest.raises(InputError, match=f"--{option} is for"):
+    with pytest.raises(InputError, match=f"--{option} works with"):
         measure(encoder, Measurement(what, tmp_path, **{option: True}))
 
 

@@ -169,7 +169,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
             },
             ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"],
             [["10,000", "1.25 s", "1 s", "512 MiB", "1,024 MiB", "16 MiB"]],
-            "Read by the first layer of small alone; the whole model takes 0.80 to 0.85 s per 1,000 tokens of text "
+            "Read by the first layer of small alone; the complete model takes 0.80 to 0.85 s per 1,000 tokens of text "
             "for 500 to 4,000 sentences of wiki.txt. a day.",
         ),
         (

@@ -62,7 +62,7 @@ def test_geometry_and_tokens_say_before_and_after() -> None:
     geometry = {**BOTH, "kind": "geometry", "what": "geometry", "models": {"base": base, "sempa": sempa}}
     assert verdict(geometry) == "uniformity -1.00 → -2.00, isotropy 0.10 → 0.20, effective rank 100 → 200"
     tokens = {**BOTH, "kind": "tokens", "what": "tokens", "models": {"base": {"gar": 0.1}, "sempa": {"gar": 0.25}}}
-    assert verdict(tokens) == "10.0% → 25.0% of all words are named by a sentence's own embedding"
+    assert verdict(tokens) == "10.0% → 25.0% of all words are among their sentence's aligned tokens"
 
 
 def test_a_base_alone_is_not_compared() -> None:
