@@ -1,4 +1,4 @@
-"""Open SemPA Studio in the browser: `python app.py`; `python app.py --help` lists what can be set."""
+"""Start SemPA Studio: `python app.py`; `python app.py --help` lists the options."""
 
 import argparse
 import importlib.util
@@ -8,7 +8,7 @@ import sys
 
 if importlib.util.find_spec("spaces"):
     import spaces  # noqa: F401  on a ZeroGPU Space it must come before torch
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no socket but our own
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no outside connections
 
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     """Start the app and serve until it is stopped; return the exit status."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # misses an optional package, which nobody needs here
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # warns about an optional package that is not needed
     try:
         auth = _auth(args.auth)
         adapters = _open_adapters(args)

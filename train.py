@@ -1,4 +1,4 @@
-"""Train a SemPA adapter; `python train.py` alone trains on sample triplets."""
+"""Train a SemPA adapter; without arguments, `python train.py` trains on sample triplets."""
 
 import argparse
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sempa.training.run import Outcome
 
 RUNS = Path("runs")
-"""Where runs without --output go."""
+"""Folder of runs without --output."""
 SETTINGS = settings_of(TrainConfig)
 """Flags that each set one field of TrainConfig, with their help."""
 SHOWN = {
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _request(args: argparse.Namespace) -> "TrainRequest":
-    """Return the run that the arguments ask for; bad values are refused before torch is imported."""
+    """Return the run requested by the arguments; reject bad values before torch is imported."""
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     replace(TrainConfig(), **given)
     from sempa.models.publish import require_repository
@@ -132,7 +132,7 @@ def _request(args: argparse.Namespace) -> "TrainRequest":
     from sempa.training.run import SAMPLE_SETTINGS
 
     start = RECIPES[args.recipe or "small"] if args.recipe or args.data else SAMPLE_SETTINGS
-    if "max_samples" in given:  # who sets the schedule's length wants it trained through
+    if "max_samples" in given:  # a schedule set by the user is trained to its end
         start = replace(start, stop_after=None)
     config = replace(start, **given)
     if config.stop_after and config.max_samples and config.stop_after > config.max_samples:
@@ -147,7 +147,7 @@ def _request(args: argparse.Namespace) -> "TrainRequest":
 
 
 def _show(step: "TrainStep", batch_size: int, bar: "tqdm[NoReturn]") -> None:
-    """Move the progress bar; print scored steps, and without a terminal every step."""
+    """Update the progress bar; print scored steps, or every step without a terminal."""
     bar.total = step.steps * batch_size
     bar.update(step.samples - bar.n)
     figures = "  ".join(f"{word} {step.metrics[name]:.3f}" for name, word in SHOWN.items() if name in step.metrics)
@@ -194,5 +194,5 @@ def _interrupted() -> Path:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated run also says how to continue
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated run also prints how to resume
     raise SystemExit(main())

@@ -1,1 +1,1 @@
-"""NLI triplets to an adapter folder."""
+"""Training: from NLI triplets to an adapter folder."""

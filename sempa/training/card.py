@@ -1,4 +1,4 @@
-"""The facts of a trained adapter and the model card written from them."""
+"""Facts about a trained adapter, and the model card written from them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from sempa.models.source import can_be_hub_id
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
-    """Write `training.json`, and from it the card `README.md` with model, data, settings and scores."""
+    """Write `training.json` and the model card `README.md`, which lists model, data, settings and scores."""
     (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
@@ -28,7 +28,7 @@ def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> 
         )
     if (folder / PLOT).is_file():
         scores += f"\n\n![Loss and score by triplets seen]({PLOT})"
-    sha256 = facts["data"]["sha256"]  # None for data that the hub's client reads
+    sha256 = facts["data"]["sha256"]  # None for a hub data set
     digest = f" SHA-256 of the file: `{sha256}`." if sha256 else ""
     base, published = facts["base_model"], _published(facts["base_model"])
     base_model = f"base_model: {published}\n" if published else ""

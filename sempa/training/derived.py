@@ -1,4 +1,4 @@
-"""Scaled and averaged adapters, with the facts of their training."""
+"""Scaled and averaged adapters, with the training facts of their sources."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from sempa.training.plot import plot_runs
 
 
 def scaled(adapter: str, output: Path, scale: float) -> None:
-    """Write a scaled copy of an adapter into a new folder, with the facts of its training.
+    """Write a scaled copy of an adapter and its training facts into a new folder.
 
     Raises: InputError if the folder exists; what `write_scaled` raises; StorageError if the disk refuses.
     """
@@ -32,7 +32,8 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
     """Write the weight average of adapters into a new folder, with the facts of each run.
 
-    Each one's `metrics.jsonl` becomes `metrics-1.jsonl` and so on, all in one picture; the recipe is the first one's.
+    The runs' metrics become `metrics-1.jsonl`, `metrics-2.jsonl` and so on, plotted in one picture. The recipe is that
+    of the first adapter.
     Raises: InputError if the folder exists; what `write_average` raises; StorageError if the disk refuses.
     """
     with atomic_folder(output, "The adapter") as aside:
@@ -47,7 +48,7 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
                 for source, (facts, config) in zip(sources, known, strict=True)
             ]
             facts, config = known[0]
-            facts = {name: fact for name, fact in facts.items() if name != "scale"}  # it stays a fact of its part
+            facts = {name: fact for name, fact in facts.items() if name != "scale"}  # applies to the part only
             if all((source / METRICS).is_file() for source in sources):
                 runs = {
                     f"{number}: seed {part['seed']}": (_lines(source / METRICS), part["scores"])

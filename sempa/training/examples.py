@@ -11,9 +11,9 @@ from sempa.training.preferences import Preference
 
 @dataclass(frozen=True)
 class Example:
-    """One triplet as token ids, as far as the objective needs: ranked pair, sentence prompts, anchor as text.
+    """Hold the token ids of a triplet that the objective needs: ranked pair, sentence prompts, anchor as plain text.
 
-    `anchor` is the anchor itself, equal for all triplets that share it.
+    `anchor` identifies the anchor: triplets with the same anchor have equal values.
     """
 
     pair: PairIds | None = None
@@ -23,7 +23,7 @@ class Example:
 
     @property
     def length(self) -> int:
-        """Return the tokens of the longest sequence."""
+        """Return the length of the longest sequence in tokens."""
         rows = [self.pair, *self.sentences] if self.pair else self.sentences
         return max(len(row.prompt) + max(map(len, row.responses)) for row in rows)
 
@@ -31,9 +31,9 @@ class Example:
 def tokenize(
     tokenizer: Any, preferences: Sequence[Preference], max_length: int
 ) -> tuple[list[Example], list[Preference]]:
-    """Return the preferences as token ids, and those left out because a sequence exceeds `max_length` tokens."""
+    """Tokenise preferences; return the examples and the preferences dropped for exceeding `max_length` tokens."""
     kept, too_long = [], []
-    unread = (padding_id(tokenizer),)  # a sentence is read where its next token would be predicted; none is fed
+    unread = (padding_id(tokenizer),)  # placeholder: the embedding is the state that predicts it
     for preference in preferences:
         pair = None
         if preference.responses:

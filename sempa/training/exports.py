@@ -1,4 +1,4 @@
-"""Preferences in the forms other trainers read, so that the same run can be made elsewhere."""
+"""Export preferences to the formats of other trainers, to repeat a run there."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ DATA_FILE = {"trl": "preferences.jsonl", "swift": "preferences.jsonl", "llama-fa
 
 
 def export(request: TrainRequest, form: str, report: Report = log.info) -> Path:
-    """Write the preferences a run may draw from in the form of another trainer; return the data file.
+    """Write the preferences of a run in the format of another trainer and return the data file.
 
-    Triplets that are held out or too long are left out, as in the run. Their number, order and
-    learning rate are settings of that trainer.
+    As in the run, held-out and over-long triplets are dropped. Sample count, order and learning rate are for the other
+    trainer to set.
     Raises: any SempaError of the parts.
     """
     triplets, held, read = run_triplets(request)
@@ -39,7 +39,7 @@ def export(request: TrainRequest, form: str, report: Report = log.info) -> Path:
 
 
 def _without_bos(tokenizer: Any, request: str) -> str:
-    """Return a rendered request for a trainer that tokenises it as any text: what it puts first is not there twice."""
+    """Return the rendered request without its BOS token if tokenising it would add a second one."""
     text = request_text(tokenizer, request)
     puts_first = tokenizer.bos_token and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]
     return text.removeprefix(tokenizer.bos_token) if puts_first else text
@@ -48,13 +48,14 @@ def _without_bos(tokenizer: Any, request: str) -> str:
 def export_preferences(
     preferences: Sequence[Preference], form: str, folder: Path, render: Callable[[str], str]
 ) -> Path:
-    """Write pairs of a preferred and a rejected answer into a new folder and return the data file.
+    """Write chosen and rejected answers into a new folder and return the data file.
 
-    "trl": JSONL of prompt, chosen, rejected, the prompt as `render` gives it in the base's own chat format, to be
-    trained on with a tokenizer without a chat template, which makes the same token rows as here. "swift": JSONL of
-    messages and rejected_response. "llama-factory": a JSON list in its alpaca form and the dataset_info.json that
-    names it `sempa`. The last two apply the chat format themselves.
-    Raises: InputError for an unknown form, a folder that exists, or preferences that are no pairs; StorageError if the
+    "trl": JSONL of prompt, chosen and rejected. `render` puts prompts in the base's chat format, so train with a
+    tokenizer that has no chat template to get the same token rows as here.
+    "swift": JSONL of messages and rejected_response.
+    "llama-factory": a JSON list in alpaca format, and a dataset_info.json that names it `sempa`.
+    The last two apply the chat format themselves.
+    Raises: InputError for an unknown format, an existing folder, or preferences that are not pairs; StorageError if the
     disk refuses.
     """
     if form not in DATA_FILE:

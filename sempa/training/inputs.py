@@ -1,4 +1,4 @@
-"""The data of a training run: triplets, and scored pairs to choose the checkpoint by."""
+"""Load the data of a training run: triplets, and scored pairs that select the checkpoint."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +26,9 @@ from sempa.training.preferences import Preference, preferences
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What to train on what: `data` None means the sample triplets, no `dev` means held-out triplets.
+    """Request a training run: `data` None means the sample triplets; an empty `dev` means held-out triplets.
 
-    `given` names the settings that the user chose: they are not fitted to the data.
+    `given` names the settings that the user chose; they are not adjusted to the data.
     """
 
     output: Path
@@ -47,9 +47,9 @@ class TrainRequest:
 
 
 def run_triplets(request: TrainRequest) -> tuple[list[Triplet], list[Triplet], TripletReport]:
-    """Return the triplets to train on, those held out for scoring, and a report of what was read.
+    """Return the training triplets, the triplets held out for scoring, and a report on the data read.
 
-    Raises: InputError if there is nothing to train on or it cannot be reached.
+    Raises: InputError if the data is empty or unreachable.
     """
     triplets, read = _triplets(request.data, request.config, request.neutrals)
     if request.dev:
@@ -58,9 +58,9 @@ def run_triplets(request: TrainRequest) -> tuple[list[Triplet], list[Triplet], T
 
 
 def development_pairs(dev: str) -> ScoredPairs:
-    """Return the scored pairs of a file, or of the validation split of a hub data set.
+    """Return the scored pairs of a file or of a hub data set's validation split.
 
-    Raises: InputError where they cannot be used or reached.
+    Raises: InputError if they are unusable or unreachable.
     """
     path = Path(dev)
     name = f"{path.parent.name}/{path.stem}" if path.suffix.lower() in TABLES and ":" not in dev else dev
@@ -68,20 +68,20 @@ def development_pairs(dev: str) -> ScoredPairs:
 
 
 def source_name(data: str | None) -> str:
-    """Return a file's name, or what the hub calls the data set."""
+    """Return the name of a data file or hub data set."""
     if data is None:
         return "sample triplets"
     return Path(data).name if Path(data).is_file() else data
 
 
 def source_sha256(data: str | None) -> str | None:
-    """Return the hash of a file, or of the sample triplets; None for a data set of the hub."""
+    """Return the SHA-256 of a data file or of the sample triplets; None for a hub data set."""
     path = SAMPLE_TRIPLETS if data is None else Path(data)
     return sha256_of(path) if path.is_file() else None
 
 
 def preview(data: str | None, config: TrainConfig, tokenizer: Any, count: int = 20) -> tuple[str, list[Preference]]:
-    """Return a report of what was read, and the first examples, their requests rendered as the model will see them.
+    """Return a report on the data read and the first examples, with requests rendered as the model sees them.
 
     Raises: any SempaError of the parts.
     """

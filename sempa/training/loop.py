@@ -1,4 +1,4 @@
-"""The training loop: one stream of steps for command line, app, tests and log."""
+"""The training loop: one stream of steps for the command line, the app, the tests and the log."""
 
 import logging
 import math
@@ -24,17 +24,17 @@ CHECKPOINT_EVERY = 10
 """Steps between checkpoints that only serve resuming."""
 
 EXPLODED = 10.0
-"""A loss this many times the first step's stops the run; no objective here starts near 0."""
+"""Multiple of the first step's loss at which a run stops; no objective here starts near 0."""
 
 Score = Callable[[], float]
-"""Scores the current model, higher is better."""
+"""Scores the current model; higher is better."""
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One optimiser step; `metrics` has the names every tracker plots.
+    """Report one optimiser step; the names in `metrics` suit common experiment trackers.
 
-    `score` is set where a checkpoint was scored after the step, `is_best` where it was the best so far.
+    `score` is set if a checkpoint was scored after the step; `is_best` if that score is the best so far.
     """
 
     step: int
@@ -52,7 +52,7 @@ class TrainStep:
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Return the rate of a step: linear warm-up to the peak, then cosine to zero at the schedule's end."""
+    """Return a step's learning rate: linear warm-up to the peak, then cosine decay to zero at the schedule's end."""
     warm = math.ceil(config.warmup_ratio * steps)
     if step < warm:
         return config.lr * (step + 1) / warm
@@ -60,7 +60,7 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def sample_order(count: int, samples: int, seed: int) -> list[int]:
-    """Return which of `count` triplets each of `samples` draws takes: shuffled epochs, one after the other."""
+    """Return the triplet number, below `count`, of each of `samples` draws: shuffled epochs in sequence."""
     generator = random.Random(seed)
     order: list[int] = []
     while len(order) < samples:
@@ -79,8 +79,8 @@ def train(
 ) -> Iterator[TrainStep]:
     """Yield one TrainStep per optimiser step, from step 0 or the run's last checkpoint.
 
-    `score` is called every `evaluate_every` samples and at the end; the adapter of the best score is kept in the run
-    folder. A step's metrics are those before its update, so step 0 of a fresh adapter has loss ln 2.
+    `score` is called every `evaluate_every` samples and at the end; the run folder keeps the best-scoring adapter.
+    Metrics are computed before the update, so step 0 of a fresh adapter has loss ln 2.
     Raises: InputError without examples; SempaError, naming the rows, if loss or gradient is not finite or the loss is
     EXPLODED times the first; StorageError if a checkpoint cannot be written.
     """
@@ -127,7 +127,7 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
 
 
 class _State:
-    """Everything a checkpoint holds: adapter, coder, optimiser, random numbers, best score."""
+    """Hold the training state that a checkpoint stores: adapter, coder, optimiser, random state, best score."""
 
     def __init__(self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder) -> None:
         self._model, self._coder, self._run, self._processes = model, coder, run, model.processes
@@ -147,7 +147,7 @@ class _State:
         self.first_loss: float | None = None
         torch.manual_seed(config.seed)
         if self._processes.first:
-            checkpoint = run.load_checkpoint()  # cuts metrics.jsonl back, which only one process may do
+            checkpoint = run.load_checkpoint()  # truncates metrics.jsonl: main process only
         self._processes.wait()
         if not self._processes.first:
             checkpoint = run.load_checkpoint(cut=False)
@@ -167,7 +167,7 @@ class _State:
         self._optimizer.zero_grad(set_to_none=True)
 
     def judge(self, samples: int, score: Score) -> tuple[float, bool]:
-        """Score the adapter and keep it if it is the best so far; return the score and whether it is."""
+        """Score the adapter and keep it if it is the best so far; return the score and whether it was kept."""
         figure = self._processes.from_first(score, together=self._model.sharded)
         is_best = self.best is None or figure > self.best["score"]
         if self._processes.first and (is_best or self._run.keep_checkpoints):
@@ -180,7 +180,7 @@ class _State:
         return figure, is_best
 
     def checkpoint(self) -> Checkpoint:
-        """Return everything training continues from."""
+        """Return the state that training resumes from."""
         tensors = {"rng": self._model.random_state}
         for name, parameter in self._parameters.items():
             tensors[f"weight.{name}"] = parameter.detach()

@@ -1,4 +1,4 @@
-"""Objectives: loss terms, each a forward and backward pass over one step's examples, and what they add up to."""
+"""Training objectives: loss terms, each with its own forward and backward pass over a step, and their sum."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -27,9 +27,9 @@ HELD_TOKENS = 8192
 
 
 def held_tokens(config: TrainConfig, reader: RowReader) -> int:
-    """Return how many tokens of a step's sentences may keep their activations until backward.
+    """Return the number of sentence tokens per step whose activations are kept for backward.
 
-    More are read a second time. A cap on a forward pass's tokens caps these too.
+    Sentences beyond it are encoded a second time. The token cap of a forward pass limits this number too.
     """
     return config.token_cap or max(HELD_TOKENS, reader.token_cap)
 
@@ -43,9 +43,9 @@ class PreferencePass(PolicyPass):
     def backward(self, pairs: Sequence[PairIds]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss over `pairs` and return the metrics.
 
-        Metrics are means over all the pairs, computed before any update: `preference/loss`, `rewards/*` in units of
-        beta times nats, `logps/*` in nats, `rewards/accuracies` (the complete ranking is right) in 0..1, and with a
-        `rpo_alpha` `chosen/loss`, the best response's negative log-likelihood in nats per token.
+        Metrics are means over all pairs before the update: `preference/loss`; `rewards/*` in beta x nats; `logps/*` in
+        nats; `rewards/accuracies` in 0..1, the share of completely correct rankings; and, with `rpo_alpha`,
+        `chosen/loss`, the best response's negative log-likelihood in nats per token.
         """
         total = len(pairs)
         batches, count = self._batches(self._processes.part(pairs), pairs[0])
@@ -76,14 +76,14 @@ class PreferencePass(PolicyPass):
 
 
 SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, float]]]
-"""Returns the mean loss of (B, 3, D) states of B triplets and its metrics; the second argument identifies anchors."""
+"""Maps the (B, 3, D) states of B triplets and their anchors' ids to the mean loss and its metrics."""
 
 
 class SentencePass(PolicyPass):
-    """Loss of sentence embeddings over one step's triplets of prompts.
+    """Sentence embedding loss over one step's triplets of prompts.
 
-    A prompt is a `PairIds` whose one answer is a single token: the state that would predict it is the embedding.
-    `parameters` are the loss's own; they get their gradients too.
+    A prompt is a `PairIds` with one single-token answer: the state that predicts this token is the embedding.
+    `parameters` belong to the loss and receive gradients too.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class SentencePass(PolicyPass):
     ) -> dict[str, float]:
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
-        `anchors` tells which triplets share one. Scores need every sentence of the step at once. Their activations are
-        kept up to `held_tokens`; beyond, and in passes that are replayed, sentences are read once without gradient and
-        again batch by batch with it, under the same random numbers.
-        Source: Gao, Zhang et al. 2021, GradCache (reading twice).
+        `anchors` identifies triplets that share an anchor. The loss needs the embeddings of all sentences at once. Up
+        to `held_tokens` tokens keep their activations. Beyond that, and with CUDA graphs, sentences are encoded once
+        without gradients and again batch by batch with gradients, using the same random numbers.
+        Source: Gao, Zhang et al. 2021, GradCache.
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         batches, count = self._batches(prompts, triplets[0][0])
@@ -131,7 +131,7 @@ class SentencePass(PolicyPass):
             loss, metrics = self._loss(every, anchors)
             gradients_of_all, *own_gradients = torch.autograd.grad(weight * loss, [every, *self._parameters])
             for parameter, slope in zip(self._parameters, own_gradients, strict=True):
-                # Every process has the complete step's loss; their gradients are summed later.
+                # Every process computes the loss of the complete step; gradients are summed later.
                 parameter.grad = slope / self._processes.count
             gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
 
@@ -160,7 +160,8 @@ class SentencePass(PolicyPass):
 def contrastive_loss(tau: float) -> SentenceLoss:
     """Return the contrastive loss at a temperature.
 
-    Metrics: `contrastive/loss`, `contrastive/accuracies` (the own positive is nearest) in 0..1, `cosines/*`.
+    Metrics: `contrastive/loss`; `contrastive/accuracies` in 0..1, the share of anchors nearest to their own positive;
+    `cosines/*`.
     Source: Gao et al. 2021.
     """
 
@@ -201,11 +202,11 @@ def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: i
 BEGUN_WITH = 340
 """Triplets whose sentence embeddings initialise the sparse coder."""
 ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
-"""Settings of a sparse coder trained with the adapter, in far fewer steps than `sempa sparse fit` takes."""
+"""Settings of a sparse coder trained with the adapter, which takes far fewer steps than `sempa sparse fit`."""
 
 
 class Objective:
-    """Sum the loss terms of a configured objective."""
+    """Sum the loss terms of the configured objective."""
 
     def __init__(self, model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> None:
         self._config = config
@@ -230,7 +231,7 @@ class Objective:
 
     @property
     def layouts(self) -> list[str]:
-        """Name the row layout of every loss term."""
+        """Return the name of each loss term's row layout."""
         return [reader.layout for reader in self.readers]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
@@ -253,7 +254,7 @@ class Objective:
 
 
 def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
-    """Return a coder initialised at the base model's states of the first sentences."""
+    """Return a sparse coder initialised from the base model's states of the first sentences."""
     prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
     reader = row_reader(model, prompts, config, logits=False)
     batches = reader.batches(prompts)

@@ -1,4 +1,4 @@
-"""Training runs as one picture."""
+"""Plot training runs in one picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 INK, BASE = "#333333", "#8a8f98"
 COLOURS = ("#1f7a5c", "#3566a8", "#b0622a", "#7a4fa3", "#a3343f")
 SMOOTH = 0.8
-"""Share of the running mean that stays at each step; single steps are drawn faintly behind it."""
+"""Decay of the running mean per step; unsmoothed steps are drawn faintly behind it."""
 
 Steps = Sequence[Mapping[str, Any]]
 
 
 def plot_runs(runs: Mapping[str, tuple[Steps, Steps]], score_name: str, path: Path) -> None:
-    """Draw loss and score over the samples seen of each run, by its name, and write it as PNG.
+    """Plot each run's loss and score against samples seen, and write a PNG.
 
-    A run is its lines of metrics.jsonl and its scores, each of (samples, score), the base model's first at 0 samples.
+    `runs` maps a name to the lines of metrics.jsonl and the scores as (samples, score), starting with the base at 0
+    samples.
     """
     figure = Figure(figsize=(9, 3.2), dpi=150, layout="constrained")
     loss, score = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""The model in training: policy and reference are one set of weights, with the adapter on and off."""
+"""The model in training: one set of weights is the policy with the adapter on, the reference with it off."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,9 +27,9 @@ class PolicyModel:
     """A base model with a fresh adapter: `sempa` is the policy, `base` the reference."""
 
     def __init__(self, pair: ModelPair, config: TrainConfig, processes: Processes | None = None) -> None:
-        """Put a fresh adapter on the pair's base model; `processes` share each step (default: this one alone).
+        """Add a fresh adapter to the pair's base model; `processes` share each step (default: this process alone).
 
-        Raises: InputError for float16, in which small models train to NaN, or when the pair has an adapter already.
+        Raises: InputError for float16, in which small models diverge to NaN, or if the pair already has an adapter.
         """
         if pair.dtype == torch.float16:
             raise InputError("Training in float16 gives NaN on small models: use --precision bfloat16 or float32.")
@@ -50,17 +50,17 @@ class PolicyModel:
         self.peft.eval()
         for module in self.peft.modules():
             if hasattr(getattr(module, "weight", None), "quant_state"):
-                # In evaluation mode bitsandbytes repacks weights on the CPU, and the gradient through them is wrong.
+                # In evaluation mode, bitsandbytes repacks weights on the CPU, which makes gradients wrong.
                 module.training = True
         self.in_turn = config.lora_dropout > 0
-        """Whether batches must go one after the other: dropout draws from one generator."""
-        # Walking the modules of a small model takes longer than one of its layers.
+        """Whether batches must run in sequence: dropout draws from one generator."""
+        # Found once: walking a small model's modules takes longer than running one of its layers.
         dropouts = [module for name, module in self.peft.named_modules() if name.endswith(".lora_dropout")]
         self._dropouts = dropouts if self.in_turn else []
 
     @property
     def sharded(self) -> bool:
-        """Whether the base's weights are shared out over processes, which must then all compute equally often."""
+        """Whether the base's weights are sharded over processes, which must then run the same number of forwards."""
         return self.pair.info.sharded
 
     @cached_property
@@ -69,21 +69,21 @@ class PolicyModel:
         return {name: p for name, p in self.peft.named_parameters() if "lora_" in name}
 
     def train(self, on: bool) -> None:
-        """Switch adapter dropout on for policy forwards, off for reading and reference.
+        """Switch adapter dropout on for policy forwards and off for encoding and reference forwards.
 
-        The base model's own dropout (GPT-2 and OPT have some) stays off: with it step 0 would not start at ln 2.
+        The base model's own dropout, as in GPT-2 and OPT, stays off; otherwise the loss would not start at ln 2.
         """
         for module in self._dropouts:
             module.train(on)
 
     @property
     def random_state(self) -> torch.Tensor:
-        """Return the state of the random numbers that dropout draws, those of the weights' device."""
+        """Return the state of dropout's random generator, that of the weights' device."""
         device = self.pair.device
         return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
     def draw_from(self, state: torch.Tensor) -> None:
-        """Let dropout draw on from a state; its tensor is on the CPU."""
+        """Restore the state of dropout's random generator from a CPU tensor."""
         device = self.pair.device
         if device.type == "cuda":
             torch.cuda.set_rng_state(state, device)
@@ -91,24 +91,24 @@ class PolicyModel:
             torch.set_rng_state(state)
 
     def save(self, folder: Path) -> str:
-        """Write the adapter as plain PEFT into a folder and return its SHA-256."""
+        """Write the adapter to a folder in PEFT's format and return its SHA-256."""
         return save_adapter(self.peft, folder)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The model as policy, its prompt's prefix, and every leaf that gradients flow into."""
+    """Hold the model as policy, its cached prefix, and every leaf that receives gradients."""
 
     model: Any
     prefix: PrefixCache
     leaves: list[Tensor]
 
     def gradients(self, output: Tensor, into: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Return the gradients of a micro-batch's output; several threads may do so at once."""
+        """Return the gradients of a micro-batch's output; safe to call from several threads."""
         return torch.autograd.grad(output, self.leaves, into)
 
     def add(self, gradients: Sequence[Tensor]) -> None:
-        """Add a micro-batch's gradients to the leaves; called in order, so that a run's sums repeat to the bit."""
+        """Add a micro-batch's gradients to the leaves; call in batch order to keep sums reproducible to the bit."""
         for leaf, gradient in zip(self.leaves, gradients, strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
 
@@ -117,7 +117,7 @@ class Policy:
 def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
     """Use the model as policy, with adapter dropout and this step's prefix.
 
-    The prefix is a leaf for the micro-batches: their gradients into it are summed and sent back once, at the end.
+    The prefix is a leaf: micro-batches add their gradients to it, and one backward pass at the end propagates the sum.
     """
     model.train(True)
     try:
@@ -125,7 +125,7 @@ def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
             prefix = reader.prefix(policy)
             leaves = [(keys.detach().requires_grad_(), values.detach().requires_grad_()) for keys, values in prefix]
             yield Policy(policy, leaves, [*model.trainable.values(), *(state for layer in leaves for state in layer)])
-            if prefix and leaves[0][0].grad is not None:  # no gradient where this process's part is empty
+            if prefix and leaves[0][0].grad is not None:  # None if this process has no rows
                 states = [state for layer in prefix for state in layer]
                 torch.autograd.backward(states, [state.grad for layer in leaves for state in layer])
     finally:
@@ -135,7 +135,7 @@ def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
 def row_reader(
     model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
 ) -> RowReader:
-    """Return a reader of such prompts as configured, `rows` of them per step."""
+    """Return a row reader for prompts like these, with `rows` prompts per step."""
     return RowReader(
         model.pair,
         prompts,
@@ -143,25 +143,25 @@ def row_reader(
         token_cap=config.token_cap,
         shared=config.shared_rows and not model.sharded,
         rows=rows,
-        # A recorded pass could not draw the same dropout again when sentences are read twice.
+        # A CUDA graph cannot repeat its dropout when sentences are encoded twice.
         cuda_graphs=rows is not None and not config.lora_dropout,
     )
 
 
 class PolicyPass:
-    """Read one step's rows through the policy in micro-batches; the part that all loss terms share."""
+    """Run one step's rows through the policy in micro-batches; the base of all loss terms."""
 
     def __init__(
         self, model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int
     ) -> None:
-        """Take the model and, to lay out rows, prompts like those to come; `rows` of them make a step."""
+        """Take the model, sample prompts that determine the row layout, and the number of rows per step."""
         self.reader = row_reader(model, prompts, config, logits=logits, rows=rows)
         self._model, self._config, self._processes = model, config, model.processes
 
     def _batches(self, own: Sequence[PairIds], spare: PairIds) -> tuple[list[RowBatch], int]:
-        """Return batches of this process's rows, and how many they are.
+        """Return batches of this process's rows, and how many of the batches count.
 
-        Processes that share out the weights must compute equally often: behind these, batches to be dropped fill up.
+        Processes with sharded weights must run the same number of forwards, so batches to be discarded are appended.
         """
         batches = self.reader.batches(own)
         count = len(batches)

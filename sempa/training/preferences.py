@@ -1,4 +1,4 @@
-"""NLI triplets as paraphrase preferences. Standard library only."""
+"""Convert NLI triplets to paraphrase preferences. Standard library only."""
 
 import random
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from sempa.templates import SentenceTemplate, tidy_sentence, tokenised_text
 
 @dataclass(frozen=True)
 class Preference:
-    """What the model is shown of a triplet.
+    """Hold the texts of one triplet for the model.
 
-    A request to paraphrase the anchor; its K answers, best first; the embedding prompts of anchor, entailment and
-    contradiction; and the anchor as plain text. Parts without use are empty. The request takes the chat template
-    unless `chat` is false. `anchor` identifies triplets of one anchor, however it is shown.
+    These are a request to paraphrase the anchor; K answers, best first; the embedding prompts of anchor, entailment and
+    contradiction; and the anchor as plain text. Unused parts are empty. The chat template applies to the request unless
+    `chat` is false. `anchor` identifies triplets that share an anchor, even if its text is tokenised differently.
     """
 
     request: str = ""
@@ -28,10 +28,10 @@ class Preference:
 
 
 def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Preference]:
-    """Turn triplets into what the model is shown under the configured objective, in order.
+    """Convert triplets to preferences for the configured objective, in order.
 
-    The entailment is preferred to the contradiction, with a neutral sentence between them under "listwise". The
-    share of tokenised text is drawn by the configured seed, for the anchor by itself and for its answers together.
+    The entailment ranks above the contradiction; under "listwise", a neutral sentence ranks between them. The
+    configured seed decides which texts are tokenised: one draw for the anchor, one for its answers.
     Source: Chen et al. 2026, section on semantic preference data.
     Raises: InputError if a triplet lacks the neutral sentence that the objective ranks.
     """

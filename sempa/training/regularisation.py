@@ -13,16 +13,16 @@ from sempa.models.rows import PairIds, RowBatch
 from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy
 
 ANCHORS_A_ROW = 8
-"""Sentences joined to one text, so that the penalty covers more than first words."""
+"""Sentences joined into one text, so that the penalty covers more than first words."""
 EVERY = 4
-"""One anchor in so many is read as text: logits over the vocabulary cost more than states."""
+"""Use every n-th anchor as text: logits over the vocabulary cost more than states."""
 
 
 class KLPass(PolicyPass):
-    """KL penalty: how far the policy has moved from the base on plain text.
+    """KL penalty: measure how far the policy has moved from the base model on plain text.
 
-    A text is a `PairIds` whose prompt is the start token and whose one answer is the text, as far as `max_length` and
-    the model's context go.
+    A text is a `PairIds` with the start token as prompt and the text as its one answer, truncated to `max_length` and
+    the model's context.
     """
 
     def __init__(self, model: PolicyModel, texts: Sequence[tuple[int, ...]], config: TrainConfig) -> None:

@@ -1,4 +1,4 @@
-"""One training run from its data to a finished adapter folder, as train.py makes it."""
+"""One training run for train.py, from its data to a finished adapter folder."""
 
 import math
 import time
@@ -30,18 +30,18 @@ from sempa.training.run_folder import RunFolder
 from sempa.training.scoring import checkpoint_score
 
 SAMPLE_SETTINGS = TrainConfig(batch_size=16, lr=3e-4, max_samples=1200, evaluate_every=240)
-"""For the sample triplets: three short passes, a few minutes on two cores."""
+"""Settings for the sample triplets: three short passes, a few minutes on two cores."""
 MAX_PASSES = 3
-"""Most passes over the data unless the user sets a number: more teach a small file by heart."""
+"""Maximum passes over the data unless the user sets a number: more overfit a small file."""
 MIN_SCORES = 5
-"""A run is scored at least this often, if it has as many steps, unless the user sets `evaluate_every`."""
+"""Minimum scores per run, if it has as many steps, unless the user sets `evaluate_every`."""
 HOW_COMPUTED = ("token_cap", "shared_rows")
-"""Settings that change how a run is computed and not what it learns: it may be resumed with others."""
+"""Settings that change only how a run is computed; a resumed run may change them."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run scored and where its adapter is."""
+    """Report a finished run: its scores and the adapter's folder."""
 
     folder: Path
     score_name: str
@@ -50,12 +50,12 @@ class Outcome:
 
 
 class TrainRun:
-    """Prepare a run on construction, yield its steps, and end with a complete adapter folder."""
+    """Prepare a run, yield its steps, and finish with a complete adapter folder."""
 
     def __init__(self, request: TrainRequest, report: Report = log.info) -> None:
-        """Read the data, load the model, measure the base.
+        """Read the data, load the model and score the base; write nothing until all of it has been read.
 
-        Raises: any SempaError of the parts; nothing is written before everything has been read.
+        Raises: any SempaError of the parts.
         """
         self.request = request
         self.processes = Processes.join(request.device)
@@ -102,9 +102,9 @@ class TrainRun:
         self._run = RunFolder.open(
             request.output, facts, resume=request.resume, keep_checkpoints=request.keep_checkpoints
         )
-        self.processes.wait()  # all have looked before the first writes
+        self.processes.wait()  # all processes have checked before the first writes
         self._model = PolicyModel(pair, self.config, self.processes)
-        read_as = EncoderConfig()  # the paper's, unless sentences are trained to be read otherwise
+        read_as = EncoderConfig()  # the paper's, unless training changes it
         if self.config.reads:
             read_as = replace(read_as, template=self.config.embedding_template)
         self._encoder = Encoder(self._model.pair, read_as)
@@ -117,7 +117,7 @@ class TrainRun:
         self.processes.wait()
 
     def steps(self) -> Iterator[TrainStep]:
-        """Yield every step; the run folder holds the best adapter so far at any time.
+        """Yield every step; the run folder always holds the best adapter so far.
 
         Raises: SempaError, naming --token-cap, if the GPU's memory runs out; what `train` raises.
         """
@@ -130,9 +130,9 @@ class TrainRun:
             ) from error
 
     def finish(self) -> Outcome:
-        """Write recipe, facts and card beside the best adapter and give the folder its final name.
+        """Write recipe, facts and card beside the best adapter and rename the folder to its final name.
 
-        To be called in the first of several processes alone.
+        Call it in the main process only.
         """
         lines = self._run.lines()
         scores = [{"samples": 0, "score": self.before}]
@@ -166,7 +166,7 @@ class TrainRun:
 
 
 def _fitted(request: TrainRequest, count: int, report: Report) -> TrainConfig:
-    """Return the settings for `count` triplets: at most MAX_PASSES over them, scored at least MIN_SCORES times."""
+    """Return settings adjusted to `count` triplets: at most MAX_PASSES passes and at least MIN_SCORES scores."""
     config = request.config
     seen, most = config.stop_after or config.max_samples or count, MAX_PASSES * count
     if seen > most and not request.given & {"max_samples", "stop_after"}:

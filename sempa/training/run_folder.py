@@ -24,7 +24,7 @@ RESUME = "make room and run again with --resume"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What training continues from: tensors by name, and plain facts."""
+    """Hold what training resumes from: tensors by name, and plain facts."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
@@ -33,7 +33,7 @@ class Checkpoint:
 class RunFolder:
     """Write a training run to `<output>.partial` and rename it to `<output>` when it is complete.
 
-    `<output>` never exists half-made; an interrupted run leaves `<output>.partial`, which can be resumed.
+    `<output>` is never incomplete; an interrupted run leaves `<output>.partial`, which can be resumed.
     """
 
     def __init__(self, output: Path, *, keep_checkpoints: bool = False) -> None:
@@ -42,19 +42,19 @@ class RunFolder:
         self.keep_checkpoints = keep_checkpoints
         self.partial = output.with_name(output.name + ".partial")
         self.release: Callable[[], object] = lambda: None
-        """Let another process take up the run; the end of this process does the same."""
+        """Release the lock so that another process may continue the run; exiting does the same."""
 
     @property
     def begun(self) -> bool:
-        """Whether there is an interrupted run, or one under way."""
+        """Whether a run is interrupted or in progress."""
         return (self.partial / FACTS).is_file()
 
     @classmethod
     def open(cls, output: Path, facts: Mapping[str, Any], *, resume: bool, keep_checkpoints: bool = False) -> Self:
-        """Check that a run may be written there, or with `resume` that it is the same run; write nothing yet.
+        """Check that `output` is free or, with `resume`, holds the same run; write nothing yet.
 
-        Raises: InputError if the output exists already or there is nothing to resume; RecipeMismatch, naming the
-        facts that differ, if the run to resume was started with others.
+        Raises: InputError if the output exists or there is nothing to resume; RecipeMismatch, naming the differences,
+        if the run to resume was started with other facts.
         """
         run = cls(output, keep_checkpoints=keep_checkpoints)
         if output.exists():
@@ -66,9 +66,9 @@ class RunFolder:
         return run
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Create the folder, lock it, and record what the run is; a resumed run only needs the lock.
+        """Create the folder, lock it, and record the run's facts; a resumed run is only locked.
 
-        Raises: InputError if another process is at this run; StorageError if the disk refuses.
+        Raises: InputError if another process holds the lock; StorageError if the disk refuses.
         """
         with writing("The run", self.partial):
             self.partial.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class RunFolder:
                 aside.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def _lock(self) -> None:
-        """Lock the folder until the run or this process ends: two processes would spoil one run."""
+        """Lock the folder until the run or this process ends: two writers would corrupt the run."""
         try:
             import fcntl
         except ImportError:  # Windows
@@ -108,7 +108,7 @@ class RunFolder:
             )
 
     def writing(self, what: str) -> AbstractContextManager[None]:
-        """Name `what` and --resume in the StorageError of a write that fails in the block."""
+        """Mention `what` and --resume in the StorageError if a write fails in the block."""
         return writing(what, self.partial, RESUME)
 
     def append(self, line: Mapping[str, Any]) -> None:
@@ -128,9 +128,9 @@ class RunFolder:
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
     def save_checkpoint(self, step: int, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then drop the older ones.
+        """Write a checkpoint, then delete the older ones.
 
-        Raises: StorageError if the disk refuses; the last checkpoint stays.
+        Raises: StorageError if the disk refuses; the previous checkpoint remains.
         """
         path = self.partial / f"checkpoint-{step:07d}.safetensors"
         with atomic_file(path, f"The checkpoint at step {step}", f"the one before is kept; {RESUME}") as aside:
@@ -139,7 +139,7 @@ class RunFolder:
             older.unlink()
 
     def load_checkpoint(self, *, cut: bool = True) -> Checkpoint | None:
-        """Return the last checkpoint, None if there is none; `cut` cuts `metrics.jsonl` back to it."""
+        """Return the last checkpoint, None if there is none; `cut` truncates `metrics.jsonl` to its step."""
         checkpoint = None
         for path in self._checkpoints()[-1:]:
             with safe_open(path, "pt") as stored:
@@ -155,13 +155,13 @@ class RunFolder:
         return sorted(self.partial.glob("checkpoint-*.safetensors"))
 
     def scored_folder(self, samples: int) -> Path:
-        """Return the folder of the adapter scored after so many samples."""
+        """Return the folder of the adapter scored after `samples` samples."""
         return self.partial / "scored" / f"{samples:09d}"
 
     def finish(self, best: Path) -> Path:
-        """Put the best adapter's files at the top, rename the run to its final name, then drop the checkpoints.
+        """Move the best adapter's files to the top, rename the run to its final name, then delete the checkpoints.
 
-        A run interrupted on the way is finished by resuming it: nothing is dropped before the name is final.
+        If interrupted, resuming completes this: nothing is deleted before the rename.
         Raises: StorageError if the disk refuses.
         """
         with writing("The adapter", self.output, RESUME):
@@ -173,12 +173,12 @@ class RunFolder:
             left.unlink(missing_ok=True)
         if not self.keep_checkpoints:
             shutil.rmtree(self.output / "scored", ignore_errors=True)
-        (self.output / FACTS).unlink(missing_ok=True)  # only resuming needs it, and it names paths of this machine
+        (self.output / FACTS).unlink(missing_ok=True)  # needed only to resume, and has local paths
         return self.output
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return nested facts on one level, `config.lr` for facts["config"]["lr"]."""
+    """Flatten nested facts: `config.lr` for facts["config"]["lr"]."""
     level: dict[str, Any] = {}
     for name, value in facts.items():
         level |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}

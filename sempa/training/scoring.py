@@ -1,4 +1,4 @@
-"""The score that chooses a checkpoint: Spearman on scored pairs, or held-out triplets in the right order."""
+"""The score that selects a checkpoint: Spearman on scored pairs, or accuracy on held-out triplets."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,9 +15,9 @@ from sempa.evaluation.sts import sts_spearman
 def checkpoint_score(
     encoder: Encoder, dev: Sequence[ScoredPairs], held: Sequence[Triplet]
 ) -> tuple[str, Callable[[str], float]]:
-    """Return the score's name and a function from a variant to its score, higher is better.
+    """Return the score's name and a function that scores a variant; higher is better.
 
-    Raises: InputError with neither scored pairs nor held-out triplets.
+    Raises: InputError if there are neither scored pairs nor held-out triplets.
     """
     if dev:
         sets = " and ".join(f"{pairs.name} ({len(pairs.scores):,} pairs)" for pairs in dev)
