@@ -1,1 +1,1 @@
-"""A model to figures, their JSON and their tables."""
+"""Evaluation: measure a model, write the results as JSON, and show them as tables."""

@@ -1,4 +1,4 @@
-"""Other methods of sentence embedding, as baselines on the same data."""
+"""Other sentence embedding methods, as baselines on the same data."""
 
 import functools
 import math
@@ -25,7 +25,7 @@ ONE_EXAMPLE = (
     'This sentence : "Two riders race their horses along the beach." means in one word:"Riding".'
     'This sentence : "{sentence}" means in one word:"'
 )
-"""PromptEOL after one example, as in Jiang et al. 2023; the example is our own."""
+"""PromptEOL with one in-context example, as in Jiang et al. 2023; the example is our own."""
 
 _METHODS = {
     "mean pooling": {"template": "plain", "pooling": "mean"},
@@ -39,10 +39,10 @@ ECHO = "Rewrite the sentence: {sentence}, rewritten sentence: "
 
 
 def baselines(encoder: Encoder, also: Sequence[Encoder] = ()) -> dict[str, Callable[[], Encode]]:
-    """Return each method by name, as a function that loads it and returns an encoder of N sentences, (N, D) unit rows.
+    """Return each method by name, as a function that loads an encoder of N sentences to (N, D) unit rows.
 
-    All use the base model, except for PromptEOL with the adapters of `encoder` and `also`, and all-MiniLM-L6-v2, the
-    encoder people would use instead (trained on a billion pairs, it cannot write).
+    All use the base model, with two exceptions: PromptEOL with the adapters of `encoder` and `also`, and
+    all-MiniLM-L6-v2, a common embedding model that was trained on a billion pairs and cannot generate text.
     Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
     (Echo); Fu et al. 2025 (Token Prepending).
     """
@@ -64,7 +64,7 @@ def _embed(encoder: Encoder, variant: str, **how: str) -> Encode:
 
 
 def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Embed a sentence repeated: the mean state over the repetition, whose tokens see the complete sentence."""
+    """Embed with Echo: repeat a sentence and average the states of the repetition, whose tokens see all of it."""
     pair = encoder.pair
     rows: list[tuple[list[int], int]] = []
     for sentence in sentences:
@@ -83,7 +83,7 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
 
 
 def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Embed with PromptEOL and Token Prepending in the first quarter of the layers, read after five sixths of them."""
+    """Embed with PromptEOL and Token Prepending: prepend in the first quarter of the layers, exit after five sixths."""
     pair = encoder.pair
     template = SentenceTemplate.embedding("prompteol")
     before = [*pair.tokenizer(template.before).input_ids, padding_id(pair.tokenizer)]

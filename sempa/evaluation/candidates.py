@@ -1,4 +1,4 @@
-"""Candidates for a paraphrase, judged: how much meaning is kept, how many words are new."""
+"""Rank paraphrase candidates by meaning kept and new words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from sempa.evaluation.paraphrase import new_share, words_of
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hold a text, how often it was written, its cosine to the sentence and what share of its words is new.
+    """Hold a text, how often it was generated, its cosine to the sentence and its share of new words.
 
-    `percentile` (0..1) is the share of random pairs that are less alike than text and sentence; None where not known.
+    `percentile` (0..1) is the share of random pairs with a lower cosine; None if unknown.
     """
 
     text: str
@@ -21,13 +21,13 @@ class Candidate:
 
     @property
     def worth(self) -> float:
-        """Return the harmonic mean of meaning kept and words new, 0..1: a copy is worth nothing, nor is a stranger."""
+        """Return the harmonic mean of meaning kept and new words, 0..1; copies and unrelated texts score 0."""
         kept = self.percentile if self.percentile is not None else max(self.cosine, 0)
         return 2 * kept * self.new_words / (kept + self.new_words) if kept and self.new_words else 0.0
 
 
 def folded(texts: Sequence[str]) -> dict[str, int]:
-    """Return distinct texts and how often each was written; case and punctuation make no difference. Empty ones go."""
+    """Count distinct non-empty texts, ignoring case and punctuation."""
     first: dict[tuple[str, ...], str] = {}
     times: dict[str, int] = {}
     for text in texts:
@@ -40,7 +40,7 @@ def folded(texts: Sequence[str]) -> dict[str, int]:
 def judged(
     sentence: str, texts: dict[str, int], cosines: Sequence[float], percentiles: Sequence[float | None]
 ) -> list[Candidate]:
-    """Return folded texts as candidates, the most worth first; ties in the order written."""
+    """Return folded texts as candidates, best first; ties keep their order."""
     own = words_of(sentence)
     made = [
         Candidate(text, times, cosine, percentile, new_share(own, words_of(text)))

@@ -1,4 +1,4 @@
-"""Results of `benchmarks/frontier.py` about sparse codes, as tables."""
+"""Tables of the sparse code results from `benchmarks/frontier.py`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from sempa.evaluation.results import FRONTIER_KIND
 from sempa.evaluation.speed_tables import Table
 
 WORDS_K = 32
-"""The k shown for codes by words; learned features are shown for every k."""
+"""The k shown for word codes; learned features are shown for every k."""
 
 
 def _frontier(result: Mapping[str, Any]) -> Table:
@@ -60,4 +60,4 @@ CODE_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     FRONTIER_KIND: _frontier,
     "sparse-search": _sparse_search,
 }
-"""By a result's kind."""
+"""Table functions by kind of result."""

@@ -1,4 +1,4 @@
-"""Contrast: whether a model finds a paraphrase nearer than a small edit that means something else."""
+"""Contrast: test whether a model ranks a paraphrase above a small edit that changes the meaning."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ CONTRAST = Path(__file__).parents[1] / "data" / "contrast.csv"
 ALL = "all"
 SPLITS = ("dev", "test", ALL)
 MAX_ERRORS = 200
-"""Triplets that are kept, at most, of those where exactly one of two models errs."""
+"""Maximum triplets listed where exactly one of two models errs."""
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 Score = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
-"""Scores N pairs of sentences, (N,): higher means more alike."""
+"""Scores N pairs of sentences, (N,): higher means more similar."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Hold a sentence, a paraphrase in other words, an edit that shares its words but not its meaning, and the kind."""
+    """Hold a sentence, a paraphrase in other words, an edit that keeps the words but not the meaning, and its kind."""
 
     sentence: str
     paraphrase: str
@@ -37,7 +37,7 @@ class Contrast:
 
 
 def read_contrast(path: Path = CONTRAST, split: str = "test") -> list[Contrast]:
-    """Read a table with the columns sentence, paraphrase, edit, kind and split; split "all" needs no such column.
+    """Read a table with the columns sentence, paraphrase, edit, kind and split; split "all" needs no split column.
 
     Raises: InputError for an unknown split, a table without these columns or a split without triplets.
     """
@@ -52,7 +52,7 @@ def read_contrast(path: Path = CONTRAST, split: str = "test") -> list[Contrast]:
 
 
 def cosine_margins(encode: Encode, triplets: Sequence[Contrast]) -> NDArray[np.float32]:
-    """Return the cosine of sentence and paraphrase less that of sentence and edit, (N,); each text is encoded once."""
+    """Return cos(sentence, paraphrase) - cos(sentence, edit), (N,); each text is encoded once."""
     texts = list(dict.fromkeys(text for one in triplets for text in (one.sentence, one.paraphrase, one.edit)))
     rows = dict(zip(texts, encode(texts), strict=True))
     sentences, paraphrases, edits = (
@@ -63,7 +63,7 @@ def cosine_margins(encode: Encode, triplets: Sequence[Contrast]) -> NDArray[np.f
 
 
 def score_margins(score: Score, triplets: Sequence[Contrast]) -> NDArray[np.float32]:
-    """Return the score of sentence and paraphrase less that of sentence and edit, (N,)."""
+    """Return score(sentence, paraphrase) - score(sentence, edit), (N,)."""
     scores = score([(one.sentence, other) for one in triplets for other in (one.paraphrase, one.edit)])
     return scores[::2] - scores[1::2]
 
@@ -71,10 +71,10 @@ def score_margins(score: Score, triplets: Sequence[Contrast]) -> NDArray[np.floa
 def contrast_figures(
     triplets: Sequence[Contrast], margins: Mapping[str, NDArray[np.float32]], errors: bool = False
 ) -> dict[str, Any]:
-    """Return the accuracy (%) of the last method in `margins`, for each kind and for all, with 95% Wilson intervals.
+    """Return the accuracy (%) of the last method in `margins`, per kind and over all, with 95% Wilson intervals.
 
-    A triplet is right if its margin is above zero. With two methods, each kind has the change from the first to the
-    second, with McNemar's exact test; with `errors` also up to MAX_ERRORS triplets where exactly one of the two errs.
+    A triplet is correct if its margin is positive. With two methods, each kind has the change from first to second with
+    McNemar's exact test; `errors` adds up to MAX_ERRORS triplets where exactly one of them errs.
     """
     right = {name: (values > 0).astype(float) for name, values in margins.items()}
     kinds = np.array([one.kind for one in triplets])

@@ -1,6 +1,6 @@
-"""A check of paraphrases by rule: are the numbers, names and negations of a sentence still there? English only.
+"""Rule-based check that a paraphrase keeps numbers, names and negations. English only.
 
-A judge that compares embeddings takes a negated sentence, or one with another number, for nearly the same.
+Embedding judges rate a negated sentence, or one with another number, as nearly the same.
 """
 
 import re
@@ -18,13 +18,13 @@ _SCALES = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 10**6, "bi
 _TOKEN = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+|\S")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-]\w+)*")
 _OPENS = (".", "!", "?", ":", '"', "\u201c")
-"""What a word follows that starts a sentence, in quotation marks or not."""
+"""Characters before the first word of a sentence, in quotation marks or not."""
 
 
 def facts_kept(sentence: str, paraphrase: str) -> bool:
-    """Return whether a paraphrase keeps a sentence's numbers (and adds none), its names, and whether it negates.
+    """Return whether a paraphrase has the same numbers and polarity as a sentence and keeps its names.
 
-    An empty paraphrase keeps nothing.
+    Always false for an empty paraphrase.
     """
     return (
         bool(paraphrase.strip())
@@ -37,12 +37,12 @@ def facts_kept(sentence: str, paraphrase: str) -> bool:
 def numbers_of(text: str) -> set[float]:
     """Return the numbers of a text, in digits or words: "2.5 million", "1,200", "two hundred and five", "a dozen".
 
-    "one" by itself is usually a pronoun and does not count, nor do ordinal numbers in words.
+    "one" alone, usually a pronoun, and ordinal numbers in words do not count.
     """
     found: set[float] = set()
     run: list[str] = []
     total = current = 0.0
-    room = 0.0  # a smaller value than this continues the number: five after twenty, forty after hundred
+    room = 0.0  # a smaller value continues the number: five after twenty, forty after hundred
 
     def close() -> None:
         nonlocal total, current, room
@@ -72,9 +72,9 @@ def numbers_of(text: str) -> set[float]:
 
 
 def names_of(text: str) -> set[str]:
-    """Return the parts of a text's names in lower case: capitalised words that do not start a sentence, except "I".
+    """Return the words of a text's names in lower case: capitalised words inside sentences, except "I".
 
-    A word after a point, as in "Mr. Smith", might start a sentence and does not count.
+    A word after a full stop, as in "Mr. Smith", might start a sentence and does not count.
     """
     found: set[str] = set()
     for match in _WORD.finditer(text):

@@ -1,4 +1,4 @@
-"""Knowledge and text prediction by tasks of lm-evaluation-harness, on local files or from the hub."""
+"""Measure knowledge and text prediction with lm-evaluation-harness, on local files or hub data sets."""
 
 import json
 import re
@@ -20,9 +20,9 @@ from sempa.models.pair import ModelPair
 
 @dataclass(frozen=True)
 class Task:
-    """Set up one of the harness's tasks: its metric, the file of its items, the examples in the prompt, the measure.
+    """Describe a harness task: its metric, item file, number of few-shot examples and measure.
 
-    Without a `file`, the items come from the hub only; with `shots` None, the task's own number of examples holds.
+    Without a `file`, items come only from the hub; `shots` None keeps the task's own number of examples.
     """
 
     metric: str
@@ -43,11 +43,11 @@ TASKS = {
     "hellaswag": Task("acc_norm"),
     "mmlu": Task("acc", shots=5),
 }
-"""By the harness's names. Source of metrics and shots: Chen et al. 2026, for the tasks measured there."""
+"""Tasks by their harness names. Source of metrics and shots: Chen et al. 2026, for the tasks measured there."""
 USUAL = ("arc_easy", "sciq", "lambada_openai", "truthfulqa_mc1", PERPLEXITY)
-"""The default on a local folder: the others need the hub, or hours on a CPU."""
+"""Default for a local folder: the others need the hub, or hours on a CPU."""
 PAPER = ("gsm8k_cot", "mmlu", "hellaswag", "drop", "truthfulqa_mc1")
-"""The default from the hub."""
+"""Default for hub data."""
 
 
 def generation_figures(
@@ -59,16 +59,16 @@ def generation_figures(
     variants: Sequence[str] = (),
     cache: Cache = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
-    """Return each task's figures by variant, and for two variants the change with its interval and paired test.
+    """Return each task's figures by variant and, for two variants, the change with its interval and paired test.
 
-    `data` is a folder of the tasks' files, or None for the hub's data sets as the harness loads them. With a `limit`,
-    about that many items are measured: every n-th of a file, the first of each part from the hub. `tasks` are some of
-    TASKS (default: USUAL for a folder, PAPER for the hub); `variants` restricts to one of the two. `cache` receives the
-    request and what computes its outcomes, so that the base is measured once for all adapters.
-    Accuracies and F1 are in %; text has word perplexity. Changes are positive where the aligned model is better.
+    `data` is a folder of task files, or None for hub data sets as the harness loads them. `limit` measures about that
+    many items: every n-th item of a file, or the first items of each part from the hub. `tasks` are names in TASKS
+    (default: USUAL for a folder, PAPER for the hub); `variants` restricts the run to one of the two. `cache` receives a
+    request and the function that computes its outcomes, so that the base is measured once for all adapters.
+    Accuracies and F1 are in %; plain text has word perplexity. Changes are positive if the aligned model is better.
     Source: Gao et al., lm-evaluation-harness, task definitions as packaged there.
-    Raises: InputError if lm_eval is not installed, a task is unknown or a file is missing; ModelUnavailable if the hub
-    does not give a data set.
+    Raises: InputError if lm_eval is not installed, a task is unknown or a file is missing; ModelUnavailable if a hub
+    data set cannot be loaded.
     """
     names = tasks or (USUAL if data else PAPER)
     if unknown := [name for name in names if name not in TASKS]:
@@ -93,7 +93,7 @@ def generation_figures(
 
 @cache
 def _task_manager() -> Any:
-    """Return the harness's index of its tasks; reading it takes seconds."""
+    """Return the harness's task index; loading it takes seconds."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError:
@@ -103,7 +103,7 @@ def _task_manager() -> Any:
 
 @dataclass(frozen=True)
 class HarnessTask:
-    """Hold a task as the harness takes it: its name or file, its setup, the harness's index, the limit per part."""
+    """Hold a task in the harness's form: its name or file, its description, the task index, the limit per part."""
 
     config: str
     task: Task
@@ -152,7 +152,7 @@ def _items(task: Task, data: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".jsonl":
-        # Examples in the prompt show one answer; the hub's rows have it beside the list of all.
+        # Few-shot examples show one answer; hub rows have it beside the list of all answers.
         rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
         return [row | {"answer": row["answers"][0]} if "answers" in row else row for row in rows]
     if path.suffix == ".csv":
@@ -162,7 +162,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _truthful_choices(question: str, best: str, incorrect: str) -> dict[str, Any]:
-    """Return the single-choice form of a TruthfulQA row: the best answer first, then every incorrect one."""
+    """Convert a TruthfulQA row to single choice: the best answer first, then every incorrect one."""
     choices = [best, *(answer.strip() for answer in incorrect.split(";"))]
     choices = list(dict.fromkeys(choice for choice in choices if choice))
     labels = [1] + [0] * (len(choices) - 1)
@@ -170,7 +170,7 @@ def _truthful_choices(question: str, best: str, incorrect: str) -> dict[str, Any
 
 
 def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Write the harness's own task with these items instead of the hub's; return its file."""
+    """Write the harness's task with these items in place of the hub's and return the file."""
     path = folder / "items.jsonl"
     path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
     changed = {
@@ -183,8 +183,8 @@ def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], fold
         "test_split": "test",
     }
     if task.shots:
-        changed["fewshot_split"] = "test"  # never the item itself
-    if "answers" in items[0]:  # DROP: the file holds the rows as the harness prepares them
+        changed["fewshot_split"] = "test"  # an item is never its own example
+    if "answers" in items[0]:  # DROP: the harness has prepared these rows
         changed["process_docs"] = None
     written = folder / "task.yaml"
     written.write_text(json.dumps(changed), encoding="utf-8")  # JSON is YAML
@@ -192,7 +192,7 @@ def _config(packaged: Path, task: Task, items: Sequence[Mapping[str, Any]], fold
 
 
 def _outcomes(task: Task, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> np.ndarray:
-    """Return the items' outcomes, one part (of MMLU, a subject) after the other."""
+    """Return the items' outcomes, part by part; a part of MMLU is a subject."""
     found = [
         sample
         for part in sorted(samples)

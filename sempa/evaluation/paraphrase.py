@@ -1,4 +1,4 @@
-"""How well a model paraphrases: how often it copies, keeps the meaning, changes the words, or runs on."""
+"""Measure paraphrases: how often a model copies, keeps the meaning, uses new words, or runs on."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ from sempa.models.pair import ModelPair
 from sempa.templates import SentenceTemplate
 
 Judge = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Returns (N, D) unit rows of N sentences: an encoder that is neither of the two models."""
+"""Independent encoder of N sentences to (N, D) unit rows."""
 
 LONGEST = 64
-"""Tokens a paraphrase may take: over twice the longest sentences measured on."""
+"""Token limit of a paraphrase: over twice the longest sentence measured."""
 
 MEASURES = {
     "copies": Measure("answers that repeat the sentence (%)", mean_percent, mcnemar, better=-1),
@@ -32,7 +32,7 @@ MEASURES = {
     "runs_on": Measure("answers without an end, or twice as long (%)", mean_percent, mcnemar, better=-1),
 }
 ENDED = "new_words_ended"
-"""New words where no model's answer runs on: what an answer that runs on adds is new, but no paraphrase."""
+"""New words over sentences on which no model runs on: surplus words are new but do not paraphrase."""
 
 
 def paraphrase_figures(
@@ -43,11 +43,11 @@ def paraphrase_figures(
     template: str = "P1",
     cache: Cache = lambda _, compute: compute(),
 ) -> dict[str, dict[str, Any]]:
-    """Return each measure's figures by variant, over one greedy paraphrase of each sentence.
+    """Return each measure's figures by variant, over one greedy paraphrase per sentence.
 
-    ENDED, there if two sentences are left for it, is over those alone on which no variant runs on. Changes are positive
-    where the aligned model copies less, keeps more meaning and facts, uses more new words, runs on less.
-    `cache` receives the request and what computes the outcomes, (measures, N).
+    ENDED covers only sentences on which no variant runs on, and needs two of them. Changes are positive if the aligned
+    model copies less, keeps more meaning and facts, uses more new words or runs on less.
+    `cache` receives a request and the function that computes its outcomes, (measures, N).
     Raises: InputError for an unknown template.
     """
     asks = SentenceTemplate.paraphrase(template)
@@ -100,14 +100,14 @@ def words_of(text: str) -> list[str]:
 
 
 def new_share(before: Sequence[str], after: Sequence[str]) -> float:
-    """Return the share (0..1) of the words of `after` that `before` does not have."""
+    """Return the share (0..1) of the words of `after` that are not in `before`."""
     return sum(word not in set(before) for word in after) / len(after) if after else 0.0
 
 
 def read_sentences(path: Path, limit: int | None) -> list[str]:
-    """Return the distinct first sentences of a TSV of sentence pairs, every n-th of them where a limit is given.
+    """Return the distinct first sentences of a TSV of sentence pairs; a limit takes every n-th.
 
-    Raises: InputError if the file is not there, not UTF-8 or has no column `sentence1`.
+    Raises: InputError if the file is missing, not UTF-8 or has no column `sentence1`.
     """
     cells = texts_of(read_rows(path), ("sentence1",), str(path))
     sentences = list(dict.fromkeys(sentence for (sentence,) in cells if sentence))

@@ -1,4 +1,4 @@
-"""On-disk cache of per-item model outputs, so that no evaluation computes the same twice."""
+"""On-disk cache of per-item model outputs, shared by evaluations."""
 
 import hashlib
 import json
@@ -24,24 +24,24 @@ from sempa.models.preference import TEMPLATE, preference
 REPORT_EVERY = 2_000
 """Sentences or requests between two progress reports."""
 MAX_ENTRY = 2**28
-"""Bytes of the largest entry: vectors of about a hundred thousand texts from the default model."""
+"""Maximum bytes of an entry: vectors of about 100,000 texts from the default model."""
 MAX_TOTAL = 2**31
-"""Bytes that all entries may take; beyond it, those not used for longest go."""
+"""Maximum bytes of all entries; beyond it, the least recently used are evicted."""
 
 log = logging.getLogger(__name__)
 
 
 class ResultCache:
-    """Keep arrays by request, for one precision, this machine and these package versions."""
+    """Cache arrays by request, for one precision, this machine and the installed package versions."""
 
     def __init__(self, precision: str, **context: Any) -> None:
-        """`context` is anything else the outputs depend on, such as the judge of paraphrases."""
+        """Take the precision and, in `context`, anything else that outputs depend on, such as the judge."""
         self._context = {**context, "precision": precision}
 
     def cached(self, request: Mapping[str, Any], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """Return the array kept for an equal request, else compute and keep it.
+        """Return the cached array of an equal request, or compute and cache it.
 
-        An entry that cannot be read is computed again; a full disk costs a warning, not the result.
+        An unreadable entry is computed again; a full disk only causes a warning.
         """
         key = json.dumps([request, self._context, hardware(), versions(*MEASURING)], sort_keys=True, default=str)
         path = cache_folder() / "results" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
@@ -61,7 +61,7 @@ def _read(path: Path) -> NDArray[Any] | None:
         log.warning("The cached result %s cannot be read (%s): computing it again.", path, error)
         return None
     with suppress(OSError):
-        os.utime(path)  # used now: last to be evicted
+        os.utime(path)  # mark as recently used
     return found
 
 
@@ -86,7 +86,7 @@ def _evict(folder: Path) -> None:
 def read_rows(
     encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None] = lambda _: None
 ) -> Rows:
-    """Return (N, D) unit rows of the texts, from the cache where it has them.
+    """Return (N, D) unit rows of the texts, cached if possible.
 
     Raises: what `Encoder.encode` raises.
     """
@@ -100,7 +100,7 @@ def read_rows(
 def read_preferences(
     pair: ModelPair, pairs: Sequence[tuple[str, str]], report: Callable[[str], None] = lambda _: None
 ) -> NDArray[np.float32]:
-    """Return the preference scores (N,) of pairs of sentences, from the cache where it has them.
+    """Return the preference scores (N,) of pairs of sentences, cached if possible.
 
     Raises: what `preference` raises.
     """
@@ -110,7 +110,7 @@ def read_preferences(
 
 
 def _reporting(report: Callable[[str], None], line: str) -> Callable[[int, int], None]:
-    """Return a callback of (done, total) that reports now and then, and at the end."""
+    """Return a callback of (done, total) that reports every REPORT_EVERY items and at the end."""
     reported = 0
 
     def progress(done: int, total: int) -> None:

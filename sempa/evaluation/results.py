@@ -1,4 +1,4 @@
-"""Measured results as JSON files: written by `python -m sempa evaluate`, read by README's tables and the app."""
+"""Result files in JSON: `python -m sempa evaluate` writes them; README's tables and the app show them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ EVALUATIONS = (STS_KIND, CONTRAST_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KI
 
 
 def is_of(result: Mapping[str, Any], base: str, adapter: str | None) -> bool:
-    """Return whether a result is of a base model, by name, and an adapter, by SHA-256 (None: of the base alone)."""
+    """Return whether a result belongs to a base model, by name, and an adapter, by SHA-256 (None: base only)."""
     tuned = [recipe for variant, recipe in result["recipes"].items() if variant != "base"]
     adapters = [recipe["adapter"] for recipe in (*tuned, *result.get("also", {}).values())]
     return bool(result["recipes"]["base"]["base_model"] == base and adapter in (adapters or [None]))
@@ -33,7 +33,7 @@ def write_result(payload: Mapping[str, Any], path: Path) -> None:
 def read_result(path: Path) -> dict[str, Any]:
     """Return one result.
 
-    Raises: InputError if it is not there.
+    Raises: InputError if it is missing.
     """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -42,6 +42,6 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def read_results(folder: Path, kinds: Sequence[str] = EVALUATIONS) -> list[dict[str, Any]]:
-    """Return every result of some kinds in a folder: kind by kind, in the order of file names."""
+    """Return all results of the given kinds in a folder, by kind and then by file name."""
     results = [read_result(path) for path in sorted(folder.glob("*.json"))]
     return [result for kind in kinds for result in results if result.get("kind") == kind]

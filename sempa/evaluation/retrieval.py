@@ -1,4 +1,4 @@
-"""Finding relevant texts: BEIR folders and labelled texts, measured by trec_eval's own code."""
+"""Measure retrieval on BEIR folders and labelled texts with trec_eval's own code."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from sempa.evaluation.statistics import Measure, mean_percent, paired_figures, p
 from sempa.models.pair import SEMPA
 
 Rows = Any
-"""(N, D) float32 rows, or sparse codes of them; scipy ships no types."""
+"""(N, D) float32 rows, or their sparse codes; scipy ships no types."""
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DEPTH = 100
-"""Texts ranked for each query."""
+"""Texts ranked per query."""
 QUERIES_AT_ONCE = 500
 RERANKED = 20
-"""Texts of each query that re-ranking orders."""
+"""Texts re-ranked per query."""
 Ranking = dict[str, dict[str, float]]
-"""For each query, texts by id with their scores, best first."""
+"""Scores by query id and text id, best first."""
 
 MEASURES = {"ndcg_cut_10": "nDCG@10", "recall_10": "recall@10", "recall_100": "recall@100", "recip_rank": "MRR"}
-"""trec_eval's names, and ours; MRR is over the first DEPTH ranks."""
+"""trec_eval's names mapped to ours; MRR is over the first DEPTH ranks."""
 
 
 @dataclass(frozen=True)
 class RetrievalSet:
-    """Hold texts and queries by id, and for each query the texts that are relevant to it, with their grade."""
+    """Hold texts and queries by id, and each query's relevant texts with their grades."""
 
     name: str
     texts: Mapping[str, str]
@@ -40,7 +40,7 @@ class RetrievalSet:
 
 
 def read_retrieval(folder: Path, limit: int | None = None) -> RetrievalSet:
-    """Read a folder in BEIR's layout, or one of labelled texts: whichever it is.
+    """Read a retrieval set from a BEIR folder or a folder of labelled texts.
 
     Raises: what `read_beir` and `read_labelled` raise.
     """
@@ -49,10 +49,10 @@ def read_retrieval(folder: Path, limit: int | None = None) -> RetrievalSet:
 
 
 def read_labelled(folder: Path, limit: int | None = None) -> RetrievalSet:
-    """Read train.csv and test.csv (text, category): relevant to a test text are the training texts of its category.
+    """Read train.csv and test.csv (text, category); the training texts of a category are relevant to its test texts.
 
-    With a limit, every n-th test text and all training texts. Raises: InputError, naming the file, if one is missing or
-    not of that form, or a test text's category has no training text.
+    A limit takes every n-th test text and all training texts.
+    Raises: InputError, naming the file, if one is missing or malformed, or a test category has no training text.
     """
     train, test = (_labelled(folder / f"{split}.csv") for split in ("train", "test"))
     by_category: dict[str, dict[str, int]] = {}
@@ -77,10 +77,10 @@ def _labelled(path: Path) -> list[tuple[str, ...]]:
 
 
 def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> RetrievalSet:
-    """Read corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; with a limit, every n-th judged query and all texts.
+    """Read corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; a limit takes every n-th judged query and all texts.
 
-    Documents without a word, of which FiQA has some, can be no hits and are left out.
-    Raises: InputError, naming the file, if one is missing or not of that form.
+    Empty documents, as in FiQA, are dropped.
+    Raises: InputError, naming the file, if one is missing or malformed.
     """
     titled = ({**row, "title": row.get("title") or ""} for row in read_rows(folder / "corpus.jsonl"))
     cells = texts_of(titled, ("_id", "title", "text"), str(folder / "corpus.jsonl"))
@@ -103,14 +103,14 @@ def read_beir(folder: Path, split: str = "test", limit: int | None = None) -> Re
 
 @dataclass(frozen=True)
 class Rerank:
-    """Order each query's first `top` texts by cosine + weight x `score`, of query and text."""
+    """Re-rank each query's first `top` texts by cosine + weight x `score` of query and text."""
 
     score: Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
     weight: float
     top: int = RERANKED
 
     def __call__(self, ranking: Ranking, data: RetrievalSet) -> Ranking:
-        """Return a ranking in its new order, with descending numbers for scores."""
+        """Return the re-ranked ranking, with descending numbers as scores."""
         pairs = [(data.queries[q], data.texts[name]) for q, hits in ranking.items() for name in list(hits)[: self.top]]
         scores = iter(self.score(pairs).tolist())
         found = {}
@@ -125,10 +125,10 @@ class Rerank:
 def retrieval_figures(
     readers: Mapping[str, Encode], data: RetrievalSet, rerank: Rerank | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return each measure's figures (x100) by variant, over the queries, by cosine over all texts.
+    """Rank all texts by cosine and return each measure's figures (x100) by variant.
 
-    A text with the query's own id is no hit, as in BEIR. `rerank` adds, as `reranked`, the aligned model's figure after
-    re-ranking and its change by it.
+    As in BEIR, a text with the query's own id is not a hit. `rerank` adds `reranked`: the aligned model's figure after
+    re-ranking, and the change.
     Raises: InputError if pytrec_eval is not installed.
     """
     rankings = {
@@ -148,7 +148,7 @@ def retrieval_figures(
 
 
 def outcomes(ranking: Ranking, data: RetrievalSet) -> dict[str, NDArray[np.float64]]:
-    """Return each measure (0..1) of each query, in order.
+    """Return each measure (0..1) per query, in order.
 
     Raises: InputError if pytrec_eval is not installed.
     """
@@ -162,7 +162,7 @@ def outcomes(ranking: Ranking, data: RetrievalSet) -> dict[str, NDArray[np.float
 
 
 def ranked(rows: Rows, queries: Rows, data: RetrievalSet) -> Ranking:
-    """Return, for each query, its DEPTH nearest texts by inner product of rows, dense or sparse."""
+    """Return each query's DEPTH nearest texts by inner product of dense or sparse rows."""
     ids = list(data.texts)
     names = list(data.queries)
     found = {}

@@ -1,4 +1,4 @@
-"""Measure both models, part by part; a run that writes a result and is interrupted resumes where it stopped."""
+"""Measure both models part by part; an interrupted run with an output file can resume."""
 
 import functools
 import hashlib
@@ -29,10 +29,10 @@ from sempa.models.preference import WEIGHT
 Figures = dict[str, Any]
 Report = Callable[[str], None]
 Part = tuple[str, Callable[[], Figures]]
-"""A name, and the function that computes its figures."""
+"""A part's name and the function that computes its figures."""
 
 HUB = Path("hub")
-"""Instead of a folder: the paper's seven STS sets and five generation tasks on the hub."""
+"""Stands for the paper's seven STS sets and five generation tasks on the hub, in place of a folder."""
 HUB_SETS = {
     **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
     "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
@@ -40,18 +40,18 @@ HUB_SETS = {
     "sickr": ("mteb/sickr-sts", "test"),
 }
 DRAWN = 100
-"""Triplets kept in a geometry result, to draw them."""
+"""Triplets stored in a geometry result for plotting."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Request a measurement: what (see `KINDS`) on which data; `text` describes how the text was prepared.
+    """Request a measurement: its kind (see `KINDS`) and data; `text` describes how the text was prepared.
 
-    For sts, baselines and generation, `data` may be HUB. `limit` measures about that many items of each part (sts and
-    baselines take all); `judge` names the encoder that judges paraphrases, None for all-MiniLM-L6-v2; `tasks` are those
-    of generation, none for the usual. `split` is that of contrast; `preference` measures sts and retrieval (where it
-    re-ranks) by the preference score too, as contrast always does, added to the cosine with `weight`; `baselines`
-    measures contrast under other ways to embed too.
+    `data` may be HUB for sts, baselines and generation. `limit` measures about that many items per part; sts and
+    baselines ignore it. `judge` names the encoder that judges paraphrases (None: all-MiniLM-L6-v2). `tasks` lists
+    generation tasks (empty: the defaults). `split` applies to contrast. `preference` adds the preference score, with
+    `weight`, to the cosine in sts and in retrieval, which it re-ranks; contrast always uses it. `baselines` adds other
+    embedding methods to contrast.
     """
 
     what: str
@@ -76,10 +76,10 @@ def measure(
 ) -> Figures:
     """Measure both variants and return the result, written to `output` if given.
 
-    `report` gets progress in words, `on_part` each part's figures as they are ready. With an output, finished parts are
-    kept beside it, so that an interrupted measurement resumes; in another precision, on another machine or with other
-    package versions it starts again. `also` are adapters of the same base to measure in one table of baselines.
-    Raises: InputError for data that is missing or malformed, or a package that is missing; StorageError.
+    `report` receives progress messages, `on_part` the figures of each finished part. Finished parts are saved beside
+    `output`, so an interrupted measurement resumes; another precision, machine or package version starts over. `also`
+    adds adapters of the same base to the table of baselines.
+    Raises: InputError for missing or malformed data or a missing package; StorageError.
     """
     if request.what not in KINDS:
         raise InputError(f"{request.what!r} cannot be measured: choose {', '.join(KINDS)}.")
@@ -123,10 +123,10 @@ def measure(
 
 
 class FinishedParts:
-    """Keep a measurement's finished parts in a file beside its output; they are used again by the same measurement."""
+    """Save a measurement's finished parts in a file beside its output, for the same measurement to resume."""
 
     def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
-        """Read the parts kept for `output` if `begun` is equal; without an output, keep nothing."""
+        """Load the parts saved for `output` if their `begun` is equal; without an output, save nothing."""
         self._path = output and output.with_name(output.name + ".parts")
         self._begun = json.loads(json.dumps(begun, default=str))
         self.parts: dict[str, Figures] = {}
@@ -136,14 +136,14 @@ class FinishedParts:
                 self.parts = kept["parts"]
 
     def add(self, name: str, figures: Figures) -> Figures:
-        """Keep a part's figures and return them."""
+        """Save a part's figures and return them."""
         self.parts[name] = figures
         if self._path:
             write_result({"begun": self._begun, "parts": self.parts}, self._path)
         return figures
 
     def clear(self) -> None:
-        """Remove what is kept."""
+        """Delete the saved parts."""
         if self._path:
             self._path.unlink(missing_ok=True)
 
@@ -200,7 +200,7 @@ def _contrast(encoder: Encoder, request: Measurement, report: Report) -> Iterato
 
 def _require_known_flags(encoder: Encoder, request: Measurement) -> None:
     if request.preference:
-        encoder.recipe(SEMPA)  # refuses a base alone
+        encoder.recipe(SEMPA)  # raises without an adapter
     if request.preference and request.what not in ("sts", "retrieval"):
         raise InputError(f"--preference works with sts and retrieval, not with {request.what}.")
     if request.baselines and request.what != "contrast":
@@ -208,7 +208,7 @@ def _require_known_flags(encoder: Encoder, request: Measurement) -> None:
 
 
 def _sets(data: Path) -> dict[str, Callable[[], Any]]:
-    """Return what reads each set of scored pairs, by name."""
+    """Return a function that reads each set of scored pairs, by name."""
     from sempa.data.hub_rows import hub_rows
     from sempa.data.scored_pairs import read_scored_pairs, scored_pairs_from_rows
 
@@ -323,7 +323,7 @@ def _tokens(encoder: Encoder, request: Measurement, report: Report) -> Iterator[
     from sempa.evaluation.tokens import TOP, aligned_ratio
 
     sentences = list(read_corpus(request.data, at_most=request.limit).texts)
-    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # the LM head reads unprocessed states
+    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # the LM head expects unprocessed states
     for variant in encoder.variants:
 
         def compute(variant: str = variant) -> Figures:
@@ -339,7 +339,7 @@ def _tokens(encoder: Encoder, request: Measurement, report: Report) -> Iterator[
 
 @dataclass(frozen=True)
 class Kind:
-    """Describe a kind of measurement: its result's kind, the key of its figures, the measure, and the parts."""
+    """Describe a kind of measurement: the result's kind, the key of its figures, the measure, and the parts."""
 
     name: str
     key: str
@@ -393,7 +393,7 @@ def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
 
 
 def _fingerprint(data: Path) -> str:
-    """Return a SHA-256 over the data's files, their names in order and their bytes; for the hub, over its names."""
+    """Return a SHA-256 over the names and bytes of the data files, in order; for the hub, over its names."""
     if data == HUB:
         return hashlib.sha256(json.dumps(HUB_SETS).encode()).hexdigest()
     if not data.exists():

@@ -1,10 +1,10 @@
-"""Results of `benchmarks/` about time and memory, as tables."""
+"""Tables of the time and memory results from `benchmarks/`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Table = tuple[list[str], list[list[str]], str]
-"""A head, rows of as many cells, and how it was measured."""
+"""Table head, rows of as many cells, and a note on the measurement."""
 
 
 def _memory(result: Mapping[str, Any]) -> Table:
@@ -33,7 +33,7 @@ def _train(result: Mapping[str, Any]) -> Table:
     ]
     rows.append(["ratio", f"{ratio['median']:.1f} ({ratio['low']:.1f} to {ratio['high']:.1f})", ""])
     best = ", ".join(f"{key} {value}" for key, value in result["trl_setting"].items())
-    before = result.get("warm_up", 1)  # the first step alone, in results from before it could be chosen
+    before = result.get("warm_up", 1)  # older results warmed up for one step
     after = f", after {before} steps not counted" if before > 1 else ""
     work = f"{result['batch_size']} pairs per step{after}, LoRA rank {result['config']['lora_r']}"
     return ["", "pairs per second", "peak memory"], rows, f"{work}; TRL: {best}"
@@ -136,4 +136,4 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "visitor": _visitor,
     "profiles": _profiles,
 }
-"""By a result's kind."""
+"""Table functions by kind of result."""

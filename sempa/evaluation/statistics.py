@@ -1,4 +1,4 @@
-"""Compare two models on the same items: figures, and their difference with interval and paired test."""
+"""Compare two models on the same items: figures, and the difference with its interval and paired test."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,16 +12,16 @@ from scipy.stats import binomtest, ttest_rel
 from sempa.evaluation.metrics import bootstrap_interval
 
 Outcomes = NDArray[np.float64]
-"""One row an item: (N,), or (N, 2) of log-likelihood and words for perplexity."""
+"""One row per item: (N,), or (N, 2) of log-likelihood and word count for perplexity."""
 Cache = Callable[[Mapping[str, Any], Callable[[], Outcomes]], Outcomes]
-"""Receives a request to a model and what computes its outcomes; see `ResultCache.cached`."""
+"""Receives a request and the function that computes its outcomes; see `ResultCache.cached`."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Describe a figure: its name, how it follows from the items, the paired test, and which way is better.
+    """Describe a figure: its name, its formula over items, the paired test, and the better direction.
 
-    `better` is 1 where higher figures are better and -1 where lower ones are.
+    `better` is 1 if higher figures are better and -1 if lower figures are.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Measure:
 
 
 def paired_figures(outcomes: Mapping[str, Outcomes], measure: Measure) -> dict[str, Any]:
-    """Return each variant's figure and, for two variants, the change: positive where the second is better.
+    """Return each variant's figure and, for two variants, the change: positive if the second is better.
 
     Intervals are 95%, by paired bootstrap over items.
     """
@@ -61,13 +61,13 @@ def mean_percent(values: Outcomes) -> float:
 
 
 def mcnemar(before: Outcomes, after: Outcomes) -> float:
-    """Return the exact McNemar test's p-value of two rows of 0 and 1."""
+    """Return the p-value of the exact McNemar test on two rows of 0 and 1."""
     won, lost = int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
 def paired_t(before: Outcomes, after: Outcomes) -> float:
-    """Return the paired t-test's p-value of two rows of figures; 1 where none differs."""
+    """Return the p-value of the paired t-test on two rows of figures; 1 if the rows are equal."""
     return 1.0 if np.array_equal(before, after) else float(ttest_rel(after, before).pvalue)
 
 

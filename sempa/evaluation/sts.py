@@ -1,4 +1,4 @@
-"""Semantic textual similarity: read scored pairs, correlate a model's cosines with people's scores."""
+"""Semantic textual similarity: correlate a model's cosines with human scores."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
-    """Return Spearman x100 of the cosines with the scores over all pairs at once ("all", not a mean of subsets).
+    """Return Spearman x100 of cosines and scores over all pairs at once ("all", not a mean of subsets).
 
     Source: Gao et al. 2021, appendix B.
     """
@@ -27,28 +27,28 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
 
 
 def is_test(name: str) -> bool:
-    """Return whether a set is for testing, that is whether no word of its name is dev or train."""
+    """Return whether a set is for testing: no word of its name is dev or train."""
     return not {"dev", "train"} & set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
-    """Return the Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
+    """Return Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
     found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}
     return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 @dataclass(frozen=True)
 class MeasuredPairs:
-    """Hold scored pairs, each model's cosines of them (N,), and the figures over all pairs."""
+    """Hold scored pairs, each model's cosines (N,), and the figures over all pairs."""
 
     pairs: ScoredPairs
     cosines: Mapping[str, Floats]
     figures: Mapping[str, Any]
 
     def disagreement(self) -> list[int]:
-        """Return the pairs' numbers, those first whose rank among all pairs differs most between the two models.
+        """Return the pairs' numbers by how much their ranks differ between the two models, largest first.
 
-        Ranks, since raw cosines of two models do not compare. In order of the file where there is one model.
+        Ranks, because raw cosines of two models are not comparable. With one model, in file order.
         """
         if len(self.cosines) < 2:
             return list(range(len(self.pairs.scores)))
@@ -57,13 +57,13 @@ class MeasuredPairs:
 
 
 def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> MeasuredPairs:
-    """Read scored pairs with each model and return cosines and figures."""
+    """Encode scored pairs with each model and return cosines and figures."""
     cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
     return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
 
 
 def preference_figures(measured: MeasuredPairs, scores: Floats, weight: float) -> dict[str, Any]:
-    """Return Spearman x100 of preference scores (N,), and of the aligned model's cosines + weight x preference."""
+    """Return Spearman x100 of the preference scores (N,), and of the aligned model's cosine + weight x preference."""
     gold = np.asarray(measured.pairs.scores, dtype=np.float32)
     each = {"preference": scores, "both": measured.cosines[SEMPA] + weight * scores}
     return {name: {"spearman": round(spearman(values, gold), 2)} for name, values in each.items()}

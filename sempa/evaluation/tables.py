@@ -1,4 +1,4 @@
-"""Results as tables, for README, the docs and the app."""
+"""Result tables for README, the docs and the app."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
 
 BY_SCORES = {"preference": "by preference", "both": "by both"}
-"""Scores of the aligned model beside its cosine, and their columns' heads."""
+"""Column heads of the aligned model's scores other than its cosine."""
 MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
-"""A part of a document that is drawn from result files; the names have no ending."""
+"""A part of a document generated from result files, named without suffix."""
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Hold a result as a table: a head, rows of as many cells, and how it was measured."""
+    """Hold a result table: head, rows of as many cells, and a note on the measurement."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -37,13 +37,13 @@ class ResultTable:
 
     @property
     def markdown(self) -> str:
-        """Return the table in Markdown, with a line below on how it was measured."""
+        """Return the table in Markdown, with the note on the measurement below."""
         lines = [f"| {' | '.join(row)} |" for row in (self.head, ["---"] * len(self.head), *self.rows)]
         return "\n".join([*lines, "", self.about])
 
 
 def result_table(result: Mapping[str, Any]) -> ResultTable:
-    """Return a result read from JSON as a table."""
+    """Return the table of a result read from JSON."""
     head, rows, measure = _TABLES[result["kind"]](result)
     where = [result[key] for key in ("hardware", "precision", "date") if result.get(key)]
     return ResultTable(head, rows, f"{measure}. {'; '.join(where)}.")
@@ -99,7 +99,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         scores = [f"{figures[variant]['figure']:.2f}" for variant in result["recipes"]]
         change = figures.get("change")
         p = [_p_value(change)] if change else []
-        data = task.partition(", ")[0]  # figures of a set are named after it
+        data = task.partition(", ")[0]  # a set's other figures follow its name
         rows.append([f"{data}, {figures['measure']}", f"{figures['items']:,}", *scores, *_change(figures), *p])
         if again:
             rows[-1] += [f"{figures['reranked']['figure']:.2f}", *_change(figures["reranked"])]
@@ -112,7 +112,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 
 def _contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    """Return a row per kind with all intervals; with baselines, a row per method and the interval of all kinds."""
+    """Return a row per kind with all intervals; with baselines, a row per method with the interval over all kinds."""
     methods, adapter = result["methods"], result.get("adapter")
     shown = {name: BY_SCORES.get(name) or model_name(name, adapter) for name in methods}
     kinds = {kind: found["items"] for kind, found in methods["base"]["kinds"].items()}
@@ -193,7 +193,7 @@ def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
 
 
 _LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
-"""Figures of every dose and scale."""
+"""Figures shown for every dose and scale."""
 
 
 def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -238,7 +238,7 @@ _TABLES = {
 
 
 def model_name(variant: str, adapter: str | None = None) -> str:
-    """Return a model's display name: the aligned one is called by its adapter, or SemPA."""
+    """Return a model's display name; for the aligned model, the adapter's name or SemPA."""
     return (adapter or "SemPA") if variant == "sempa" else variant
 
 
@@ -259,9 +259,9 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """Redraw the tables between the `results` marks of a Markdown document from a folder's files.
+    """Regenerate the tables between the `results` marks of a Markdown document from the files in a folder.
 
-    Raises: InputError for a file that is not there.
+    Raises: InputError for a missing file.
     """
 
     def drawn(marked: re.Match[str]) -> str:
@@ -273,5 +273,5 @@ def with_tables(document: str, folder: Path) -> str:
 
 
 def named_in(document: str) -> list[str]:
-    """Return the names of the result files that a document's marks name."""
+    """Return the result files named in a document's marks."""
     return [name for marked in MARKED.finditer(document) for name in marked[2].split(", ")]

@@ -1,6 +1,6 @@
-"""Reading with each layer's state of the prompt's end put before the sentence, where the next layer sees it.
+"""Token Prepending: copy the state of the prompt's last token before the sentence, for the next layer to see.
 
-Source: Fu et al. 2025, Token Prepending (training-free).
+Source: Fu et al. 2025 (training-free).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +17,8 @@ from sempa.models.prompts import padding_id
 def prepended_states(pair: ModelPair, rows: Sequence[Sequence[int]], place: int, until: int, layer: int) -> Tensor:
     """Return (B, D) base states of B prompts' last tokens at a layer.
 
-    Before each layer from the second to the `until`-th, the state at `place`, where the rows hold a token that means
-    nothing, is replaced by the state of the row's last token.
+    Before each layer from the second to the `until`-th, the row's last state replaces the state at `place`, the
+    position of a placeholder token.
     Raises: InputError for a layer the model does not have.
     """
     input_ids, mask = right_padded(rows, padding_id(pair.tokenizer))
@@ -41,7 +41,7 @@ def _layers(decoder: nn.Module, count: int) -> nn.ModuleList:
 
 @contextmanager
 def _before_each(layers: Sequence[nn.Module], change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Change what enters each of some layers until the block ends."""
+    """Apply `change` to the input of each layer until the block ends."""
 
     def changed(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return change(args[0]), *args[1:]

@@ -1,4 +1,4 @@
-"""Aligned tokens: the vocabulary items an embedding points at, and how many are words of the sentence.
+"""Aligned tokens: the vocabulary items nearest to an embedding, and how many are words of the sentence.
 
 Source: Chen et al. 2026 (aligned tokens, GAR), after Nie et al. 2025.
 """
@@ -18,14 +18,14 @@ TOP = 10
 EXACT, STEM, OTHER = "exact", "stem", "other"
 
 Aligned = Callable[[Sequence[str]], list[list[tuple[str, float]]]]
-"""Returns, for each of N sentences, the TOP vocabulary items with the largest unembedding scores, best first."""
+"""Maps N sentences to their TOP vocabulary items by unembedding score, best first."""
 Split = Callable[[str], list[str]]
-"""Returns a sentence's own tokens as texts."""
+"""Splits a sentence into its own tokens, as text."""
 
 
 @dataclass(frozen=True)
 class KeyToken:
-    """Hold an aligned token, its score, and whether the sentence has that word, only its stem, or neither."""
+    """Hold an aligned token, its score, and whether the sentence contains the word, only its stem, or neither."""
 
     text: str
     score: float
@@ -33,7 +33,7 @@ class KeyToken:
 
 
 def key_tokens(sentence: str, aligned: Aligned, split: Split) -> list[KeyToken]:
-    """Return a sentence's aligned tokens, best first, each matched with its words."""
+    """Return a sentence's aligned tokens, best first, each matched against the sentence's words."""
     own = _words(split(sentence))
     stems = _stems(own)
     (found,) = aligned([sentence])
@@ -47,11 +47,11 @@ def _match(word: str, own: set[str], stems: set[str]) -> str:
 
 
 def aligned_ratio(sentences: Sequence[str], aligned: Aligned, split: Split) -> dict[str, Any]:
-    """Return GAR (0..1): the share of N sentences' tokens that are aligned tokens of a sentence they occur in.
+    """Return GAR (0..1): the share of N sentences' tokens that are aligned tokens of their own sentence.
 
-    GAR = |union of (top10_i and tokens_i)| / |union of tokens_i|. Tokens are compared as words (`gar`: without the
-    space before, case folded, since a byte-level vocabulary has several items for one word) and by stem (`gar_stem`).
-    Raises: InputError without a sentence.
+    GAR = |union of (top10_i and tokens_i)| / |union of tokens_i|. `gar` compares words without leading space and case,
+    because a byte-level vocabulary has several items per word; `gar_stem` compares stems.
+    Raises: InputError without sentences.
     """
     if not sentences:
         raise InputError("The ratio of aligned tokens needs at least one sentence.")
@@ -69,15 +69,15 @@ def aligned_ratio(sentences: Sequence[str], aligned: Aligned, split: Split) -> d
 
 
 CHUNK = 512
-"""Sentences whose tokens are read together."""
+"""Sentences per batch."""
 
 _stemmer = snowballstemmer.stemmer("english")
 _stemming = threading.Lock()
-"""The stemmer keeps state, so one thread at a time."""
+"""The stemmer has state: one thread at a time."""
 
 
 def _word(token: str) -> str:
-    """Return a token as a word, empty for part of a character, which decodes to the replacement character."""
+    """Return a token as a word; empty for part of a character, which decodes to the replacement character."""
     return "" if "\ufffd" in token else token.strip().casefold()
 
 
