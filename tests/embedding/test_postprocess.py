@@ -125,7 +125,7 @@ def test_missing_statistics_are_refused(tmp_path: Path) -> None:
 
 def test_a_variant_without_statistics_is_named() -> None:
     statistics = Postprocess.fit("centre", {"base": _rows(5, 3)}, "test")
-    with pytest.raises(InputError, match="hold base, not 'sempa'"):
+    with pytest.raises(InputError, match="cover base, but not 'sempa'"):
         statistics.apply(_rows(5, 3), "sempa")
 
 

@@ -77,7 +77,7 @@ def test_sentences_are_read_once_each_and_subsampled_evenly(tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n"])
 def test_what_is_no_table_of_sentences_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.tsv").write_text(text)
-    with pytest.raises(InputError, match="lacks the columns sentence1|holds no sentence"):
+    with pytest.raises(InputError, match="lacks the columns sentence1|contains no sentences"):
         read_sentences(tmp_path / "a.tsv", None)
     with pytest.raises(InputError, match="does not exist"):
         read_sentences(tmp_path / "b.tsv", None)

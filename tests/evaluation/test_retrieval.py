@@ -149,7 +149,7 @@ def test_labelled_texts_are_relevant_within_their_category(tmp_path: Path) -> No
     [
         ("text,category\na,x\n", "text,category\nb,y\n", "no text of the category 'y'"),
         ("text,label\na,x\n", "text,category\nb,x\n", "train.csv lacks the columns category"),
-        ("text,category\n", "text,category\nb,x\n", "train.csv holds no text"),
+        ("text,category\n", "text,category\nb,x\n", "train.csv contains no text"),
     ],
 )
 def test_faults_of_labelled_texts_are_told(tmp_path: Path, train: str, test: str, says: str) -> None:

@@ -150,7 +150,7 @@ def test_the_limits_themselves_are_allowed(studio: Studio) -> None:
         (lambda s: s.paraphrase("", Sampling()), "sentence is empty"),
         (lambda s: s.paraphrase(A, Sampling(), "no place"), "Template 'no place' is neither"),
         (lambda s: s.answer(" ", Sampling()), "prompt is empty"),
-        (lambda s: next(s.answer("x" * 2_000, Sampling())), "exceeds the model's 1,024"),
+        (lambda s: next(s.answer("x" * 2_000, Sampling())), "exceeds the model's limit of 1,024"),
     ],
 )
 def test_mistakes_are_input_errors(studio: Studio, ask: Callable[[Studio], object], says: str) -> None:

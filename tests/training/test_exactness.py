@@ -107,7 +107,7 @@ def test_plain_rows(
 ) -> None:
     preference = _compare(*_setting(make_tuning, make_pair, architecture, make_tokenizer(), shared_rows=False))
     assert not preference.reader.shared
-    assert preference.reader.layout == "plain rows, one a response"
+    assert preference.reader.layout == "plain rows, one per response"
 
 
 @pytest.mark.parametrize("shared", [True, False])

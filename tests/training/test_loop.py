@@ -219,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_naming_the_rows(make_pair: MakePair, tm
     rows = sorted(sample_order(20, 96, CONFIG.seed)[8:12])
     with pytest.raises(SempaError) as caught:
         list(session.steps)
-    assert "The loss at step 2 is nan (it began at 0.6931): stopped" in str(caught.value)
+    assert "The loss at step 2 is nan (it began at 0.6931): training stopped" in str(caught.value)
     assert f"{rows}" in str(caught.value)
     assert len(session.run.lines()) == 2
 

@@ -130,7 +130,7 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
         ("/paraphrase", (A, 1, "hot", 9, 5), "temperature is 'hot'"),
         ("/paraphrase", (A, 1, 1.0, 9, None), "seed is None"),
         ("/similarity", (A, B, "none"), "There is no adapter 'none': choose one of"),
-        ("/paraphrase", ("x" * 2_000, 1, 1.0, 9, 5), "exceeds the model's 1,024"),
+        ("/paraphrase", ("x" * 2_000, 1, 1.0, 9, 5), "exceeds the model's limit of 1,024"),
     ],
 )
 def test_mistakes_come_back_as_one_sentence(client: Client, endpoint: str, given: tuple, says: str) -> None:
