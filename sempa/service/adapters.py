@@ -1,4 +1,4 @@
-"""Several adapters of one base model, chosen by name."""
+"""Serve several adapters of one base model, chosen by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from sempa.sparse.coders import codes_folder
 
 
 class Adapters:
-    """Hold a studio for each adapter of a base model; all of them share indexes and cached vectors."""
+    """Hold one studio per adapter of a base model; all share indexes and cached vectors."""
 
     def __init__(
         self, encoders: Sequence[Encoder], indexes: IndexStore | None = None, results_root: Path = RESULTS_ROOT
@@ -30,9 +30,9 @@ class Adapters:
         return Studio(encoder, self.indexes, self._results_root, self._cache)
 
     def add(self, adapter: str) -> str:
-        """Load one more adapter onto the base for every visitor and return its name.
+        """Load another adapter for all visitors and return its name.
 
-        Raises: InputError without a first adapter or for a name that is taken; what `ModelPair.with_adapter` raises.
+        Raises: InputError if there is no adapter yet or the name is taken; what `ModelPair.with_adapter` raises.
         """
         first = self.choose()
         if not first.adapter:
@@ -45,7 +45,7 @@ class Adapters:
 
     @property
     def names(self) -> list[str]:
-        """Return the adapters' names in the order given; one empty name for a base without adapters."""
+        """Return the adapters' names in load order; one empty name for a base without adapters."""
         return list(self._by_name)
 
     @property
@@ -54,7 +54,7 @@ class Adapters:
         return any(codes_folder(studio.pair) for studio in self._by_name.values())
 
     def choose(self, adapter: str = "") -> Studio:
-        """Return the studio of an adapter, by default of the first.
+        """Return the studio of an adapter (default: the first).
 
         Raises: InputError for an unknown name.
         """

@@ -1,4 +1,4 @@
-"""Vectors of single sentences, kept so that moving a slider computes nothing again."""
+"""In-memory cache of sentence vectors, so that moving a slider recomputes nothing."""
 
 import threading
 from collections import OrderedDict
@@ -12,13 +12,13 @@ from sempa.embedding.encoder import Encoder, Progress
 
 Rows = NDArray[np.float32]
 CACHED = 4_000
-"""Vectors kept."""
+"""Maximum cached vectors."""
 TOGETHER = 16
-"""Sentences computed at a stretch; then other visitors get their turn."""
+"""Sentences encoded before other visitors get their turn."""
 
 
 class EmbeddingCache:
-    """Keep the vectors of the sentences asked for last, by recipe; safe to use from many threads."""
+    """Cache the most recently used sentence vectors by recipe; thread-safe."""
 
     def __init__(self, size: int = CACHED) -> None:
         self._size = size
@@ -26,10 +26,10 @@ class EmbeddingCache:
         self._lock = threading.Lock()
 
     def vectors(self, encoder: Encoder, sentences: Sequence[str], progress: Progress | None = None) -> dict[str, Rows]:
-        """Return every model's (N, D) unit rows of N sentences; `progress` is called where some are computed.
+        """Return every model's (N, D) unit rows of N sentences; `progress` is called if any are computed.
 
-        A missing vector is always computed the same way: the sentence by itself, under all models in one pass. So a
-        vector never depends on what else was asked for.
+        Each missing vector is computed for one sentence alone, under all models in one pass, so it never depends on the
+        other sentences of the request.
         Raises: what `Encoder.encode_each` raises.
         """
         recipes, texts = encoder.recipes, dict.fromkeys(sentences)

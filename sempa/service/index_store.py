@@ -1,4 +1,4 @@
-"""Indexes by name: those on disk, opened once for all visitors, and those that visitors build."""
+"""Store indexes by name: public ones on disk, opened once for all visitors, and visitors' private ones."""
 
 import shutil
 import threading
@@ -15,19 +15,19 @@ from sempa.errors import InputError
 
 DEMO = "demo"
 OWN = "~"
-"""First character of a private index's key; no public name has it."""
+"""First character of a private index's key; public names cannot contain it."""
 MAX_OWN, MAX_EACH = 50, 5
-"""Private indexes held in memory, of all visitors together and of each."""
+"""Maximum private indexes in memory: in total and per visitor."""
 MAX_PUBLIC = 100
-"""Indexes on disk beyond which visitors may build private ones only."""
+"""Maximum public indexes; beyond it, visitors may only build private ones."""
 MAX_OPEN = 20
-"""Indexes of the disk held in memory."""
+"""Maximum public indexes in memory."""
 
 Rows = NDArray[np.float32]
 
 
 class IndexStore:
-    """Open indexes by name and take in those that visitors build; safe to use from many threads."""
+    """Open indexes by name and store those that visitors build; thread-safe."""
 
     def __init__(self, root: Path = INDEX_ROOT) -> None:
         self._root = root
@@ -42,7 +42,7 @@ class IndexStore:
         return index_names(self._root)
 
     def own_names(self, visitor: str) -> list[str]:
-        """Return the keys of a visitor's private indexes; the part after the last "/" is the name the visitor chose."""
+        """Return the keys of a visitor's private indexes; the visitor's own name follows the last "/"."""
         with self._lock:
             return self._own_names(visitor)
 
@@ -50,9 +50,9 @@ class IndexStore:
         return [key for key in self._own if key.startswith(f"{OWN}{visitor}/")]
 
     def open(self, name: str) -> SentenceIndex:
-        """Open an index by name, once; beyond MAX_OPEN the least recently used is closed, never the demo.
+        """Open an index once; beyond MAX_OPEN, close the least recently used, but never the demo.
 
-        Loading holds no lock: who asks for the same index waits for the one load, everybody else goes on.
+        Loading holds no lock: only requests for the same index wait.
         Raises: InputError for an unknown name; StorageError if the index is damaged.
         """
         with self._lock:
@@ -74,7 +74,7 @@ class IndexStore:
                 index.set_result(SentenceIndex.load(find_index(name, self._root)))
             except BaseException as error:
                 with self._lock:
-                    if self._opened.get(name) is index:  # the next who asks tries again
+                    if self._opened.get(name) is index:  # the next request retries
                         del self._opened[name]
                 index.set_exception(error)
         return index.result()
@@ -85,10 +85,10 @@ class IndexStore:
             raise InputError(f"There is no index {name!r}: choose one of {', '.join(known) or 'none yet'}.")
 
     def put(self, index: SentenceIndex, name: str, visitor: str, *, public: bool) -> str:
-        """Take in an index built by a visitor and return the name to open it by.
+        """Store an index built by a visitor and return the name to open it by.
 
-        A public one is written to disk. A private one stays in memory for its maker until `forget`; beyond MAX_EACH of
-        one visitor or MAX_OWN of all, the oldest goes.
+        A public index is written to disk. A private one stays in memory for its owner until `forget`; beyond MAX_EACH
+        per visitor or MAX_OWN in total, the oldest is dropped.
         Raises: what `require_free` raises; StorageError if the disk refuses.
         """
         self.require_free(name, visitor, public=public)
@@ -113,9 +113,9 @@ class IndexStore:
             raise InputError(f"There are already {MAX_PUBLIC} public indexes, the limit: keep this one private.")
 
     def delete(self, name: str, visitor: str) -> None:
-        """Delete an index that the visitor built.
+        """Delete one of the visitor's own indexes.
 
-        Raises: InputError if it is not the visitor's.
+        Raises: InputError if it belongs to someone else.
         """
         with self._lock:
             if name in self._own_names(visitor):
@@ -134,7 +134,7 @@ class IndexStore:
                 del self._own[name]
 
     def random_cosines(self, recipe: EncoderConfig) -> Rows | None:
-        """Return sorted cosines of random pairs of demo texts, None while the demo has no vectors of the recipe."""
+        """Return sorted cosines of random pairs of demo texts; None if the demo lacks vectors of the recipe."""
         if recipe not in self._random_cosines and DEMO in self.names():
             demo = self.open(DEMO)
             if recipe in demo.recipes:

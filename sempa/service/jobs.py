@@ -1,4 +1,4 @@
-"""Train from the page: start, watch, stop and resume one run at a time, in its own process."""
+"""Training jobs for the page: start, monitor, stop and resume one run at a time, in its own process."""
 
 import json
 import re
@@ -18,14 +18,14 @@ from sempa.training.run_folder import RunFolder
 
 RUNS = Path("runs")
 SHOWN_LINES = 12
-"""Last lines of a run's output that are shown."""
+"""Lines shown from the end of a run's output."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HUB_DATA = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w./-]+)?")
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Say what to train: data and development pairs as uploaded files (paths) or hub names (texts), and settings."""
+    """Request a training run: data and development pairs as uploaded files (Path) or hub names (str), and settings."""
 
     name: str
     data: Path | str | None = None
@@ -35,7 +35,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunState:
-    """Hold the state of a run: its steps so far, the last lines of its output, and its adapter once complete."""
+    """Report the state of a run: its steps so far, the end of its output, and its adapter once complete."""
 
     name: str
     running: bool
@@ -43,19 +43,19 @@ class RunState:
     output: str
     adapter: Path | None
     begun: bool = False
-    """Whether there is a run on disk that --resume continues."""
+    """Whether the disk holds a run that --resume can continue."""
 
     @property
     def resumable(self) -> bool:
-        """Whether it was interrupted after its first step on disk."""
+        """Whether the run was interrupted after writing a step to disk."""
         return not self.running and self.adapter is None and self.begun
 
 
 class TrainingJobs:
-    """Start train.py for the page, one run at a time; runs are kept in folders of `root` by name."""
+    """Run train.py for the page, one run at a time; each run has a folder in `root`."""
 
     def __init__(self, base: str, root: Path = RUNS, options: Sequence[str] = ()) -> None:
-        """Train adapters of `base`; `options` are further arguments of every run, such as --precision."""
+        """Train adapters of `base`; `options` are added to every command line, such as --precision."""
         self._base, self._root, self._options = base, root, tuple(options)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -63,19 +63,19 @@ class TrainingJobs:
 
     @property
     def running(self) -> str | None:
-        """Return the name of the run under way, None when there is none."""
+        """Return the name of the active run, None if there is none."""
         if self._process is None or self._process.poll() is not None:
             return None
         return self._running
 
     @property
     def names(self) -> list[str]:
-        """Return the names of all runs, complete or interrupted, the newest first."""
+        """Return the names of all runs, complete or interrupted, newest first."""
         folders = sorted(self._root.glob("*/command.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
         return [path.parent.name.removesuffix(".job") for path in folders]
 
     def command(self, asked: RunRequest) -> list[str]:
-        """Return the command line that starts a run, as typed in the project's folder.
+        """Return the command line that starts a run from the project's folder.
 
         Raises: InputError for a malformed name, or data that is neither a file nor a hub name.
         """
@@ -94,7 +94,7 @@ class TrainingJobs:
     def _kept(self, name: str, flag: str, given: Path | str) -> str:
         if isinstance(given, Path):
             return str(self._inputs(name) / f"{flag.removeprefix('--')}{given.suffix}")
-        # A visitor's text must not name a file of this machine, which train.py would take.
+        # A visitor's text must not name a local file, which train.py would accept.
         local = Path(given).exists() or (":" not in given and Path(given).suffix in (".csv", ".tsv", ".jsonl", ".json"))
         if local or not _HUB_DATA.fullmatch(given):
             raise InputError(f"{given!r} is neither an uploaded file nor a hub data set (owner/name).")
@@ -107,9 +107,9 @@ class TrainingJobs:
         return RunFolder(self._root / name)
 
     def start(self, asked: RunRequest) -> None:
-        """Start a run under a new name, or one whose run ended before it had begun.
+        """Start a run under a new name, or under one whose run failed before it began.
 
-        Raises: InputError if one is under way, the name is taken, or what `command` raises; StorageError.
+        Raises: InputError if a run is active or the name is taken; what `command` raises; StorageError.
         """
         command = self.command(asked)
         with self._lock:
@@ -130,7 +130,7 @@ class TrainingJobs:
     def resume(self, name: str) -> None:
         """Resume an interrupted run.
 
-        Raises: InputError if one is under way, or there is no such run or nothing to resume.
+        Raises: InputError if a run is active, the name is unknown or there is nothing to resume.
         """
         with self._lock:
             self._require_idle()
@@ -155,21 +155,21 @@ class TrainingJobs:
         self._running = name
 
     def stop(self) -> None:
-        """Stop the run under way and wait for its end; it can be resumed."""
+        """Stop the active run and wait for it to end; it can be resumed."""
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.terminate()  # not Ctrl-C's signal: what an app in the background starts may be deaf to that
+        process.terminate()  # not SIGINT, which children of a background app may ignore
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()  # nothing is lost: it resumes from its last complete checkpoint
+            process.kill()  # safe: it resumes from its last complete checkpoint
             process.wait()
 
     def state(self, name: str) -> RunState:
         """Return the state of a run.
 
-        Raises: InputError for a run that is not there.
+        Raises: InputError for an unknown run.
         """
         if not _NAME.fullmatch(name) or not self._inputs(name).is_dir():
             raise InputError(f"There is no run {name!r}.")
@@ -189,4 +189,4 @@ def _step(line: str) -> dict[str, Any]:
     try:
         return dict(json.loads(line))
     except ValueError:
-        return {}  # the line that is just being written
+        return {}  # incomplete line, still being written

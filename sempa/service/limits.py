@@ -1,24 +1,24 @@
-"""What a request may hold: bounds on what visitors send, and errors that name them."""
+"""Limits on visitors' requests, and errors that name them."""
 
 from collections.abc import Sequence
 
 from sempa.errors import InputError
 
 MAX_CHARACTERS = 5_000
-"""Longest text taken from a visitor; the model reads the first few hundred words of it at most."""
+"""Maximum characters per text; the model reads only its first few hundred words."""
 MAX_SENTENCES = 256
-"""Most sentences of one request."""
+"""Maximum sentences per request."""
 MAX_MATRIX = 200
-"""Most sentences compared with each other at once: 19,900 pairs."""
+"""Maximum sentences in a matrix: 19,900 pairs."""
 MAX_HITS = 100
 MAX_PAIRS = 1_000
-"""Most scored pairs a visitor may have measured: a minute on two cores."""
+"""Maximum scored pairs per measurement: a minute on two cores."""
 MAX_TEXTS = 5_000
-"""Most texts embedded while a visitor waits: a few minutes on two cores, with progress."""
+"""Maximum texts embedded while a visitor waits: a few minutes on two cores, with progress."""
 
 
 def require_sentences(sentences: object) -> None:
-    """Raise InputError, naming the sentence, unless these are at most MAX_SENTENCES texts that may be read."""
+    """Raise InputError, naming the sentence, unless these are at most MAX_SENTENCES valid texts."""
     if isinstance(sentences, str) or not isinstance(sentences, Sequence):
         raise InputError("Sentences must be a list of texts: put a single sentence in brackets.")
     if len(sentences) > MAX_SENTENCES:

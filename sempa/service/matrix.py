@@ -1,4 +1,4 @@
-"""Compare every pair of several sentences under both models, and show where the models disagree."""
+"""Compare all pairs of several sentences under both models and find where the models disagree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Square = NDArray[np.float32]
 class PairMatrix:
     """Hold N sentences and each model's cosines of all pairs, (N, N) in -1..1.
 
-    `percentiles` (N, N) in 0..1 are those among random pairs: the one scale on which two models compare. Empty while
-    they are not known.
+    `percentiles` (N, N), 0..1, rank each cosine among random pairs, which makes two models comparable. Empty if
+    unknown.
     """
 
     sentences: Sequence[str]
@@ -26,19 +26,19 @@ class PairMatrix:
 
     @property
     def scaled(self) -> Mapping[str, Square]:
-        """Return what is compared between models, 0..1: percentiles, or else each pair's rank among these pairs."""
+        """Return values comparable between models, 0..1: percentiles, or else ranks among these pairs."""
         return self.percentiles or {variant: _ranks(values) for variant, values in self.cosines.items()}
 
     @property
     def difference(self) -> Square | None:
-        """Return how much nearer the second model puts each pair, -1..1; None where there is one model."""
+        """Return the second model's scaled values minus the first's, -1..1; None with one model."""
         if len(self.cosines) < 2:
             return None
         before, after = self.scaled.values()
         return after - before
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Return all pairs (i, j) with i < j, those the models disagree on most first; by cosine where there is one."""
+        """Return all pairs (i, j) with i < j, largest disagreement first; with one model, highest cosine first."""
         first, second = np.triu_indices(len(self.sentences), k=1)
         moved = self.difference
         by = np.abs(moved) if moved is not None else next(iter(self.cosines.values()))
@@ -47,7 +47,7 @@ class PairMatrix:
 
 
 def pair_matrix(sentences: Sequence[str], rows: Mapping[str, Square], background: Mapping[str, Square]) -> PairMatrix:
-    """Return the matrix of N sentences from each model's (N, D) unit rows; `background` holds sorted random cosines.
+    """Return the matrix of N sentences from each model's (N, D) unit rows; `background` has sorted random cosines.
 
     Raises: InputError for fewer than two sentences.
     """

@@ -46,7 +46,7 @@ Rows = NDArray[np.float32]
 
 
 class Studio:
-    """Answer for a base model and one of its adapters; safe to call from many threads."""
+    """Answer requests for a base model and one of its adapters; thread-safe."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Studio:
         results_root: Path = RESULTS_ROOT,
         cache: EmbeddingCache | None = None,
     ) -> None:
-        """Take an encoder, and what it shares with other adapters of its base: indexes and cached vectors."""
+        """Take an encoder, and the indexes and cached vectors that all adapters of a base share."""
         self.encoder = encoder
         self.indexes = indexes or IndexStore()
         self.cache = cache or EmbeddingCache()
@@ -73,25 +73,25 @@ class Studio:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Return the models to choose from: "base", and "sempa" with an adapter."""
+        """Return the available models: "base" and, with an adapter, "sempa"."""
         return self.encoder.variants
 
     @cached_property
     def coders(self) -> dict[str, Coder]:
-        """Return the sparse codes kept beside the adapter, by kind, if any.
+        """Return the sparse coders stored beside the adapter, by kind.
 
         Raises: StorageError if they are damaged.
         """
         return load_coders(self.pair)
 
     def embed(self, sentences: Sequence[str], variant: str = "") -> Rows:
-        """Return (N, D) unit rows; a sentence's vector is the same in any request.
+        """Return (N, D) unit rows; a sentence has the same vector in every request.
 
-        `variant` is "base" or "sempa" (default: the best there is).
+        `variant` is "base" or "sempa" (default: "sempa" if there is an adapter).
         Raises: InputError for too many, too long, empty or non-text sentences, or an unknown variant.
         """
         variant = variant or self.encoder.best_variant
-        self.encoder.recipe(variant)  # refuses an unknown one
+        self.encoder.recipe(variant)  # raises for an unknown variant
         return self.embed_each(sentences)[variant]
 
     def embed_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
@@ -110,7 +110,7 @@ class Studio:
         return {variant: float(np.clip(a @ b, -1, 1)) for variant, (a, b) in rows.items()}
 
     def preference(self, first: str, second: str) -> float:
-        """Return how much more the aligned model likes two sentences as paraphrases than the base, in nats per token.
+        """Return the preference score of two sentences as paraphrases, aligned against base, in nats per token.
 
         Raises: InputError without an adapter, or for an empty or too long sentence.
         """
@@ -121,7 +121,7 @@ class Studio:
     def percentiles(self, cosines: dict[str, float]) -> dict[str, float]:
         """Return the percentile (0..1) of each model's cosine among random pairs of demo sentences.
 
-        Raw cosines of two models do not compare; percentiles do. Empty while the demo index has no vectors of a model.
+        Percentiles are comparable between models; raw cosines are not. Empty if the demo index lacks a model's vectors.
         """
         known = self._random_cosines
         return {
@@ -134,7 +134,7 @@ class Studio:
         return {variant: cosines for variant, cosines in found.items() if cosines is not None}
 
     def matrix(self, sentences: Sequence[str], report: Report = lambda _: None) -> PairMatrix:
-        """Return every pair of 2 to MAX_MATRIX sentences under each model.
+        """Compare all pairs of 2 to MAX_MATRIX sentences under each model.
 
         Raises: InputError for too few or too many, too long or empty sentences.
         """
@@ -145,14 +145,14 @@ class Studio:
         return pair_matrix(sentences, rows, self._random_cosines)
 
     def missing_vectors(self, name: str) -> list[str]:
-        """Return the models that an index has no vectors of."""
+        """Return the models for which an index has no vectors."""
         known = self.indexes.open(name).vectors
         return [variant for variant, recipe in self.encoder.recipes.items() if recipe not in known]
 
     def embed_index(self, name: str, report: Report = lambda _: None) -> SentenceIndex:
-        """Return an index with the vectors of every model, computing those it lacks, in memory.
+        """Return an index with every model's vectors; missing ones are computed in memory.
 
-        Raises: RecipeMismatch for an index of more than MAX_TEXTS texts that lacks some.
+        Raises: RecipeMismatch if vectors are missing and the index has more than MAX_TEXTS texts.
         """
         index = self.indexes.open(name)
         with index.adding(partial(report, "Another visitor is building these vectors. Waiting ...")):
@@ -166,7 +166,7 @@ class Studio:
         return index
 
     def build_index(self, corpus: Corpus, report: Report = lambda _: None) -> SentenceIndex:
-        """Return a new index of a visitor's texts with every model's vectors; see `IndexStore.put` to keep it.
+        """Return a new index of a visitor's texts with every model's vectors; `IndexStore.put` stores it.
 
         Raises: InputError for more than MAX_TEXTS texts, or one that is too long.
         """
@@ -182,20 +182,20 @@ class Studio:
         return index
 
     def search(self, query: str, index: str = DEMO, k: int = 5) -> dict[str, list[RankedHit]]:
-        """Return each model's k nearest texts with the rank they have under the other model.
+        """Return each model's k nearest texts with their ranks under the other model.
 
         Raises: InputError for an unusable query, k or index name; what `embed_index` raises.
         """
         require_text(query, "The query")
         require_k(k)
-        if self.missing_vectors(index):  # nobody waits for what another visitor embeds
+        if self.missing_vectors(index):  # do not wait for another visitor's embedding
             self.embed_index(index)
         return search_each(self.indexes.open(index), self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
 
     def search_codes(
         self, query: str, index: str = DEMO, k: int = 5, kind: str = FEATURES
     ) -> dict[str, list[SparseHit]]:
-        """Return each model's k best texts by sparse codes, with what matched.
+        """Return each model's k best texts by sparse codes, with the matching parts.
 
         Raises: what `search` and `SparseEncoder.open` raise.
         """
@@ -206,7 +206,7 @@ class Studio:
         return self._sparse(kind).search(self.indexes.open(index), query, self.cache.vectors(self.encoder, [query]), k)
 
     def compare_codes(self, first: str, second: str, kind: str = FEATURES) -> dict[str, SparsePair]:
-        """Return what the sparse codes of two sentences share under each model, and what they do not.
+        """Return the shared and unshared parts of two sentences' sparse codes under each model.
 
         Raises: InputError for an unusable sentence; what `SparseEncoder.open` raises.
         """
@@ -218,7 +218,7 @@ class Studio:
         return SparseSearch(SparseEncoder.open(self.encoder, kind, self.coders))
 
     def approximation_note(self, name: str) -> str:
-        """Return a sentence on the recall of an approximate search of an index, empty if the search is exact."""
+        """Return a note on the recall of an index's approximate search; empty if the search is exact."""
         index = self.indexes.open(name)
         known = {variant: index.approximation(recipe) for variant, recipe in self.encoder.recipes.items()}
         recalls = {variant: found.recall for variant, found in known.items() if found}
@@ -239,9 +239,9 @@ class Studio:
         return write(self.pair, request, sampling, stopped=stopped)
 
     def candidates(self, sentence: str, texts: Texts) -> dict[str, list[Candidate]]:
-        """Return each model's distinct paraphrases, judged and sorted: meaning kept in new words comes first.
+        """Return each model's distinct paraphrases, ranked by meaning kept and new words.
 
-        One model judges the texts of both: the aligned one if there is an adapter.
+        One model judges the texts of both: the aligned model if there is an adapter.
         """
         judge = self.encoder.best_variant
         found = {}
@@ -259,7 +259,7 @@ class Studio:
         return write(self.pair, prompt.strip(), sampling, stopped=stopped)
 
     def key_tokens(self, sentence: str) -> dict[str, list[KeyToken]]:
-        """Return, for each model, the tokens that the sentence's embedding points at, best first."""
+        """Return each model's aligned tokens of the sentence, best first."""
         require_text(sentence, "The sentence")
 
         def aligned(sentences: Sequence[str], variant: str) -> list[list[tuple[str, float]]]:
@@ -273,7 +273,7 @@ class Studio:
     def measure_pairs(self, path: Path, report: Report = lambda _: None) -> MeasuredPairs:
         """Measure both models on a visitor's file of scored pairs: columns score, sentence1, sentence2.
 
-        Raises: InputError for a file that is no such table, or of more than MAX_PAIRS pairs.
+        Raises: InputError for a malformed file or more than MAX_PAIRS pairs.
         """
         pairs = read_scored_pairs(path)
         if len(pairs.scores) > MAX_PAIRS:
@@ -291,20 +291,20 @@ class Studio:
         return measured_pairs(readers, pairs)
 
     def results(self) -> list[dict[str, Any]]:
-        """Return the results measured with this model and adapter, as read from JSON."""
+        """Return the results in JSON measured with this model and adapter."""
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         return [result for result in read_results(self._results_root) if is_of(result, name, adapter)]
 
     def frontiers(self) -> list[dict[str, Any]]:
-        """Return the results on sparse codes of this adapter, as read from JSON."""
+        """Return the results in JSON on this adapter's sparse codes."""
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         found = read_results(self._results_root, [FRONTIER_KIND])
         return [result for result in found if adapter in result["adapters"].values()]
 
 
 def _counted(report: Report, model: str = "") -> Progress:
-    """Return a callback of (done, total) that reports, as text, the count, the rate and the time left."""
+    """Return a callback of (done, total) that reports count, rate and time left as text."""
     began, first = time.monotonic(), -1
 
     def show(done: int, total: int) -> None:

@@ -1,1 +1,1 @@
-"""The Gradio app, one file a tab; the only home of gradio."""
+"""The Gradio app, one file per tab; no other package imports gradio."""

@@ -1,4 +1,4 @@
-"""The About panel: the method, the model and machine that run here, privacy, and how to cite."""
+"""The About panel: method, loaded models, machine, privacy and citation."""
 
 import gradio as gr
 
@@ -30,7 +30,7 @@ CITE = """@inproceedings{chen2026sempa,
 
 
 def runs_here(adapters: Adapters) -> str:
-    """Return in words which model, adapters and machine run here."""
+    """Describe the loaded model, its adapters and the machine."""
     known = {name: adapters.choose(name).pair.adapter for name in adapters.names}
     trained = [f"`{name}` ({_trained(adapter)})" for name, adapter in known.items() if adapter]
     named = "no adapter" if not trained else f"adapter{'s' if trained[1:] else ''} {', '.join(trained)}"
@@ -50,7 +50,7 @@ def _trained(adapter: AdapterInfo) -> str:
 
 
 def build_about(adapters: Adapters) -> None:
-    """Put the panel into the page under construction."""
+    """Add the panel to the page."""
     with gr.Accordion("About: method, model, licences, privacy, how to cite", open=False, elem_id="about"):
         gr.Markdown(METHOD)
         gr.Markdown(runs_here(adapters))

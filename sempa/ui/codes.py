@@ -1,4 +1,4 @@
-"""Sparse codes as HTML: what matched a query, and which features two sentences share."""
+"""Sparse codes as HTML: the parts that match a query, and the features two sentences share."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -12,17 +12,17 @@ from sempa.ui.events import Context, ask, grey_out
 from sempa.ui.present import grid, note
 
 SHOWN = 6
-"""Parts that are named one by one; the rest is one sum."""
+"""Parts named individually; the others are shown as one sum."""
 KINDS = [("Words of the vocabulary", WORDS), ("Learned features", FEATURES)]
 
 
 def matched_parts(parts: Sequence[Part]) -> str:
-    """Return the parts that a hit's score is the sum of."""
+    """Return the parts that add up to a hit's score."""
     return _parts(parts, "matched")
 
 
 def shared_cards(found: Mapping[str, SparsePair], adapter: str) -> str:
-    """Return what two sentences' codes share under each model, and what each has alone."""
+    """Return the shared and unshared parts of two sentences' codes under each model."""
     return grid({variant: _pair_body(pair) for variant, pair in found.items()}, adapter)
 
 
@@ -36,9 +36,9 @@ def _pair_body(pair: SparsePair) -> str:
 
 
 def _parts(parts: Sequence[Part], label: str, *, adds_up: bool = True) -> str:
-    """Return parts as chips, the largest first, each with its size; a feature's texts are its tooltip.
+    """Return parts as chips with their sizes, largest first; a feature's tooltip lists its texts.
 
-    Parts of a score add up; activations that two codes do not share do not.
+    Parts of a score add up; unshared activations do not.
     """
     chips = []
     for part in parts[:SHOWN]:
@@ -56,7 +56,7 @@ def shared_parts_of(studio: Studio, first: str, second: str, kind: str) -> str:
 
 
 def build_shared_parts(context: Context, first: gr.Textbox, second: gr.Textbox) -> None:
-    """Put the part's widgets and events into the page under construction."""
+    """Add the part's widgets and events to the page."""
 
     def answer(a: str, b: str, kind: str, adapter: str) -> str:
         return shared_parts_of(context.adapters.choose(adapter), a, b, kind)

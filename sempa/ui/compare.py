@@ -1,4 +1,4 @@
-"""One prompt to both models, their key tokens, and the measured results of each."""
+"""The Compare tab: one prompt to both models, their key tokens and their measured results."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +29,7 @@ EXAMPLES = [
 
 
 def answers(studio: Studio, prompt: str, stopped: Callable[[], bool], **sampling: Any) -> Iterator[str]:
-    """Yield both models' answers as they grow; `sampling` has the fields of Sampling."""
+    """Yield both models' answers as they are generated; `sampling` has the fields of Sampling."""
     asked = Sampling(n=1, top_p=0.9, **sampling)
     yield from shown(studio.answer(prompt, asked, stopped), studio.adapter, asked.max_new_tokens)
 
@@ -61,7 +61,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
 
 
 def details(studio: Studio) -> list[Any]:
-    """Return the facts with the ends of the training curves, the curves, and every measured result."""
+    """Return the facts with the final training metrics, the training curves, and every measured result."""
     runs = studio.pair.adapter.runs if studio.pair.adapter else []
     return [
         fact_table(facts(studio)) + run_words(runs),
@@ -72,7 +72,7 @@ def details(studio: Studio) -> list[Any]:
 
 
 def build_compare_tab(context: Context) -> None:
-    """Put the tab's widgets and events into the page under construction."""
+    """Add the tab's widgets and events to the page."""
 
     def settings() -> dict[str, Any]:
         first = FIRST_SAMPLING

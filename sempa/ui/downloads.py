@@ -1,4 +1,4 @@
-"""Tables to download: CSV files in Gradio's own cache, which the page empties after an hour (`delete_cache`)."""
+"""CSV downloads in Gradio's cache, which the page clears after an hour (`delete_cache`)."""
 
 import csv
 import io
@@ -11,9 +11,9 @@ from gradio.utils import get_upload_folder
 
 
 def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table to Gradio's cache and return its path; fractions get four digits.
+    """Write a table to Gradio's cache and return its path; fractions have four decimals.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    An apostrophe is put before text that a spreadsheet would run as a formula.
     """
     stream = io.StringIO()
     writer = csv.writer(stream)
@@ -23,7 +23,7 @@ def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def offered(value: Any) -> Any:
-    """Return the update of a download or a chart: shown once there is one."""
+    """Return the update of a download or chart, visible only if it has a value."""
     return gr.update(value=value, visible=value is not None)
 
 

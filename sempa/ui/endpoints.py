@@ -1,4 +1,4 @@
-"""The five endpoints for programs: typed arguments, JSON answers; also MCP tools."""
+"""The five API endpoints, also offered as MCP tools: typed arguments, JSON answers."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from sempa.service.index_store import DEMO
 from sempa.ui.events import LANE, for_people
 
 MOST = {"n": 8, "max_new_tokens": 256}
-"""Limits of /paraphrase, as on the page: a call runs on when its client has left."""
+"""Limits of /paraphrase, as on the page: a call continues after its client disconnects."""
 
 
 def add_endpoints(adapters: Adapters) -> None:
-    """Offer the endpoints, from /similarity to /paraphrase, on the page under construction, and nothing else."""
+    """Add the endpoints, from /similarity to /paraphrase, to the page; it has no others."""
     for endpoint in _endpoints(adapters):
         gr.api(for_people(endpoint, shown=str), api_name=endpoint.__name__, **LANE)
 
@@ -41,10 +41,10 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
         return adapters.choose(adapter).similarity(sentence_a, sentence_b)
 
     def preference(sentence_a: str, sentence_b: str, adapter: str = "") -> dict[str, float]:
-        """Return how much more the SemPA-aligned model likes two sentences as paraphrases than the base model does.
+        """Return how much likelier two sentences are as paraphrases under the SemPA-aligned model than the base.
 
-        The score tells the same from nearly the same; it has no fixed range, and above 0 the aligned model likes the
-        pair better.
+        The score separates the same meaning from nearly the same. It has no fixed range; above 0, the aligned model
+        finds the pair likelier.
 
         Args:
             sentence_a: the first sentence
@@ -58,7 +58,7 @@ def _endpoints(adapters: Adapters) -> list[Callable[..., Any]]:
 
         Args:
             sentences: up to 256 sentences
-            variant: "base" or "sempa" (default: sempa where there is an adapter)
+            variant: "base" or "sempa" (default: sempa if the app has an adapter)
             adapter: name of the adapter (default: the first of the app)
         """
         return [[float(value) for value in row] for row in adapters.choose(adapter).embed(sentences, variant)]

@@ -1,4 +1,4 @@
-"""Wire components to handlers: errors as messages, a queue for the model, stopping, and a Space's rented GPU."""
+"""Connect components to handlers: error messages, queues, stopping, and a Space's ZeroGPU."""
 
 import functools
 import html
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from sempa.ui.links import Links
 
 LANE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 4}
-"""Events that compute share four places in Gradio's queue; the model's lock keeps them correct."""
+"""Events that compute share four slots in Gradio's queue; the model's lock keeps them correct."""
 LONG: dict[str, Any] = {"concurrency_id": "long", "concurrency_limit": 2}
-"""Work of minutes has its own places, so that nobody's question waits while somebody's texts are embedded."""
+"""Long work has its own slots, so that short requests do not wait while texts are embedded."""
 OPENING = {"concurrency_id": "opening", "concurrency_limit": 1}
-"""Worked examples run one at a time: every page after the first shows what the first one computed."""
+"""Worked examples run one at a time: later pages show the result of the first."""
 PRIVATE = {"api_visibility": "private"}
 GPU_SECONDS = 60
 MAX_SEED = 2**32 - 1
@@ -37,21 +37,21 @@ element.addEventListener('click', event => {
   if (button) trigger('select', {value: button.dataset.text, index: 0});
 });
 """
-"""For cards drawn as HTML: tell Python which of their buttons was pressed, by the text it stands for."""
+"""Sends Python the text of the button pressed in an HTML card."""
 
 
 def as_text(message: object) -> str:
-    """Escape a message that may hold a visitor's words: Gradio draws messages as HTML."""
+    """Escape a message that may contain a visitor's text: Gradio renders messages as HTML."""
     return html.escape(str(message), quote=False)
 
 
 def _without_paths(error: SempaError) -> str:
-    """Return an error's message with uploads by their own names, without the folders Gradio keeps them in."""
+    """Return an error's message with the names of uploads but without Gradio's folders."""
     return re.sub(rf"({re.escape(get_upload_folder())}[/\\])?\b[0-9a-f]{{64}}[/\\]", "", str(error))
 
 
 def _checked(values: Sequence[Any]) -> None:
-    """Raise the first refusal that `_preprocess` put among a handler's values."""
+    """Raise the first error that `_preprocess` put among a handler's values."""
     for value in values:
         if isinstance(value, InputError):
             raise value
@@ -60,9 +60,9 @@ def _checked(values: Sequence[Any]) -> None:
 def for_people(
     handler: Callable[..., Any], shown: Callable[[object], str] = as_text, outputs: Any = None
 ) -> Callable[..., Any]:
-    """Turn a handler's SempaError into words; any other error stays a traceback.
+    """Show a handler's SempaError as a message; other errors keep their traceback.
 
-    They stand where the answer would, in the first HTML of `outputs`; without outputs they are a gr.Error.
+    The message replaces the answer in the first HTML of `outputs`; without outputs, it is a gr.Error.
     """
 
     def say(error: SempaError) -> Any:
@@ -92,13 +92,13 @@ def for_people(
 
 
 def _place(outputs: Any) -> gr.HTML:
-    """Return the first HTML of some outputs, where words and progress are shown."""
+    """Return the first HTML of some outputs, which shows messages and progress."""
     parts = outputs if isinstance(outputs, Sequence) else [outputs]
     return next(part for part in parts if isinstance(part, gr.HTML))
 
 
 def _refused(message: str, outputs: Any) -> Any:
-    """Return the updates that show a message in place of an answer, and hide charts and downloads of an older one."""
+    """Return updates that replace the answer by a message and hide old charts and downloads."""
     if not isinstance(outputs, Sequence):
         return refusal(message)
     place = _place(outputs)
@@ -113,7 +113,7 @@ def _refused(message: str, outputs: Any) -> Any:
 
 
 def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a handler on a ZeroGPU Space's rented GPU; elsewhere return it unchanged."""
+    """Wrap a handler to run on a ZeroGPU Space's GPU; elsewhere return it unchanged."""
     if importlib.util.find_spec("spaces") is None:
         return handler
     import spaces
@@ -125,9 +125,9 @@ def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
 def ask(
     on: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, after: Sequence[Any] = (), **options: Any
 ) -> Any:
-    """Run a handler on some events, and after others have been handled; mistakes stand where the answer would.
+    """Run a handler on the events `on` and after the events `after`; input errors replace the answer.
 
-    Returns the event, to be cancelled or followed; it is not part of the API.
+    Returns the event, to cancel or chain; it is not part of the API.
     """
     answer = for_people(handler, outputs=outputs)
     wiring = {**LANE, **PRIVATE, "show_progress_on": _place(outputs), **options}
@@ -137,22 +137,22 @@ def ask(
 
 
 def examples(rows: Sequence[Any], fields: Sequence[Any], label: str = "Try") -> Any:
-    """Offer rows of values for some fields; return the event of one being chosen."""
+    """Offer example rows for some fields; return the event of choosing one."""
     return gr.Examples(list(rows), list(fields), label=label, **PRIVATE).load_input_event
 
 
 def slider(low: float, high: float, value: float, label: str, *, step: float = 1, **options: Any) -> gr.Slider:
-    """Return a slider; what is typed into its number field is checked by `_preprocess`."""
+    """Return a slider; `_preprocess` checks its number field."""
     return gr.Slider(low, high, value=value, step=step, label=label, **options)
 
 
 def seed_field(value: int) -> gr.Number:
-    """Return a field for a seed; what is typed is checked by `_preprocess`."""
+    """Return a field for a seed; `_preprocess` checks its value."""
     return gr.Number(value, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
 
 
 def _preprocess(part: Any, given: float | None) -> float | int | InputError | None:
-    """Return the number of a slider or a bounded field; for one that cannot be, a refusal by its label and bounds."""
+    """Return the number of a slider or bounded field; if invalid, an error that states label and bounds."""
     low, high, whole = part.minimum, part.maximum, part.step % 1 == 0
     if isinstance(part, gr.Number) and low is None:
         return given
@@ -162,7 +162,7 @@ def _preprocess(part: Any, given: float | None) -> float | int | InputError | No
     return int(given) if whole else given
 
 
-# On the classes: Gradio makes a component anew for each visitor, from its own class and arguments.
+# Set on the classes: Gradio rebuilds a component for each visitor from its class and arguments.
 gr.Slider.preprocess = gr.Number.preprocess = _preprocess
 
 
@@ -174,16 +174,16 @@ _GREY = """
 
 
 def grey_out(on: Sequence[Any], answers: Sequence[gr.HTML], hidden: Sequence[Any] = ()) -> None:
-    """Mark answers as out of date on some events, and hide their charts and downloads, until they are asked again."""
+    """Mark answers as outdated on some events and hide their charts and downloads until the next run."""
     marked = _GREY.replace("TEXTS", str(len(answers))).replace("HIDDEN", str(len(hidden)))
     gr.on(list(on), None, [*answers], [*answers, *hidden], js=marked, **PRIVATE)
 
 
 def keep_asked(page: gr.Blocks) -> None:
-    """Keep what a visitor types, chooses and unfolds, however early; for a page with all its parts.
+    """Keep early input: whatever a visitor types, selects or unfolds; call on the complete page.
 
-    Gradio draws the parts of a tab or an accordion when it is first opened and a frame later resets them to their
-    first values. It leaves alone what it has been told to show.
+    When a tab or accordion first opens, Gradio renders its parts and one frame later resets them to their initial
+    values, except for parts with an explicit `visible` update.
     """
     kinds = gr.components.FormComponent | gr.Accordion
     parts = [part for part in page.blocks.values() if isinstance(part, kinds) and part.visible]
@@ -192,7 +192,7 @@ def keep_asked(page: gr.Blocks) -> None:
 
 
 class Stops:
-    """Remember, for each visitor, whether the writing under way is to stop."""
+    """Hold a stop flag for each visitor's current generation."""
 
     def __init__(self) -> None:
         self._flags: dict[str, threading.Event] = {}
@@ -200,7 +200,7 @@ class Stops:
 
     @contextmanager
     def running(self, visitor: str | None) -> Iterator[Callable[[], bool]]:
-        """Hold a flag for one visitor while a text is written; yields a function that says whether to stop."""
+        """Hold a visitor's flag during generation; yield a function that returns whether to stop."""
         flag = threading.Event()
         with self._lock:
             if visitor:
@@ -213,7 +213,7 @@ class Stops:
                     del self._flags[visitor]
 
     def stop(self, visitor: str | None) -> None:
-        """Ask the writing of one visitor to stop before its next token."""
+        """Stop a visitor's generation before its next token."""
         with self._lock:
             if flag := self._flags.get(visitor or ""):
                 flag.set()
@@ -221,7 +221,7 @@ class Stops:
 
 @dataclass(frozen=True)
 class Context:
-    """Hold what every tab is built with: the adapters, the page, its adapter choice, its tabs and its links."""
+    """Hold what every tab needs: the adapters, the page, the adapter choice, the tabs and the links."""
 
     adapters: Adapters
     page: gr.Blocks
@@ -231,5 +231,5 @@ class Context:
 
     @property
     def studio(self) -> Studio:
-        """Return the first adapter's studio, which a page opens with."""
+        """Return the first adapter's studio, the page's default."""
         return self.adapters.choose()

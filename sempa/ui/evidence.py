@@ -9,22 +9,22 @@ from sempa.evaluation.verdicts import title, verdict
 from sempa.ui.present import MODEL_NAMES, note, table
 
 OPEN = ("sts", "generation")
-"""Results that are unfolded from the start: what is gained, and what it costs."""
+"""Results unfolded initially: the main gain and its cost."""
 
 
 def measured(result: ResultTable) -> str:
-    """Return a measured result as a table, how it was measured above it."""
+    """Return a result as a table, with the note on its measurement above."""
     head = [MODEL_NAMES.get(name, name) for name in result.head]
     return note(result.about) + table(head, [[_cell(cell) for cell in row] for row in result.rows])
 
 
 def _cell(text: str) -> str:
-    """Return a cell's text; an interval stays on one line, a task's name may be broken between its words."""
+    """Return a cell's text: an interval stays on one line; a task's name may wrap between words."""
     return escape(text).replace(" to ", "&nbsp;to&nbsp;").replace("_", "_<wbr>")
 
 
 def evidence(results: Sequence[Mapping[str, Any]], frontiers: Sequence[Mapping[str, Any]], adapter: str) -> str:
-    """Return measured results, each a line that unfolds to its table: gains first, then costs, then sparse codes."""
+    """Return results as lines that unfold to tables: gains first, then costs, then sparse codes."""
     shown = [(title(result), verdict(result), result) for result in sorted(results, key=_place)]
     shown += [("Sparse codes", "quality by bytes per text", _of_adapter(result, adapter)) for result in frontiers]
     return "".join(

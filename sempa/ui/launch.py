@@ -1,4 +1,4 @@
-"""Serve the page with Gradio's usual options; what prevents it is one sentence."""
+"""Serve the page with Gradio's usual options; startup errors are one sentence."""
 
 import os
 import socket
@@ -27,10 +27,10 @@ def launch(
     mcp: bool = False,
     block: bool = True,
 ) -> gr.Blocks:
-    """Build and serve the page; return when it is stopped, or at once when `block` is false.
+    """Build and serve the page; return when it stops, or immediately if `block` is false.
 
-    With a jobs, visitors may train.
-    Raises: SempaError if the address is not this machine's, the port is taken or MCP's package is missing.
+    With `jobs`, visitors may train.
+    Raises: SempaError if the address is not local, the port is in use or the MCP package is missing.
     """
     _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
     if server_port is not None and not 1 <= server_port <= 65_535:
@@ -51,7 +51,7 @@ def launch(
             footer_links=["api", "settings"],
             max_file_size=MAX_UPLOAD_TO_TRAIN if jobs else MAX_UPLOAD,
             enable_monitoring=False,
-            ssr_mode=False,  # Node in front would keep /v1 from us
+            ssr_mode=False,  # a Node proxy would not forward /v1
             show_error=True,
         )
     except OSError as error:
@@ -65,7 +65,7 @@ def launch(
 
 
 def _require_own_address(name: str | None) -> None:
-    """Raise unless this machine can listen on an address; Gradio would try a hundred ports for minutes."""
+    """Raise SempaError unless this machine can listen on an address: Gradio would try 100 ports for minutes."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(name or "127.0.0.1", 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -78,7 +78,7 @@ def _require_own_address(name: str | None) -> None:
 
 
 def _theme() -> gr.themes.Base:
-    """Return the page's theme: system fonts (nothing is fetched), contrast of 4.5 to 1 or better."""
+    """Return the page's theme: system fonts, so nothing is fetched, and a contrast of at least 4.5:1."""
     theme = gr.themes.Base(
         primary_hue="teal",
         neutral_hue="slate",

@@ -1,4 +1,4 @@
-"""A link that holds a tab's inputs: whoever opens it sees the same answer."""
+"""Shareable links that hold a tab's inputs, so that others see the same answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ from sempa.service.limits import MAX_CHARACTERS
 from sempa.ui.events import PRIVATE, as_text, for_people
 
 LONGEST = 6_000
-"""Characters of a link; servers on the way refuse much longer ones."""
+"""Maximum characters of a link; servers and proxies refuse much longer ones."""
 TAB = "tab"
 EVERYWHERE = ""
-"""The tab of a field that every link holds."""
+"""Tab name of fields that every link holds."""
 
 _COMPOSE = """
 (_, ...values) => {
@@ -41,12 +41,12 @@ _RUN = """
   if (tab) press(100);
 }
 """
-"""Press the button of the tab that a link opened, once it is there."""
+"""Presses the run button of the tab that a link opened, once it exists."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """Name a component of a tab in links; `names` gives a dropdown's choices where they change."""
+    """Describe a tab's component in links; `names` returns the choices of a dropdown that changes."""
 
     tab: str
     name: str
@@ -54,9 +54,9 @@ class Field:
     names: Callable[[], list[str]] | None = None
 
     def read(self, text: str) -> Any:
-        """Return a link's text as the component's value.
+        """Convert a link's text to the component's value.
 
-        Raises: InputError, naming the field, for a value that a visitor could not have chosen.
+        Raises: InputError, naming the field, for a value that the component does not allow.
         """
         component = self.component
         if isinstance(component, gr.Slider | gr.Number):
@@ -78,18 +78,18 @@ class Field:
 
 
 class Links:
-    """Collect the fields of the tabs as they are built, and at the end put the button under them."""
+    """Collect the tabs' fields as they are built, then add the link button below them."""
 
     def __init__(self) -> None:
         self._fields: list[Field] = []
 
     def add(self, tab: str, *, names: Mapping[str, Callable[[], list[str]]] | None = None, **components: Any) -> None:
-        """Let links hold these components' values, under their names; `names` gives the choices of some by name."""
+        """Add components to links by name; `names` maps some of them to functions that return their choices."""
         changing = names or {}
         self._fields += [Field(tab, name, part, changing.get(name)) for name, part in components.items()]
 
     def build(self, page: gr.Blocks, tabs: gr.Tabs) -> None:
-        """Put button and events into the page under construction."""
+        """Add the button and its events to the page."""
         with gr.Row(elem_id="link-row"):
             button = gr.Button("Link to this view", size="sm", elem_id="link-make", scale=0, min_width=180)
             link = gr.Textbox(
@@ -109,7 +109,7 @@ class Links:
     def shown(self, link: str, *values: Any) -> dict[str, Any]:
         """Return the update of the link's text field, given the values of all fields.
 
-        Raises: InputError for a link that is too long, names a private index, or is of a tab without links.
+        Raises: InputError if the link is too long, names a private index, or the tab has no links.
         """
         if len(link) > LONGEST:
             raise InputError("The text is too long for a link: shorten it.")

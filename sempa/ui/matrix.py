@@ -1,4 +1,4 @@
-"""Many sentences at once: both models' heat maps on one scale, their difference, the pairs they disagree on."""
+"""Matrix of many sentences: both models' heat maps, their difference, and the pairs they disagree on."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -22,7 +22,7 @@ The ferry was painted white last spring.
 Breakfast is served from seven.
 You can eat in the morning after seven o'clock."""
 READABLE = 10
-"""Sentences up to which every cell shows its figure."""
+"""Maximum sentences for which cells show their figures."""
 SHOWN = 20
 """Pairs listed below the maps."""
 DIFFERENCE = [[0, "#7c3aed"], [0.5, "#f8fafc"], [1, "#ea580c"]]
@@ -30,7 +30,7 @@ MAPS = (*MODEL_NAMES.values(), "SemPA minus Base")
 
 
 def compared(studio: Studio, text: str) -> Iterator[tuple[Any, ...]]:
-    """Yield progress and then the pairs of some lines as HTML, the path of a table to download, and the heat maps."""
+    """Compare the lines of a text: yield progress, then the pairs as HTML, the CSV's path and the heat maps."""
     sentences = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
     def view(matrix: PairMatrix) -> tuple[Any, ...]:
@@ -40,7 +40,7 @@ def compared(studio: Studio, text: str) -> Iterator[tuple[Any, ...]]:
 
 
 def maps(matrix: PairMatrix) -> list[dict[str, Any]]:
-    """Return the updates of the heat maps: each model's on one scale, then their difference."""
+    """Return the updates of the heat maps: each model's, on one scale, then their difference."""
     values: list[Square | None] = [matrix.scaled.get(variant) for variant in MODEL_NAMES]
     drawn = [None if square is None else _map(square, matrix.sentences, "Viridis", (0, 100)) for square in values]
     if matrix.difference is None:
@@ -116,7 +116,7 @@ def _table(matrix: PairMatrix, adapter: str) -> str:
 
 
 def build_matrix(context: Context) -> None:
-    """Put the part's widgets and events into the page under construction."""
+    """Add the part's widgets and events to the page."""
 
     def answer(text: str, adapter: str) -> Iterator[tuple[Any, ...]]:
         yield from compared(context.adapters.choose(adapter), text)

@@ -1,4 +1,4 @@
-"""An embeddings endpoint for OpenAI clients: any program whose base URL can be set can use it."""
+"""Embeddings endpoint for OpenAI clients: works with any program that lets you set the base URL."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ from sempa.ui.events import on_gpu
 
 MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES
 MAX_WAITING, AT_ONCE = 64, 4
-"""Most requests that wait, and that are answered at once: each takes a thread, which the page needs too."""
+"""Maximum requests waiting and in progress: each takes a thread, and the page needs threads too."""
 BASE, _ = VARIANTS
 TOKENS = (
     "input holds token ids of another model's tokenizer: send text (in LangChain, "
@@ -30,9 +30,9 @@ TOKENS = (
 
 
 def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> list[Route]:
-    """Return POST /v1/embeddings and GET /v1/models; models are `base` and the adapters by name.
+    """Return the routes POST /v1/embeddings and GET /v1/models; models are `base` and the adapters by name.
 
-    With `auth` (user, password) the client's API key must be `user:password`.
+    With `auth` (user, password), the client's API key must be `user:password`.
     Source: OpenAI's API reference, "Create embeddings" and "List models".
     """
     models = _Models(adapters)
@@ -66,7 +66,7 @@ def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> li
 
 
 class _UnknownModel(InputError):
-    """A request names a model that is not here."""
+    """Raised if a request names an unknown model."""
 
 
 class _Models:
@@ -78,13 +78,13 @@ class _Models:
 
     @property
     def names(self) -> list[str]:
-        """Return the models available now: adapters trained on the page join them."""
+        """Return the models available now, including adapters trained on the page."""
         return [BASE, *(name for name in self._studios.names if name)]
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Return the response's object.
+        """Return the response object.
 
-        Raises: _UnknownModel; InputError for input that is not 1 to MAX_SENTENCES texts, or an option not offered.
+        Raises: _UnknownModel; InputError if the input is not 1 to MAX_SENTENCES texts or an option is unsupported.
         """
         name = asked.get("model")
         if name not in self.names:

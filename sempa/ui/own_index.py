@@ -1,4 +1,4 @@
-"""A visitor's own text as an index: uploaded or pasted, private unless made public, deleted on request."""
+"""Index a visitor's own texts: uploaded or pasted, private unless made public, deleted on request."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -19,9 +19,9 @@ from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
 LOOKED_AT = 20
-"""Rows by which the column of the texts is chosen."""
+"""Rows used to detect the text column."""
 KEPT_SECONDS = 86_400
-"""How long a private index is kept after its maker's last search or build; on a closed page Gradio keeps it an hour."""
+"""Lifetime of a private index after its owner's last search or build; Gradio keeps it an hour after the page closes."""
 STORED = (
     f"Index up to {MAX_TEXTS:,} texts. Your index stays in memory, and only you can search it. It expires an hour "
     f"after you leave the page, or a day after your last search. You may keep {MAX_EACH}; a new one then replaces the "
@@ -30,14 +30,14 @@ STORED = (
 
 
 def choices(adapters: Adapters, visitor: str) -> Choices:
-    """Return the indexes a visitor may search as (shown, name): everybody's, then the visitor's own."""
+    """Return the indexes a visitor may search as (shown, name): public ones, then the visitor's own."""
     studio = adapters.choose()
     own = [(f"{key.rsplit('/', 1)[-1]} (yours)", key) for key in studio.indexes.own_names(visitor)]
     return [(name, name) for name in studio.indexes.names()] + own
 
 
 def columns(path: str | None) -> list[str]:
-    """Return the columns of a table, the one with the longest texts first; none for other files or faulty ones."""
+    """Return a table's columns, the one with the longest texts first; empty for other or malformed files."""
     if not path or Path(path).suffix.lower() not in TABLES:
         return []
     try:
@@ -48,25 +48,25 @@ def columns(path: str | None) -> list[str]:
 
 
 def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
-    """Return the texts of an uploaded file, or of what was pasted, one per line.
+    """Return the texts of an uploaded file or of pasted text, one per line.
 
-    Raises: InputError if there is neither or both, or what `read_corpus` raises.
+    Raises: InputError for neither or both; what `read_corpus` raises.
     """
     texts = tuple(line.strip() for line in pasted.splitlines() if line.strip())
     if path and texts:
         raise InputError("You gave both a file and pasted lines: remove one of them.")
     if path:
-        return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # one too many is refused when it is built
+        return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # build_index rejects the extra one
     if not texts:
         raise InputError("There is no text yet: choose a file or paste some lines.")
     return Corpus(texts, tuple({} for _ in texts))
 
 
 def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: bool) -> Iterator[tuple[str, str | None]]:
-    """Yield progress, and at the end a message with the name that the new index is searched by."""
+    """Build an index: yield progress, then a message with the name to search it by."""
     if not name.strip():
         raise InputError("The index needs a name: lower-case letters, digits, '-' and '_'.")
-    studio.indexes.require_free(name.strip(), visitor, public=public)  # before minutes of embedding
+    studio.indexes.require_free(name.strip(), visitor, public=public)  # fail before embedding, which takes minutes
     for line, index in worked(lambda progress: studio.build_index(corpus, progress)):
         if index is None:
             yield say(line), None
@@ -76,21 +76,21 @@ def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: boo
 
 
 def visitor_state(adapters: Adapters) -> gr.State:
-    """Return the visitor's key as state: when Gradio lets it expire, the visitor's private indexes go.
+    """Return a state with the visitor's key; when it expires, the visitor's private indexes are dropped.
 
-    Gradio counts from the last write, and takes a page whose connection broke, as on a locked phone, for closed from
-    then on. So every event that uses an index writes the key again.
+    Gradio counts from the last write and treats a page with a broken connection, as on a locked phone, as closed. So
+    every event that uses an index writes the key again.
     """
     return gr.State("", time_to_live=KEPT_SECONDS, delete_callback=adapters.indexes.forget)
 
 
 def visitor_of(request: gr.Request) -> str:
-    """Return the key of the visitor who asks."""
+    """Return the key of the requesting visitor."""
     return request.session_hash or ""
 
 
 def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> None:
-    """Put the part's widgets and events into the page; a new index is chosen in the dropdown `index`."""
+    """Add the part's widgets and events to the page; a new index is selected in the dropdown `index`."""
     adapters = context.adapters
 
     def build(

@@ -1,4 +1,4 @@
-"""A visitor's own scored pairs: both models' correlation with the scores, and where they disagree."""
+"""Measure a visitor's own scored pairs: both models' correlation with the scores, and their disagreements."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN = 10
 
 
 def measured_file(studio: Studio, path: str | None) -> Iterator[tuple[Any, ...]]:
-    """Yield progress and then a file of scored pairs as HTML, the path of a table to download, and a chart.
+    """Measure a file of scored pairs: yield progress, then the figures as HTML, the CSV's path and a chart.
 
     Raises: InputError without a file, or what `Studio.measure_pairs` raises.
     """
@@ -65,7 +65,7 @@ def pairs_view(measured: MeasuredPairs, adapter: str) -> str:
 
 
 def pairs_chart(measured: MeasuredPairs) -> PlotData:
-    """Return both models' cosines over the scores given."""
+    """Plot both models' cosines against the given scores."""
     traces = [
         points(list(zip(measured.pairs.scores, row.tolist(), strict=True)), MODEL_NAMES[name], COLOURS[name])
         for name, row in measured.cosines.items()
@@ -83,7 +83,7 @@ def _table(measured: MeasuredPairs, adapter: str) -> str:
 
 
 def build_own_pairs(context: Context) -> None:
-    """Put the part's widgets and events into the page under construction."""
+    """Add the part's widgets and events to the page."""
 
     def answer(path: str | None, adapter: str) -> Iterator[tuple[Any, ...]]:
         yield from measured_file(context.adapters.choose(adapter), path)

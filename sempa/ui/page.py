@@ -1,4 +1,4 @@
-"""The page: a head, four tabs and if allowed a fifth to train, five endpoints."""
+"""The page: header, four tabs, an optional Train tab, and five endpoints."""
 
 import gradio as gr
 
@@ -20,7 +20,7 @@ TITLE = "SemPA Studio"
 
 
 def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Blocks:
-    """Return the complete page, not yet launched; with a jobs, visitors may train."""
+    """Return the complete page, not yet launched; with `jobs`, visitors may train."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(300, 3600)) as page:
         several = len(adapters.names) > 1 or (jobs is not None and bool(adapters.choose().adapter))
         with gr.Row(equal_height=False):

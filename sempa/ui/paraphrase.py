@@ -1,4 +1,4 @@
-"""One sentence and both models' paraphrases of it, written at once."""
+"""The Paraphrase tab: both models paraphrase one sentence in the same batch."""
 
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -26,7 +26,7 @@ FIRST_SAMPLING = Sampling(n=3, temperature=0.8, top_p=0.9, max_new_tokens=48, se
 def paraphrases(
     studio: Studio, sentence: str, stopped: Callable[[], bool], template: str, **sampling: Any
 ) -> Iterator[str]:
-    """Yield both models' candidates as they grow, and at the end ranked; `sampling` has the fields of Sampling."""
+    """Yield both models' candidates as they are generated, then ranked; `sampling` has the fields of Sampling."""
     asked = Sampling(**sampling)
 
     def judged(texts: Texts, cut: Collection[str]) -> str:
@@ -39,7 +39,7 @@ def paraphrases(
 
 
 def build_paraphrase_tab(context: Context, similarity: SimilarityTab) -> None:
-    """Put the tab's widgets and events into the page under construction; candidates can be sent to Similarity."""
+    """Add the tab's widgets and events to the page; candidates can be sent to Similarity."""
 
     def settings() -> dict[str, Any]:
         template = gr.Dropdown(
@@ -64,5 +64,5 @@ def build_paraphrase_tab(context: Context, similarity: SimilarityTab) -> None:
 
 
 def choices() -> list[tuple[str, str]]:
-    """Return the paraphrase templates as (shown, value), each shown with its words."""
+    """Return the paraphrase templates as (shown, value), shown with their wording."""
     return [(f"{name}: {SentenceTemplate.paraphrase(name).render('…')}", name) for name in PARAPHRASE_TEMPLATES]

@@ -1,4 +1,4 @@
-"""Charts as Plotly figures, which Gradio's page draws: written as JSON, so that no package is added."""
+"""Plotly figures for gr.Plot, written as JSON, so that the plotly package is not needed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ from typing import Any
 from gradio.components.plot import PlotData
 
 COLOURS = {"base": "#64748b", "sempa": "#0d9488"}
-"""The two models' colours everywhere, 3 to 1 or better against both themes; text takes its colour from the page."""
+"""The two models' colours, with a contrast of at least 3:1 in both themes; text inherits the page's colour."""
 GRID = "#94a3b855"
 Point = tuple[float, float]
 Trace = dict[str, Any]
 
 
 def figure(traces: Sequence[Trace], **layout: Any) -> PlotData:
-    """Return traces as what gr.Plot shows; `layout` adds to the common look, axes by their Plotly names."""
+    """Return traces as a value of gr.Plot; `layout` overrides the common layout by Plotly's names."""
     for name, axis in layout.items():
         if name.startswith(("xaxis", "yaxis")):
             layout[name] = {"gridcolor": GRID, "zeroline": False, "automargin": True, **axis}
@@ -46,11 +46,11 @@ PLOTTED = {
     "kl/divergence": "KL from the base on text (nats per token)",
     "score": "Development score",
 }
-"""The measures of a run that are drawn, where it has them."""
+"""The metrics of a run to plot, if present."""
 
 
 def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> PlotData | None:
-    """Return a panel for each of PLOTTED that the runs' steps have, over the pairs seen, with a line for each run."""
+    """Plot each metric in PLOTTED that the runs have against pairs seen: a panel per metric, a line per run."""
     curves = _curves(runs)
     if not curves:
         return None
@@ -68,7 +68,7 @@ def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> PlotData | None:
 
 
 def run_words(runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """Return in words where the curves end: the chart's text alternative."""
+    """Describe the final values of the curves: the chart's text alternative."""
     told = []
     for name, lines in _curves(runs).items():
         ends = ", ".join(f"{line[-1][1]:.4g}" for line in lines)

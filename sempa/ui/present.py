@@ -1,4 +1,4 @@
-"""Draw answers as HTML: every text from outside is escaped, every figure has its meaning beside it."""
+"""Render answers as HTML: external text is escaped and every figure is labelled."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
@@ -10,7 +10,7 @@ MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
 
 
 def header(chips: Sequence[str]) -> str:
-    """Return the page's head: what this is, and what runs."""
+    """Return the page's header: the app's name and purpose, and chips for what is loaded."""
     marks = "".join(f'<span class="sp-chip">{escape(chip)}</span>' for chip in chips)
     return (
         '<div class="sp-head"><h1>SemPA Studio</h1><p>Compare a language model before and after SemPA alignment: what '
@@ -19,7 +19,7 @@ def header(chips: Sequence[str]) -> str:
 
 
 def grid(cards: Mapping[str, str], adapter: str) -> str:
-    """Return a card for each model, side by side where there is room; the aligned one names its adapter."""
+    """Return a card per model, side by side if the screen is wide enough; the aligned one names its adapter."""
     notes = {"base": "adapter off", "sempa": f"adapter {adapter}"}
     made = "".join(card(variant, MODEL_NAMES[variant], body, notes[variant]) for variant, body in cards.items())
     return f'<div class="sp-grid">{made}</div>'
@@ -34,12 +34,12 @@ def card(kind: str, name: str, body: str, note: str = "") -> str:
 
 
 def say(text: str) -> str:
-    """Return a quiet line of status."""
+    """Return an unobtrusive status line."""
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
 def refusal(text: str) -> str:
-    """Return an error in words, to stand where the answer would."""
+    """Return an error message to show in place of the answer."""
     return f'<div class="sp-say sp-refusal" role="alert">{escape(text)}</div>'
 
 
@@ -51,7 +51,7 @@ def note(text: str) -> str:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", kind: str = "", frame: str = ""
 ) -> str:
-    """Return a table in a frame that scrolls where it is too wide; cells are HTML, head and caption are text."""
+    """Return a table in a frame that scrolls if too wide; cells are HTML, head and caption are text."""
     heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
@@ -75,12 +75,12 @@ def fact_table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def share(value: float) -> str:
-    """Return a share (0..1) as a percentage; none is rounded up to 100%."""
+    """Return a share (0..1) as a percentage, never rounded up to 100%."""
     return f"{min(value, 0.999):.1%}"
 
 
 def button(text: str, label: str) -> str:
-    """Return a button that stands for a text; its name for screen readers tells it from the others."""
+    """Return a button that carries a text; its accessible name includes the text."""
     return (
         f'<button type="button" class="sp-send" aria-label="{escape(f"{label}: {text[:80]}")}" '
         f'data-text="{escape(text)}">{label}</button>'
@@ -100,7 +100,7 @@ def _cosine_body(cosine: float, percentile: float | None) -> str:
 
 
 def hit_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:
-    """Return each model's hits: cosine, topic, the rank under the other model, and below it an explanation as HTML."""
+    """Return each model's hits: cosine, topic, rank under the other model, and below them an explanation as HTML."""
     lengths = {variant: len(hits) for variant, hits in found.items()}
     cards = {}
     for variant, hits in found.items():
@@ -123,9 +123,9 @@ def _hit_item(ranked: RankedHit, below: str, variant: str, others: int | None) -
 
 
 def _move(variant: str, rank: int, other_rank: int | None, others: int) -> tuple[str, str]:
-    """Return how a text moves from the base's ranking to the aligned one's: its kind, and words for this column.
+    """Describe a text's move from the base's ranking to the aligned one's: its kind, and words for this column.
 
-    `others` is the number of hits the other column shows.
+    `others` is the number of hits in the other column.
     """
     aligned = variant == "sempa"
     other = MODEL_NAMES["base" if aligned else "sempa"]
@@ -148,7 +148,7 @@ CUT = '<span class="sp-cut"> … cut off at the token limit</span>'
 
 
 def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool, cut: Collection[str] = ()) -> str:
-    """Return what each model has written so far, an entry for each candidate; those of `cut` say so."""
+    """Return each model's text so far, one entry per candidate; texts in `cut` are marked as cut off."""
     waiting = "<em>nothing written</em>" if done else "…"
     cards = {}
     for variant, candidates in texts.items():

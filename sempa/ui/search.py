@@ -1,4 +1,4 @@
-"""One query and both models' nearest texts."""
+"""The Search tab: one query and both models' nearest texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,10 +38,10 @@ Hits = dict[str, list[tuple[RankedHit, str]]]
 def find(
     studio: Studio, query: str, index: str, k: int, least: float = 0, method: str = DENSE
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield progress while an index is embedded for the first time, then both models' hits and their table's path.
+    """Yield progress while an index is first embedded, then both models' hits and the path of their CSV.
 
-    `method` is DENSE or a kind of sparse codes. Dense hits below the percentile `least` (0..100) are left out, and so
-    is a text that is the query itself.
+    `method` is DENSE or a kind of sparse codes. Dense hits below the percentile `least` (0..100) and texts equal to the
+    query are dropped.
     """
     if studio.missing_vectors(index):
         for line, done in worked(lambda progress: studio.embed_index(index, progress)):
@@ -65,7 +65,7 @@ def find(
 
 
 def _without(query: str, hits: Sequence[tuple[RankedHit, str]]) -> list[tuple[RankedHit, str]]:
-    """Return hits without the query itself, which both models rank first; the others move up by one."""
+    """Drop the query itself, which both models rank first, and move the other hits up by one."""
     return [
         (RankedHit(replace(ranked.hit, rank=ranked.hit.rank - 1), ranked.other_rank and ranked.other_rank - 1), below)
         for ranked, below in hits
@@ -98,14 +98,14 @@ def _table(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str, q
 
 
 def opening(studio: Studio, index: str) -> tuple[str, str | None]:
-    """Return the worked example's hits and table, or how to get them where the texts are not embedded yet."""
+    """Return the worked example's hits and table, or a hint if the texts are not embedded yet."""
     if studio.missing_vectors(index):
         return say("Press Search. The first search embeds all texts with this model; later ones are quick."), None
     return next(find(studio, EXAMPLES[0], index, FIRST_K))
 
 
 def build_search_tab(context: Context) -> None:
-    """Put the tab's widgets and events into the page under construction."""
+    """Add the tab's widgets and events to the page."""
     names = context.adapters.indexes.names()
 
     def answer(

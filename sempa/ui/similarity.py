@@ -1,4 +1,4 @@
-"""Two sentences and both models' cosines; or many sentences at once."""
+"""The Similarity tab: both models' cosines of two sentences, or of many."""
 
 import gradio as gr
 
@@ -25,7 +25,7 @@ def compare_sentences(studio: Studio, first: str, second: str) -> str:
 
 
 class SimilarityTab:
-    """The tab's widgets; other tabs send it pairs to compare."""
+    """Hold the tab's widgets; other tabs send pairs to compare."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -45,7 +45,7 @@ class SimilarityTab:
         build_matrix(context)
 
     def take(self, cards: gr.HTML, sentence: gr.Textbox) -> None:
-        """Compare a sentence with the text of a button pressed in some cards."""
+        """Compare a sentence with the text of a button pressed in `cards`."""
 
         def taken(event: gr.SelectData, text: str) -> tuple[str, str, dict[str, object]]:
             return text, event.value, gr.update(selected="similarity")

@@ -1,4 +1,4 @@
-"""Stream to the page: texts as they are written, and long work with its progress."""
+"""Stream to the page: generated text, and long work with its progress."""
 
 import threading
 import time
@@ -15,17 +15,17 @@ from sempa.ui.present import say, text_cards
 REDRAW_SECONDS = 0.1
 
 Write = Callable[..., Iterator[str]]
-"""Answers (studio, text, stopped, settings by name) with both models, as HTML that grows."""
+"""Maps (studio, text, stopped, settings by name) to both models' answers as growing HTML."""
 _Done = TypeVar("_Done")
 
 
 def shown(
     texts: Iterator[Texts], adapter: str, most: int, judged: Callable[[Texts, Collection[str]], str] | None = None
 ) -> Iterator[str]:
-    """Yield what has been written as cards, ten times a second at most, and at the end complete.
+    """Yield the texts so far as cards, at most ten times per second, and at the end complete.
 
-    An answer that still grows with its `most`-th token is marked as cut off. `judged` may make the last cards, from
-    the texts and those that were cut off.
+    Answers that reach `most` tokens without ending are marked as cut off. `judged` may build the final cards from the
+    texts and the answers cut off.
     """
     last: Texts = {}
     before: Texts = {}
@@ -48,14 +48,14 @@ def shown(
 
 
 class Once:
-    """Write a worked example for the first visitor who does not stop it, and show the same answer to those after."""
+    """Generate a worked example once, for the first visitor who lets it finish, and show it to later visitors."""
 
     def __init__(self, write: Callable[[Callable[[], bool]], Iterator[str]]) -> None:
         self._write = write
         self._answer: str | None = None
 
     def stream(self, stopped: Callable[[], bool]) -> Iterator[str]:
-        """Yield the example as it grows, or complete if it has been written before."""
+        """Yield the example as it is generated, or the complete text if it exists."""
         if self._answer is not None:
             yield self._answer
             return
@@ -75,9 +75,9 @@ def build_writing(
     settings: Callable[[], Mapping[str, Any]],
     write: Write,
 ) -> tuple[gr.Textbox, gr.HTML]:
-    """Build a tab where both models write: a text, run and stop, settings, streamed cards, examples.
+    """Build a generation tab: a text field, run and stop, settings, streamed cards, examples.
 
-    `field` is the text's name in links and its label; `settings` builds the fields that `write` takes.
+    `field` is the text field's name in links and its label; `settings` builds the fields passed to `write`.
     """
     stops = Stops()
     name, label = field
@@ -104,25 +104,25 @@ def build_writing(
         stops.stop(request.session_hash)
 
     opened = context.page.load(for_people(show_example, outputs=out), None, out, **OPENING, **PRIVATE)
-    # Gradio's page sends an event's cancellations after its own answer, so they are events of their own, put before it.
+    # Gradio's page cancels other events only after an event's own answer, so cancelling is a separate event before it.
     started = [start.click, text.submit]
     gr.on(started, None, cancels=[opened], **PRIVATE)
     ask(started, answer, [text, context.adapter, *parts.values()], out)
     grey_out([context.adapter.change], [out])
-    # Not by Gradio's cancellation, which now and then ends in an error without words.
+    # Not by Gradio's cancellation, which sometimes ends in an empty error.
     stop.click(stop_writing, None, None, queue=False, **PRIVATE)
     examples([[text] for text in texts], [text])
     return text, out
 
 
 class _Left(Exception):
-    """Raised in work whose visitor has left."""
+    """Raised in a worker whose visitor has left."""
 
 
 def worked(call: Callable[[Callable[[str], None]], _Done]) -> Iterator[tuple[str, _Done | None]]:
-    """Yield each line `call` reports as (line, None), and at the end ("", what it returns).
+    """Yield each line that `call` reports as (line, None), and finally ("", result).
 
-    `call` runs on a thread of its own and is ended at its next report once the iterator is closed.
+    `call` runs on its own thread; after the iterator is closed, it ends at its next report.
     Raises: what `call` raises.
     """
     said: SimpleQueue[str | None] = SimpleQueue()
@@ -138,7 +138,7 @@ def worked(call: Callable[[Callable[[str], None]], _Done]) -> Iterator[tuple[str
     def work() -> None:
         try:
             outcome.append(call(report))
-        except BaseException as error:  # it is raised again where the visitor waits
+        except BaseException as error:  # re-raised in the visitor's thread
             failed.append(error)
         said.put(None)
 
@@ -156,6 +156,6 @@ def worked(call: Callable[[Callable[[str], None]], _Done]) -> Iterator[tuple[str
 def tabled(
     call: Callable[[Callable[[str], None]], _Done], view: Callable[[_Done], tuple[Any, ...]], views: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the progress of long work in the first of `views` outputs, and at the end all of them by `view`."""
+    """Yield the progress of long work in the first of `views` outputs, and finally all outputs from `view`."""
     for line, done in worked(call):
         yield (say(line), *[gr.skip()] * (views - 1)) if done is None else view(done)

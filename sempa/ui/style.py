@@ -1,4 +1,4 @@
-"""The page's own style, on top of Gradio's theme: light and dark, jobs and phone."""
+"""The page's style on top of Gradio's theme: light and dark, desktop and phone."""
 
 CSS = """
 .gradio-container {max-width: none !important}
@@ -101,7 +101,7 @@ html:not(.sp-drawn) .gradio-container :is(main, footer) {visibility: hidden}
 })();
 </script>
 """
-"""The page is shown when its height has settled, so that nothing moves under a visitor's hand; at the latest after ten
-seconds. The rest is what Gradio applies too late or keeps from the footer, where a dot divides a link from one that
-phones do not show.
+"""Shows the page once its height is stable, or after ten seconds, so that nothing moves under the pointer. The other
+rules are those that Gradio applies too late or does not apply to the footer, where phones hide one link but not the dot
+before it.
 """

@@ -1,4 +1,4 @@
-"""One sentence and the words of the vocabulary that each model's embedding of it points at."""
+"""Aligned tokens of one sentence under each model."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -20,7 +20,7 @@ def tokens_of(studio: Studio, sentence: str) -> str:
 
 
 def token_cards(tokens: Mapping[str, Sequence[KeyToken]], adapter: str) -> str:
-    """Return each model's key tokens as chips, marked by colour and by sign where they are the sentence's own."""
+    """Return each model's key tokens as chips; words of the sentence are marked by colour and sign."""
     return grid({variant: _body(found) for variant, found in tokens.items()}, adapter)
 
 
@@ -36,13 +36,13 @@ def _body(tokens: Sequence[KeyToken]) -> str:
 
 
 def _visible(token: str) -> str:
-    """Return a token's text with the space before it made visible, as two items may differ in that alone."""
+    """Return a token's text with a visible leading space, which may be the only difference between two items."""
     bare = token.lstrip(" ")
     return "␣" * (len(token) - len(bare)) + bare.replace("\n", "⏎")
 
 
 def build_tokens(context: Context) -> None:
-    """Put the part's widgets and events into the page under construction."""
+    """Add the part's widgets and events to the page."""
 
     def answer(sentence: str, adapter: str) -> str:
         return tokens_of(context.adapters.choose(adapter), sentence)

@@ -1,4 +1,4 @@
-"""Train an adapter from the page: preview, the exact command, a live run, and the adapter in the other tabs."""
+"""The Train tab: preview, exact command, live run, and the new adapter in the other tabs."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ from sempa.ui.plots import run_curves, run_words
 from sempa.ui.present import note, say, table
 
 EVERY = 2.0
-"""Seconds between two looks at a run."""
+"""Seconds between updates of a run."""
 SAMPLES = "The sample triplets (500, written for this project)"
 FILE, HUB = "Your own file (CSV or JSONL)", "A data set on the Hugging Face Hub"
 PAIRS = "max_samples"
@@ -33,41 +33,41 @@ NUMBERS = {
     "evaluate_every": "Pairs between evaluations",
     "seed": "Seed",
 }
-"""Settings that can be given, with their labels; whole numbers are those of WHOLE."""
+"""Settings on the form, with their labels; those in WHOLE are whole numbers."""
 WHOLE = (PAIRS, "batch_size", "evaluate_every", "seed")
 
 
 @dataclass(frozen=True)
 class TrainForm:
-    """Hold the components that say what to train."""
+    """Hold the form's components."""
 
     fixed: Sequence[Any]
     numbers: Mapping[str, gr.Number]
 
     @property
     def inputs(self) -> list[Any]:
-        """Return them in the order `request` takes their values."""
+        """Return the components in the order in which `request` takes their values."""
         return [*self.fixed, *self.numbers.values()]
 
     def request(
         self, kind: str, file: str, hub: str | None, dev: str, objective: str, name: str | None, *given: Any
     ) -> RunRequest:
-        """Return the run that the values ask for.
+        """Return the run requested by the form's values.
 
-        Raises: InputError without data, or for a setting that is out of bounds, by its label.
+        Raises: InputError without data or, naming its label, for a setting out of bounds.
         """
         data = {SAMPLES: None, FILE: Path(file) if file else None, HUB: (hub or "").strip()}[kind]
         if kind != SAMPLES and not data:
             raise InputError("There are no triplets yet: choose a file or name a hub data set.")
         settings = _settings(objective, dict(zip(self.numbers, given, strict=True)))
-        for setting in (PAIRS, "evaluate_every"):  # the recipe's own are fitted to the data
+        for setting in (PAIRS, "evaluate_every"):  # unchanged defaults are adjusted to the data
             if settings.get(setting) == _shown(_start(kind), setting):
                 del settings[setting]
         return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
 def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
-    """Put the tab's widgets and events into the page under construction."""
+    """Add the tab's widgets and events to the page."""
     gr.Markdown(
         "Train an adapter for the model loaded here. One run can be active at a time. It continues when you leave, and "
         "you can stop and resume it. Uploads are kept in this machine's `runs` folder."
@@ -81,7 +81,7 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
     def previewed(*values: Any) -> str:
         request = form.request(*values)
         config = replace(_start(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
-        command = jobs.command(request)  # refuses what may not be read
+        command = jobs.command(request)  # raises for data that may not be read
         data = None if request.data is None else str(request.data)
         return preview_view(data, config, context.studio.pair.tokenizer, command)
 
@@ -183,12 +183,12 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
 
 
 def _start(kind: str) -> TrainConfig:
-    """Return the settings that train.py starts from."""
+    """Return train.py's default settings."""
     return SAMPLE_SETTINGS if kind == SAMPLES else RECIPES["small"]
 
 
 def _shown(start: TrainConfig, name: str) -> Any:
-    """Return the number to start from; of pairs, those that are trained on."""
+    """Return a field's initial number; for PAIRS, the pairs actually trained on."""
     return start.stop_after or start.max_samples if name == PAIRS else getattr(start, name)
 
 
@@ -212,9 +212,9 @@ def _settings(objective: str, given: Mapping[str, float | None]) -> dict[str, ob
 
 
 def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command: Sequence[str]) -> str:
-    """Return the first triplets as the model will see them, and the command that trains on them.
+    """Return the first triplets as the model sees them, and the command that trains on them.
 
-    Raises: InputError for data that cannot be trained on, with a hint that the page can follow.
+    Raises: InputError for unusable data, with a hint that suits the page.
     """
     try:
         read, examples = preview(data, config, tokenizer)
@@ -236,7 +236,7 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
 
 
 def run_view(state: RunState) -> str:
-    """Return how a run stands: its status, where its curves end, and the last lines of its log."""
+    """Return a run's status, the final values of its curves, and the end of its log."""
     if state.running:
         status = f"{state.name} is running"
     elif state.adapter:
