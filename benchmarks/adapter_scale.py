@@ -1,9 +1,9 @@
-"""What an adapter does at part of its full scale: similarity, text prediction and paraphrases between base and adapter.
+"""Measure an adapter at fractions of its scale: similarity, text prediction and paraphrases.
 
 `python benchmarks/adapter_scale.py adapters/sempa --dev DEV.tsv --generation FOLDER --paraphrase FOLDER --json
 results/adapter-scale.json` measures copies at each of `--scales` (see `python -m sempa scale`) as `dose.py` measures
-doses, and on samples of sentences how the greedy paraphrases are. The base model is the scale of 0. A scale that
-is in the JSON already is not measured again.
+doses, and also greedy paraphrases of sampled sentences. The base model is scale 0. Scales already in the JSON are
+skipped.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def figures(
     pair: ModelPair, variants: list[str], sentences: Sequence[str], judge: Judge, args: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Return each variant's figures."""
-    cache = ResultCache(str(pair.info.precision)).cached  # the base's are the same beside every copy
+    cache = ResultCache(str(pair.info.precision)).cached  # the base gives the same outputs beside every copy
     found = paraphrase_figures(pair, sentences, judge, print, cache=cache)
     return {
         variant: measured(pair, variant, args) | {name: found[name][variant]["figure"] for name in MEASURES}
@@ -54,7 +54,7 @@ def figures(
 
 
 def main() -> int:
-    """Measure what is missing, and write."""
+    """Measure the missing scales and write the JSON."""
     args = parser().parse_args()
     about = {"name": args.adapter.name, "sha256": sha256_of(args.adapter / WEIGHTS_FILE)}
     given = {"adapter": about, "sentences": args.sentences, **conditions(args)}

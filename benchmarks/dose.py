@@ -1,9 +1,9 @@
-"""Similarity and text prediction by amount of training, for every scored checkpoint of some runs.
+"""Measure similarity and text prediction by amount of training, at every scored checkpoint of given runs.
 
 Train with `--keep-checkpoints`, then `python benchmarks/dose.py RUN ... --dev DEV.tsv --generation FOLDER --json
-results/dose.json --figure docs/dose.png`: for each `RUN/scored/SAMPLES` the Spearman on the development pairs and, on
-samples of the tasks, accuracy and word perplexity; the base model is dose 0. Doses that the JSON has
-are not measured again. All adapters share one base in memory.
+results/dose.json --figure docs/dose.png`: for each `RUN/scored/SAMPLES`, it measures Spearman on the development pairs,
+and accuracy and word perplexity on samples of the tasks. The base model is dose 0. Doses already in the JSON are
+skipped. All adapters share one base in memory.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def measured(pair: ModelPair, variant: str, args: argparse.Namespace) -> dict[st
 
 
 def conditions(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the conditions of measuring: figures of one file need the same."""
+    """Return the measuring conditions, which must be equal for all figures of a file."""
     texts = [args.generation / TASKS[task].file for task in PREDICTED]
     return {
         "dev": [f"{path.parent.name}/{path.stem}" for path in args.dev],
@@ -64,7 +64,7 @@ def conditions(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return every dose of every run, measured now or before."""
+    """Return every dose of every run, measured now or earlier."""
     given = conditions(args)
     kept = earlier_result(args.json, **given).get("doses", [])
     known = {dose.get("adapter", dose["run"]): dose for dose in kept}
@@ -97,7 +97,7 @@ def doses(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """Draw one panel per figure and one line per run, from the base at dose 0; dashed: without a KL penalty."""
+    """Plot one panel per figure and one line per run, from the base at dose 0; dashed lines have no KL penalty."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -127,7 +127,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.set(title=title, xlabel="training samples")
         axis.grid(alpha=0.25)
-    axes[-1].set_yscale("log")  # a run that is not held to text loses it by a factor
+    axes[-1].set_yscale("log")  # without a KL penalty, perplexity grows by a factor
     axes[-1].yaxis.set_major_formatter("{x:.0f}")
     axes[-1].yaxis.set_minor_formatter("{x:.0f}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs), fontsize=9)
@@ -135,7 +135,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> int:
-    """Measure what is missing, then draw."""
+    """Measure the missing doses, then plot."""
     args = parser().parse_args()
     found = doses(args)
     if args.figure:

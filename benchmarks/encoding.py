@@ -1,13 +1,13 @@
-"""Sentences per second with PromptEOL: this project, the paper's procedure, sentence-transformers and llemb.
+"""Measure sentences per second with PromptEOL: this project, the paper's procedure, sentence-transformers and llemb.
 
-Each method runs in its own process and reads the same sentences in turn with the others, round after round. The
-paper's procedure is implemented from its description: float32, left padding, LM head and all hidden states computed,
-batches of 16. sentence-transformers has the same weights, last-token pooling, the rendered prompts and its own batches
-of 32, in float32 and in bfloat16 (its default if the weights are stored so). In float32, this project must give the
+Each method runs in its own process; in each round, the methods take turns to encode the same sentences. The paper's
+procedure follows its description: float32, left padding, LM head and all hidden states computed, batches of 16.
+sentence-transformers uses the same weights and rendered prompts, last-token pooling and its default batches of 32, in
+float32 and in bfloat16 (its default if the weights are stored in bfloat16). In float32, this project must reproduce the
 vectors of the paper's procedure.
 
 `python benchmarks/encoding.py --data SENTENCES.txt --sts STSB-DEV.tsv --json results/encoding.json`; llemb is measured
-if it is installed.
+if installed.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def paper(base: str) -> Encode:
 
 
 def sentence_transformers(dtype: str, base: str) -> Encode:
-    """Return the library's own modules on the same weights; its batch size is the default."""
+    """Return sentence-transformers' own modules on the same weights, with its default batch size."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
@@ -98,7 +98,7 @@ def sentence_transformers(dtype: str, base: str) -> Encode:
 
 
 def llemb(base: str) -> Encode:
-    """Return llemb's encoder with its PromptEOL template, the paper's batch size and its own defaults otherwise."""
+    """Return llemb's encoder with its PromptEOL template and defaults, but the paper's batch size."""
     from llemb import Encoder as Theirs
 
     theirs = Theirs(str(locate(base).location), device="cpu")
@@ -127,10 +127,10 @@ def _sentences(path: Path, limit: int) -> list[str]:
 
 
 def side(method: str, job: dict[str, Any]) -> None:
-    """Read the sentences at every turn; the rows of the first turn go to a file for comparison."""
+    """Encode the sentences at every turn; write the first rows to a file for comparison."""
     encode = METHODS[method](job["base"])
     sentences = _sentences(Path(job["data"]), job["limit"])
-    np.save(job["rows"], encode(sentences[:64]))  # warms up, too
+    np.save(job["rows"], encode(sentences[:64]))  # also warms up
     send(sts=sts_spearman(encode, read_scored_pairs(Path(job["sts"]))) if job.get("sts") else None)
     while next_turn():
         started = time.perf_counter()
@@ -150,7 +150,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         kept = {method: str(Path(folder) / f"{number}.npy") for number, method in enumerate(methods)}
         sides = {}
-        for method in methods:  # one after another, so that none disturbs another's score
+        for method in methods:  # one at a time, so that they do not slow each other
             sts = {"sts": str(args.sts)} if args.sts and method.startswith("ours") else {}
             job = {"base": args.base, "data": str(args.data), "limit": args.limit, "rows": kept[method], **sts}
             sides[method] = Side(__file__, method, **job)

@@ -1,10 +1,10 @@
-"""What sparse codes keep of dense vectors, and what they cost: similarity, search, memory and time by k.
+"""Measure what sparse codes retain of dense vectors and what they cost: similarity, search, memory and time by k.
 
 `python benchmarks/frontier.py adapters/sempa adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO --json
-results/frontier.json --figure docs/frontier.png` reads pairs and captions once a model, then codes the vectors by words
-and by learned features with each k. An adapter trained with `--objective spod` brings its own features. At
-`--count` texts (the captions' vectors and codes, repeated) exact dense search and sparse search take turns; that goes
-to the JSON's name with `-speed`. Codes come from `python -m sempa sparse fit`.
+results/frontier.json --figure docs/frontier.png` encodes pairs and captions once per model, then codes the vectors by
+words and by learned features for each k. An adapter trained with `--objective spod` has its own features. At `--count`
+texts (the captions' vectors and codes, repeated), exact dense search and sparse search take turns; these figures go to
+a second JSON, with `-speed` in its name. Codes come from `python -m sempa sparse fit`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ KS = (8, 16, 32, 64, 128)
 TIMED, ROUNDS = (16, 32), 5
 QUERIES, K = 100, 10
 SPREAD = 10
-"""Every n-th caption measures how spread out the dense vectors are."""
+"""Uniformity of the dense vectors is measured on every n-th caption."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def kept(codes: Any, k: int) -> Any:
-    """Return (N, H) codes with each row's k largest alone, of unit length again: what a coder gives for that k."""
+    """Return (N, H) codes with each row's k largest entries only, rescaled to unit length, as a coder gives for k."""
     out = codes.copy()
     for start, end in pairwise(codes.indptr.tolist()):
         if end - start > k:
@@ -63,7 +63,7 @@ def kept(codes: Any, k: int) -> Any:
 
 
 class Texts:
-    """Hold what one model has read of the pairs and of the texts and queries to search."""
+    """Hold one model's vectors of the pairs, and of the texts and queries for search."""
 
     def __init__(self, encoder: Encoder, variant: str, pairs: ScoredPairs, data: RetrievalSet) -> None:
         def read(texts: list[str]) -> Rows:
@@ -102,7 +102,7 @@ class Texts:
 
 
 def timed(texts: Texts, coder: Coder, count: int) -> dict[str, Any]:
-    """Return queries a second and memory of exact dense and of sparse search at `count` texts, taking turns."""
+    """Return queries per second and memory of exact dense and sparse search at `count` texts, alternating."""
     copies = -(-count // len(texts.texts))
     places = np.arange(count) % len(texts.texts)
     engine = faiss.IndexFlatIP(texts.texts.shape[1])
@@ -145,9 +145,9 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 
 def draw(models: Mapping[str, Any], path: Path) -> None:
-    """Draw Spearman and nDCG against the bytes a text takes, one line a model and kind of code.
+    """Plot Spearman and nDCG against bytes per text, one line per model and kind of code.
 
-    Models that differ by their features alone share the lines of their vectors and words.
+    Models that differ only in their features share the lines of their vectors and words.
     """
     import matplotlib
 
@@ -180,7 +180,7 @@ def draw(models: Mapping[str, Any], path: Path) -> None:
 
 
 def main() -> int:
-    """Read, code, time, draw and write."""
+    """Encode, code, time, plot and write."""
     args = parser().parse_args()
     pairs, data = read_scored_pairs(args.pairs), read_beir(args.retrieval)
     first = ModelPair.open(args.base, args.adapters[0]).for_inference()

@@ -1,11 +1,11 @@
-"""Seconds and memory of building an index, by number of texts, up to a million.
+"""Measure time and memory of building an index, by number of texts, up to a million.
 
-`python benchmarks/index_size.py --data SENTENCES.txt --json results/index-size.json` builds an index of each count of
-texts (the file's sentences, repeated) as `python -m sempa index` does without an adapter, each in its own process.
+`python benchmarks/index_size.py --data SENTENCES.txt --json results/index-size.json` builds an index for each number of
+texts (the file's sentences, repeated), as `python -m sempa index` does without an adapter, each in its own process.
 Only the first layer of the default model runs: all thirty would take a night for a million sentences on two cores, and
-the question is what everything around the layers costs. Then the complete model reads growing numbers of sentences.
-Memory is the process's own (RssAnon, Linux); pages of files, which the system may drop, are not counted. Counts that
-the JSON has are not measured again.
+the benchmark measures the cost around the layers. Then the complete model encodes growing numbers of sentences. Memory
+is the process's anonymous memory (RssAnon, Linux), without file pages, which the system may drop. Numbers already in
+the JSON are skipped.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def anonymous_bytes() -> int:
-    """Return this process's anonymous memory."""
+    """Return this process's anonymous memory in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
@@ -67,7 +67,7 @@ class Peak:
 
 
 class Clock:
-    """Note the time of the last call."""
+    """Record the time of the last call."""
 
     def __call__(self, *_: object) -> None:
         self.at = time.perf_counter()
@@ -94,7 +94,7 @@ def index_side(job: dict[str, Any]) -> None:
 
 
 def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> dict[str, Any]:
-    """Return the cost of an index of that many texts."""
+    """Return the cost of an index of `count` texts."""
     corpus, work = folder / f"{count}.txt", folder / str(count)
     with corpus.open("w", encoding="utf-8") as stream:
         stream.writelines(f"{line}\n" for line in itertools.islice(itertools.cycle(sentences), count))
@@ -106,7 +106,7 @@ def index_cost(sentences: list[str], count: int, base: Path, folder: Path) -> di
 
 
 def whole_model(pair: ModelPair, sentences: list[str]) -> list[dict[str, Any]]:
-    """Return the cost of reading growing numbers of sentences with the complete model."""
+    """Return the cost of encoding growing numbers of sentences with the complete model."""
     encoder = Encoder(pair.for_inference())
     encoder.encode(sentences[:64])
     found = []

@@ -1,7 +1,7 @@
-"""Waiting time of one visitor: one sentence read by both models, and the app's start to its first answer.
+"""Measure one visitor's waiting time: one sentence under both models, and from the app's start to its first answer.
 
-`python benchmarks/latency.py --json results/latency.json`. Both models reading one sentence, warm, alternate
-with one plain forward of one model in transformers, without an adapter. The app starts as a user starts it, with all
+`python benchmarks/latency.py --json results/latency.json`. Encoding one sentence with both models, warm, alternates
+with one plain forward of one model in transformers, without an adapter. The app starts as it does for a user, with all
 downloads done, and gets its first request as soon as it listens.
 """
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plain_forward(base: str, dtype: torch.dtype) -> Callable[[], object]:
-    """Return a forward of the base model on the rendered sentence, without LM head."""
+    """Return a forward pass of the base model on the rendered sentence, without the LM head."""
     from transformers import AutoModel, AutoTokenizer
 
     source = locate(base).location
@@ -76,7 +76,7 @@ def one_sentence(base: str, rounds: int) -> dict[str, Any]:
 
 
 def from_start(base: str) -> dict[str, float]:
-    """Return the seconds from `python app.py` until it listens, and until its first answer."""
+    """Return the seconds from `python app.py` until the app listens, and until its first answer."""
     body = json.dumps({"input": [SENTENCE], "model": "base"}).encode()
     with started_app("--base", base) as (address, listens):
         question = urllib.request.Request(

@@ -1,9 +1,9 @@
-"""Memory and time of training larger bases: computed from one and two decoder layers of their real widths.
+"""Estimate memory and time of training larger bases from one and two decoder layers of their real widths.
 
-A random model of a base's shape with one layer, then with two, takes a training step; what autograd keeps for the
-backward pass is counted tensor by tensor, so the difference is one layer's share, and the total follows without the
-base. Weights, adapter, its gradients and Adam's two moments are counted from the shapes. Time is the operations of a
-pair over a stated share of a stated GPU's rate: computed too, not measured.
+A random model with a base's widths takes a training step with one layer, then with two. Counting the tensors that
+autograd keeps for backward gives one layer's share as the difference, and from it the total without loading the base.
+Weights, adapter, gradients and Adam's two moments follow from the shapes. Time is computed too, not measured:
+operations per pair over the stated share of the stated GPU's rate.
 
 `python benchmarks/memory.py --json results/memory.json`
 """
@@ -26,18 +26,18 @@ from sempa.training.objectives import PreferencePass
 from sempa.training.policy import PolicyModel
 
 GPU, GPU_RATE, SHARE = "A100", 312e12, 0.3
-"""Dense bfloat16 rate in operations per second by the maker, and the share assumed to be reached."""
+"""The GPU, its dense bfloat16 rate in operations per second as the vendor states it, and the assumed utilisation."""
 FOUR_BITS = 0.5 + 0.127 / 8
-"""Bytes a weight in NF4 with double quantisation (Dettmers et al. 2023: 0.127 bits a weight for the constants)."""
+"""Bytes per weight in NF4 with double quantisation (Dettmers et al. 2023: 0.127 bits per weight for the constants)."""
 PROMPT, ANSWER = 30, 11
-"""Tokens of a prompt behind the shared prefix and of an answer, on average over the NLI triplets."""
+"""Mean tokens of a prompt after the shared prefix, and of an answer, over the NLI triplets."""
 TOKEN_CAP = 512
-"""Tokens of one forward that the table is made for."""
+"""Tokens per forward pass in the table."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Name a base and the widths that decide its memory."""
+    """Hold a base's name and the sizes that determine its memory."""
 
     name: str
     hidden: int
@@ -62,7 +62,7 @@ class _NoTokenizer:
 
 
 def kept(shape: Shape, layers: int, config: TrainConfig) -> tuple[int, dict[str, int]]:
-    """Return the bytes autograd keeps for one forward of `token_cap` tokens, and what the weights number."""
+    """Return the bytes autograd keeps for a forward of `token_cap` tokens, and the parameters per layer."""
     model = LlamaForCausalLM(
         LlamaConfig(
             hidden_size=shape.hidden,

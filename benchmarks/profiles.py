@@ -1,8 +1,8 @@
-"""Where the time goes in each path, by kind of operation: reading many, reading one, writing, one training step.
+"""Profile each path by kind of operation: encoding many sentences, encoding one, generation, one training step.
 
 `python benchmarks/profiles.py --data SENTENCES.txt --triplets TRIPLETS.csv --json results/profiles.json` runs each path
-under torch's profiler, all threads together. Operations' own processor time is added up by kind; what a path's threads
-spend outside operations (Python, waiting for each other) is the rest of the time they had.
+under torch's profiler, with all threads. The operations' own CPU time is summed by kind; the rest of the threads' time
+is spent outside operations, in Python and waiting.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def _kind(name: str) -> str:
 
 
 def profiled(run: Callable[[], object], threads: int) -> dict[str, Any]:
-    """Return the seconds of a run without the profiler, and the share of each kind of operation with it."""
+    """Return a run's seconds without the profiler, and each kind of operation's share with it."""
     run()  # warms up
     started = time.perf_counter()
     run()
@@ -67,7 +67,7 @@ def profiled(run: Callable[[], object], threads: int) -> dict[str, Any]:
     spent: dict[str, float] = defaultdict(float)
     for event in seen.key_averages():
         spent[_kind(event.key)] += event.self_cpu_time_total / 1e6
-    # An operation on one thread that uses the other cores too is counted once: the rest looks like waiting.
+    # An operation that uses other cores too counts for its own thread only: the others seem to wait.
     shares = {kind: round(time / had, 3) for kind, time in sorted(spent.items(), key=lambda item: -item[1])}
     return {"seconds": round(seconds, 3), "threads": threads, "shares": shares}
 

@@ -1,11 +1,11 @@
-"""Which reading serves each model best: template, layer and post-processing, chosen on development pairs alone.
+"""Choose each model's best embedding settings (template, layer, post-processing) on development pairs only.
 
-`python benchmarks/readings.py --data FOLDER --texts TRIPLETS.csv --json results/readings.json` reads the base model and
-every adapter given. Each template is tried at the last layer and at earlier ones, with each post-processing; the best
-on the folder's `*dev` pairs then reads its other sets once, beside the paper's reading. Post-processing is fitted on
-`--texts`, never on the pairs. `--save` keeps each adapter's best reading as a folder `reading` beside it, for
-`python -m sempa ... --settings`. All adapters share one base in memory. Rows are kept in the cache folder, so an
-interrupted run continues.
+`python benchmarks/readings.py --data FOLDER --texts TRIPLETS.csv --json results/readings.json` measures the base model
+and every given adapter. It tries each template at the last and at earlier layers, with each post-processing; the
+settings that do best on the folder's `*dev` pairs are then measured once on its other sets, beside the paper's
+settings. Post-processing is fitted on `--texts`, never on the pairs. `--save` stores each adapter's best settings in a
+folder `reading` beside it, for `python -m sempa ... --settings`. All adapters share one base in memory. Rows are
+cached, so an interrupted run resumes.
 """
 
 import argparse
@@ -56,13 +56,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Read:
-    """Read texts at every layer tried in one pass, each template once."""
+    """Encode texts at all tried layers in one pass per template."""
 
     def __init__(self, layers: Sequence[int]) -> None:
         self.layers = list(layers)
 
     def each_layer(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Mapping[int, Rows]:
-        """Return each layer's (N, D) states of the texts by the template of an encoder."""
+        """Return each layer's (N, D) states of the texts with the encoder's template."""
         config = replace(encoder.recipe(variant), layer=-1)
         request = {"recipe": asdict(config), "layers": self.layers, "texts": list(texts)}
 
@@ -73,14 +73,14 @@ class Read:
         return dict(zip(self.layers, ResultCache(str(encoder.pair.info.precision)).cached(request, read), strict=True))
 
     def __call__(self, encoder: Encoder, texts: Sequence[str], variant: str) -> Rows:
-        """Return the (N, D) states of the texts as an encoder reads them."""
+        """Return the (N, D) states of the texts at the encoder's layer."""
         return self.each_layer(encoder, texts, variant)[encoder.config.layer]
 
 
 def tried(
     pair: ModelPair, variant: str, dev: Sequence[ScoredPairs], texts: Sequence[str], read: Read
 ) -> list[dict[str, Any]]:
-    """Score every template, layer and post-processing, fitted on the texts, on development pairs: the paper's first."""
+    """Score every template, layer and post-processing (fitted on `texts`) on development pairs, the paper's first."""
     scores = []
     sentences = list(dict.fromkeys(s for pairs in dev for s in (*pairs.first, *pairs.second)))
     for template, text in TEMPLATES.items():
@@ -103,7 +103,7 @@ def _looked_up(rows: Mapping[str, Rows], sentences: Sequence[str]) -> Rows:
 
 
 def main() -> int:
-    """Try, choose, measure and write."""
+    """Try all settings, choose the best, measure it and write the JSON."""
     args = parser().parse_args()
     sets = {path.stem: read_scored_pairs(path) for path in sorted(args.data.glob("*.tsv"))}
     dev = [pairs for name, pairs in sets.items() if name.endswith("dev")]

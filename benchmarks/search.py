@@ -1,10 +1,9 @@
-"""Search at a million vectors: exact against approximate, in one run: recall, p50 and p95, memory, time to build.
+"""Compare exact and approximate search at a million vectors: recall, p50 and p95 latency, memory, build time.
 
-`python benchmarks/search.py --texts COCO/corpus.jsonl --json results/search.json` reads the texts with the default
-model and measures recall on them as they are; then it spreads copies of their vectors (each a text's vector plus
-noise as wide as the distance to its nearest neighbour) until there are `--count`, so that the large index lies as
-real sentences do. Queries are held out: texts, and spread copies that are not in the index. One query at a time, as
-visitors ask.
+`python benchmarks/search.py --texts COCO/corpus.jsonl --json results/search.json` encodes the texts with the default
+model and measures recall on them. Then it adds noisy copies of their vectors, up to `--count`, with noise as large as
+the distance to the nearest neighbour, so that the large index is distributed like real sentences. Queries are held-out
+texts and held-out copies, sent one at a time, as visitors do.
 """
 
 import argparse
@@ -34,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measured(rows: Rows, queries: Rows) -> dict[str, Any]:
-    """Return what exact and approximate search of the same rows cost, and what the approximate one finds."""
+    """Return the cost of exact and approximate search of the same rows, and the recall of the approximate one."""
     started = time.perf_counter()
     exact = Vectors.of(rows, exact_up_to=len(rows))
     built = {"exact": time.perf_counter() - started}
@@ -66,7 +65,7 @@ def measured(rows: Rows, queries: Rows) -> dict[str, Any]:
 
 
 def spread(rows: Rows, count: int, seed: int) -> Rows:
-    """Return `count` unit rows around `rows`, each as far from one of them as that is from its nearest neighbour."""
+    """Return `count` unit rows near `rows`: each is as far from its source as the source from its nearest neighbour."""
     drawn = np.random.default_rng(seed)
     width = rows.shape[1]
     cosines = faiss.knn(rows, rows, 2, metric=faiss.METRIC_INNER_PRODUCT)[0][:, 1]

@@ -1,8 +1,8 @@
-"""Spread over training seeds: adapters of one recipe with several seeds, on the same sets.
+"""Measure the spread over training seeds: adapters of one recipe with several seeds, on the same sets.
 
 `python benchmarks/seeds.py sempa=adapters/sempa,runs/sempa-43,runs/sempa-44 --data FOLDER --json results/seeds.json`
-reads every set of the folder but `*dev` and `*train` with the paper's reading. All share one base in memory; an adapter
-whose figures the JSON holds already is not read again.
+measures every set of the folder except `*dev` and `*train` with the paper's settings. All adapters share one base in
+memory; adapters already in the JSON are skipped.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Read what is not read yet, and write."""
+    """Measure the missing adapters and write the JSON."""
     args = parser().parse_args()
     groups = {name: folders.split(",") for name, _, folders in (group.partition("=") for group in args.groups)}
     paths = [path for path in sorted(args.data.glob("*.tsv")) if is_test(path.stem)]

@@ -1,4 +1,4 @@
-"""Shared by benchmarks: competing processes that take turns, the started app, the machine's limits."""
+"""Shared parts of benchmarks: competing processes that take turns, a running app, the machine's limits."""
 
 import json
 import resource
@@ -24,7 +24,7 @@ MARK, SIDE = "benchmark: ", "--side"
 
 
 class Side:
-    """A child process of the same script that works in turns; see `as_side`."""
+    """A child process of the same script that computes in turns; see `as_side`."""
 
     def __init__(self, script: str, name: str, **job: Any) -> None:
         command = [sys.executable, script, SIDE, name, json.dumps(job)]
@@ -33,11 +33,11 @@ class Side:
         self.ready = self._receive()
 
     def turn(self) -> dict[str, Any]:
-        """Let it take one turn and return its report."""
+        """Let the process take one turn and return its report."""
         return self._ask("go")
 
     def stop(self) -> dict[str, Any]:
-        """End it and return its peak memory."""
+        """End the process and return its peak memory."""
         message = self._ask("stop")
         self._process.wait(60)
         return message
@@ -72,7 +72,7 @@ def next_turn() -> bool:
 
 
 def peak_bytes() -> int:
-    """Return the most memory this process has held."""
+    """Return this process's peak memory in bytes."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -80,7 +80,7 @@ def peak_bytes() -> int:
 
 @contextmanager
 def started_app(*options: str) -> Iterator[tuple[str, float]]:
-    """Run app.py as a user starts it until the block ends; yields its address and the seconds until it listened."""
+    """Run app.py as a user would until the block ends; yield its address and the seconds until it listened."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -102,10 +102,9 @@ def started_app(*options: str) -> Iterator[tuple[str, float]]:
 
 
 def earlier_result(path: Path, **conditions: Any) -> dict[str, Any]:
-    """Return the result in a file, {} without one, so that only what is missing is measured.
+    """Return the result in a file, {} without one, so that only missing figures are measured.
 
-    Raises SystemExit, naming the differences, if it was measured on another machine, with other versions or under
-    other conditions.
+    Raises: SystemExit, naming the differences, if the machine, the versions or the conditions have changed.
     """
     if not path.is_file():
         return {}
@@ -118,7 +117,7 @@ def earlier_result(path: Path, **conditions: Any) -> dict[str, Any]:
 
 
 def keep(result: Mapping[str, Any], path: Path | None) -> None:
-    """Write a result with its environment and command to a path, if given."""
+    """Write a result with its environment and command to `path`, if given."""
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     if path:
         write_result({**result, **environment(), "command": command}, path)

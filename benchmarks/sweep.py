@@ -1,9 +1,9 @@
-"""Train with one setting after another and record every run, the failed ones too, in results/sweeps/NAME.jsonl.
+"""Train with one setting after another and record every run, even failed ones, in results/sweeps/NAME.jsonl.
 
 `python benchmarks/sweep.py NAME --settings SETTINGS.jsonl -- --data TRIPLETS.csv --dev DEV.tsv`: each line of
-SETTINGS.jsonl is an object of train.py's flags, e.g. {"lr": 3e-4, "objective": "joint"}; what follows `--` is given to
-every run. A setting that NAME.jsonl holds already is not run again, so an interrupted sweep continues.
-A GPU takes several runs of a small model at once (`--parallel`); their seconds are then those beside each other.
+SETTINGS.jsonl is an object of train.py's flags, e.g. {"lr": 3e-4, "objective": "joint"}; arguments after `--` apply to
+every run. Settings already in NAME.jsonl are skipped, so an interrupted sweep resumes. A GPU can run several small
+models at once (`--parallel`); the recorded seconds are then those of runs that share it.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> int:
     running: set[Future[dict[str, Any]]] = set()
     failed = 0
     with ThreadPoolExecutor(args.parallel) as pool:
-        while True:  # read again each time, so that settings can be added while a sweep runs
+        while True:  # re-read each time, so that settings can be added during a sweep
             settings = [json.loads(line) for line in args.settings.read_text().splitlines() if line.strip()]
             for setting in [one for one in settings if one not in taken][: args.parallel - len(running)]:
                 running.add(pool.submit(_run, args.name, setting, common, number))
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _run(name: str, setting: dict[str, Any], common: list[str], number: int) -> dict[str, Any]:
-    key = hashlib.sha256(json.dumps([setting, common]).encode()).hexdigest()[:8]  # found again after a break
+    key = hashlib.sha256(json.dumps([setting, common]).encode()).hexdigest()[:8]  # the same after an interruption
     output = ROOT / "runs" / "sweeps" / name / key
     command = [sys.executable, str(ROOT / "train.py"), *common, *_flags(setting), "--output", str(output)]
     resume = ["--resume"] if output.with_name(output.name + ".partial").is_dir() else []
@@ -79,9 +79,9 @@ def _flags(setting: dict[str, Any]) -> list[str]:
 
 
 def _recorded(output: Path) -> dict[str, Any]:
-    """Return what is kept of a finished run."""
+    """Return the recorded facts of a finished run."""
     facts = json.loads((output / "training.json").read_text())
-    facts["config"] = json.loads((output / "sempa.json").read_text())["training"]  # flags leave much to the defaults
+    facts["config"] = json.loads((output / "sempa.json").read_text())["training"]  # includes defaults, unlike the flags
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     last = {key: round(value, 4) for key, value in lines[-1].items() if isinstance(value, float)}
     kept = ("config", "score_name", "scores", "hardware", "versions", "data")

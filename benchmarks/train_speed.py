@@ -1,8 +1,8 @@
-"""Pairs per second against TRL's DPOTrainer: same machine, model, pairs, global batch and number format.
+"""Compare pairs per second with TRL's DPOTrainer: same machine, model, pairs, global batch and precision.
 
-Each side runs in its own process and takes optimiser steps in turn with the other, so that a busy moment affects
-both. First TRL's best setting is found over a recorded sweep (its batch size, length grouping, precomputed reference
-with its time counted in), then both run alternately. The losses of both are compared step by step in float32.
+Each side runs in its own process, and the two alternate optimiser steps, so that background load affects both. A
+recorded sweep first finds TRL's best setting: batch size, length grouping, and precomputed reference with its time
+included. In float32, the losses are compared step by step.
 
 `python benchmarks/train_speed.py --data TRIPLETS.csv --json results/train-speed.json`; needs `trl` and `datasets`.
 """
@@ -34,7 +34,7 @@ from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 
 TRL_SIZES = {"cpu": (2, 4, 8, 16), "cuda": (16, 32, 64, 128, 256)}
-"""Pairs of one forward that TRL is tried with."""
+"""Pairs per forward pass tried with TRL."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(job: dict[str, Any]) -> None:
-    """Take steps with this project's trainer; its new adapter is saved, for the other side to start from."""
+    """Take steps with this project's trainer; save its fresh adapter as TRL's starting point."""
     config = TrainConfig(batch_size=job["batch_size"], lr=job["lr"])
     triplets, _ = read_triplets(Path(job["data"]))
     pair = ModelPair.open(job["base"], precision=job["precision"], device=job["device"])
@@ -93,7 +93,7 @@ def ours(job: dict[str, Any]) -> None:
 
 
 def trl(job: dict[str, Any]) -> None:
-    """Take steps with TRL's DPOTrainer; between steps it waits for its turn, uncounted."""
+    """Take steps with TRL's DPOTrainer; waiting for its turn is not counted."""
     from datasets import Dataset
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -110,10 +110,10 @@ def trl(job: dict[str, Any]) -> None:
         {"prompt": request_text(tokenizer, p.request), "chosen": p.responses[0], "rejected": p.responses[1]}
         for p in preferences(triplets[:count], TrainConfig())
     ]
-    for row in rows:  # what its length grouping goes by: it cannot count the tokens of preference rows by itself
+    for row in rows:  # for length grouping: TRL cannot count the tokens of preference rows itself
         row["length"] = len(tokenizer(row["prompt"] + max(row["chosen"], row["rejected"], key=len)).input_ids)
     plain = AutoTokenizer.from_pretrained(source.location)
-    plain.chat_template = None  # the prompts are rendered already
+    plain.chat_template = None  # prompts are already rendered
     spent = {"before": 0.0}
 
     class Timed(DPOTrainer):  # type: ignore[misc]
@@ -154,7 +154,7 @@ def trl(job: dict[str, Any]) -> None:
             save_strategy="no",
             disable_tqdm=True,
             use_cpu=job["device"] == "cpu",
-            remove_unused_columns=False,  # the column of lengths is to stay
+            remove_unused_columns=False,  # keeps the column of lengths
             bf16=job["precision"] == "bfloat16",
             **settings,
         )
@@ -170,7 +170,7 @@ def trl(job: dict[str, Any]) -> None:
 
 
 def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
-    """Time sizes and orders with the reference read along, then the best of them with the reference read before."""
+    """Time batch sizes and orders with the reference computed per step, then the best with it precomputed."""
     tried = [
         {"per_device_train_batch_size": size, "train_sampling_strategy": order, "precompute_ref_log_probs": False}
         for size in TRL_SIZES[args.device]
@@ -183,7 +183,7 @@ def _sweep(args: argparse.Namespace, adapter: str) -> list[dict[str, Any]]:
 
 
 def _timed(args: argparse.Namespace, adapter: str, settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    on_gpu = args.device != "cpu"  # whose first step loads its kernels
+    on_gpu = args.device != "cpu"  # the first step on a GPU loads its kernels
     size, steps = args.sweep_pairs, 1 + on_gpu
 
     def started(setting: dict[str, Any]) -> Side | Exception:
@@ -195,7 +195,7 @@ def _timed(args: argparse.Namespace, adapter: str, settings: list[dict[str, Any]
 
     runs = []
     with ThreadPoolExecutor(len(settings)) as pool:
-        # All start at once beside a GPU and then compute in turn; on a CPU each starts when the one before has ended.
+        # On a GPU, all start at once and then take turns; on a CPU, each starts after the previous one ends.
         sides = list(pool.map(started, settings)) if on_gpu else map(started, settings)
         for setting, side in zip(settings, sides, strict=True):
             run: dict[str, Any] = {"setting": setting}
@@ -275,7 +275,7 @@ def main() -> int:
         peaks = {"ours": mine.stop()["peak_bytes"], "trl": theirs.stop()["peak_bytes"]}
         rate = matrix_rate(args.precision, args.device)
     facts = mine.ready
-    # Reference forward, policy forward, gradient of the activations: each multiplies by every frozen weight once.
+    # Each of reference forward, policy forward and activation gradients multiplies by every frozen weight once.
     body = facts["parameters"] - facts["vocabulary"]
     needed = 3 * 2 * (facts["tokens"] * body + facts["answer_tokens"] * facts["vocabulary"])
     speed = {side: size / statistics.median(r[side] for r in rounds) for side in ("ours", "trl")}

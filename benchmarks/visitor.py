@@ -1,7 +1,7 @@
-"""A first visitor's path through the app in Chromium, timed: start, answer, own file indexed, searched, exported.
+"""Time a first visitor's path through the app in Chromium: start, answer, index a file, search it, export.
 
-`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's pictures:
-every step as a frame of `tour.gif`. Needs Playwright and /usr/bin/chromium; everything the app fetches is there before.
+`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's pictures, with every step
+as a frame of `tour.gif`. Needs Playwright and /usr/bin/chromium; the app's downloads must be done.
 """
 
 import argparse
@@ -28,9 +28,9 @@ DEMO = ROOT / "index" / "demo" / "texts.csv"
 LINES = 100
 PATIENCE = 120_000
 SETTLED = 1_000
-"""Milliseconds the page is given to finish drawing before a picture; not counted."""
+"""Milliseconds to let the page finish rendering before a picture; not counted."""
 HELD = 1_600
-"""Milliseconds a frame of the tour is shown."""
+"""Milliseconds per frame of the tour."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def _exported(page: Page) -> None:
 
 
 def walk(page: Page, file: Path, frame: Callable[[], None]) -> dict[str, float]:
-    """Take the steps one after another and return the seconds of each."""
+    """Take the steps in order and return each one's seconds."""
     steps: dict[str, Callable[[], None]] = {
         "page opened, worked example answered": lambda: _answer(page),
         "own pair compared": lambda: _own_pair(page),

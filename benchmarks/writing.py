@@ -1,8 +1,8 @@
-"""Tokens per second of both models writing from one batch, against two `generate` calls in turn; greedy.
+"""Compare tokens per second of generating for both models in one batch with two `generate` calls in turn; greedy.
 
-`python benchmarks/writing.py --json results/writing.json` sends the same requests to both alternately: at once with
-the model as in the app, in turn with the model as PEFT loads it. In float32 both must write the same tokens; in the
-fast precision a batch of two can round a near tie differently, which is counted.
+`python benchmarks/writing.py --json results/writing.json` alternates the same requests between the two ways: one batch
+with the app's model, and two calls with the model as PEFT loads it. In float32, both must generate the same tokens. In
+the fast precision, a batch of two can round a near tie differently; such answers are counted.
 """
 
 import argparse
@@ -37,13 +37,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def at_once(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
-    """Return both answers, written from one batch as the app writes them."""
+    """Return both answers, generated in one batch as in the app."""
     *_, last = write(pair, request, Sampling(n=1, temperature=0, max_new_tokens=tokens))
     return {variant: texts[0] for variant, texts in last.items()}
 
 
 def in_turn(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
-    """Return both answers, by transformers' own `generate`, one model after the other."""
+    """Return both answers from transformers' own `generate`, one model after the other."""
     ids = torch.tensor([request_ids(pair.tokenizer, request)], device=pair.device)
     answers = {}
     for variant in pair.variants:
@@ -61,7 +61,7 @@ def in_turn(pair: ModelPair, request: str, tokens: int) -> dict[str, str]:
 
 
 def differing(pair: ModelPair, plain: ModelPair, requests: list[str], tokens: int) -> int:
-    """Return how many answers differ between the two."""
+    """Return the number of answers that differ between the two ways."""
     return sum(
         at_once(pair, request, tokens)[variant] != text
         for request in requests
@@ -70,8 +70,8 @@ def differing(pair: ModelPair, plain: ModelPair, requests: list[str], tokens: in
 
 
 def compared(pair: ModelPair, plain: ModelPair, requests: list[str], args: argparse.Namespace) -> dict[str, Any]:
-    """Return tokens per second of both, taking turns, their ratio, and how many answers differ."""
-    different = differing(pair, plain, requests, args.tokens)  # warms up, too
+    """Return both ways' tokens per second, alternating, their ratio, and the number of differing answers."""
+    different = differing(pair, plain, requests, args.tokens)  # also warms up
     rounds = []
     for _ in range(args.rounds):
         rates = {}

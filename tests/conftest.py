@@ -1,4 +1,4 @@
-"""Tiny random models by architecture, a byte tokenizer made in memory, and pairs of both: no network is needed."""
+"""Tiny random models by architecture, an in-memory byte tokenizer, and pairs of both; no network needed."""
 
 import os
 
@@ -27,7 +27,7 @@ from sempa.training.policy import PolicyModel
 
 ROOT = Path(__file__).parents[1]
 STARTS = 240
-"""Seconds an app may take to start; on two free cores it takes ten."""
+"""Seconds allowed for the app to start; it takes ten on two free cores."""
 CORES = torch.get_num_threads()
 torch.set_num_threads(1)  # 30 steps of a tiny model take 0.14 s on one thread and 28 s on two
 
@@ -45,7 +45,7 @@ _WIDTHS = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 1024,
-    "initializer_range": 0.2,  # the default 0.02 gives almost equal logits, with which any mistake looks small
+    "initializer_range": 0.2,  # the default 0.02 gives almost equal logits, which hide mistakes
     "bos_token_id": BOS,
     "eos_token_id": EOS,
     "pad_token_id": None,
@@ -58,7 +58,7 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "gemma": {"intermediate_size": 48, "num_key_value_heads": 1, "head_dim": 8},
 }
-"""What each architecture is told besides; the dropout GPT-2 and OPT train with stays on, as in the real ones."""
+"""Extra configuration by architecture; GPT-2 and OPT keep their dropout, as in the real models."""
 
 MakeModel = Callable[..., PreTrainedModel]
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
@@ -67,13 +67,13 @@ MakeTuning = Callable[..., PolicyModel]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run the fast tests on as many processes as there are cores, up to four; what measures time runs alone."""
+    """Run fast tests on one process per core, at most four; tests that measure time run alone."""
     alone = any(mark in config.option.markexpr.replace(f"not {mark}", "") for mark in ("slow", "browser", "campaign"))
     return 0 if alone else min(4, CORES)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for an `architecture` once for each."""
+    """Run a test with the argument `architecture` once per architecture."""
     if "architecture" in metafunc.fixturenames:
         metafunc.parametrize("architecture", list(_ARCHITECTURES))
 
@@ -89,14 +89,14 @@ def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test a cache folder of its own, not made yet, and return it."""
+    """Give the test its own cache folder, not yet created, and return it."""
     monkeypatch.setenv("SEMPA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """Return a block in which no file may grow beyond so many bytes, as on a disk that is nearly full."""
+    """Return a context manager that limits file sizes, to simulate a nearly full disk."""
 
     resource = pytest.importorskip("resource", reason="limits on file size are a Unix thing")
 
@@ -114,7 +114,7 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @dataclass(frozen=True)
 class Served:
-    """Hold a started app: its address, its process, and the file of what it said."""
+    """Hold a running app: its address, its process, and its log file."""
 
     url: str
     process: "subprocess.Popen[bytes]"
@@ -123,7 +123,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Served]]:
-    """Return a block in which app.py runs with the options given; it must not have said a traceback."""
+    """Return a context manager that runs app.py with given options; fail if it logs a traceback."""
 
     @contextmanager
     def served(*options: str, cwd: Path = ROOT) -> Iterator[Served]:
@@ -135,7 +135,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
             patient = {
                 **os.environ,
                 "OMP_WAIT_POLICY": "PASSIVE",
-            }  # threads that spin took 106 s a step on a busy machine
+            }  # spinning threads took 106 s per step on a busy machine
             process = subprocess.Popen(command, cwd=cwd, stdout=stream, stderr=stream, env=patient)
             try:
                 until = time.monotonic() + STARTS
@@ -231,7 +231,7 @@ def tiny_pair(make_pair: MakePair) -> ModelPair:
 
 @pytest.fixture(scope="session")
 def save_model(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> Callable[..., Path]:
-    """Return a function that saves a tiny model and the byte tokenizer into a folder."""
+    """Return a function that saves a tiny model and the byte tokenizer to a folder."""
 
     def save(folder: Path, architecture: str = "llama", **changed: Any) -> Path:
         make_model(architecture, **changed).save_pretrained(folder)

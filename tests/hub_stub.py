@@ -1,4 +1,4 @@
-"""A server on the loopback interface that stands for the hub: tests say what it answers to the unpatched clients."""
+"""Stub of the hub on the loopback interface; tests define its answers to the unpatched clients."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ class HubStub(BaseHTTPRequestHandler):
     """Answer every GET and HEAD with what `reply` returns, under the headers the hub sends."""
 
     def reply(self) -> Reply:
-        """Return the answer; this one knows nothing."""
+        """Return the answer; by default 404."""
         return 404, b"", {"X-Error-Code": "RepoNotFound"}
 
     def do_GET(self) -> None:

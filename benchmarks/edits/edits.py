@@ -1,7 +1,7 @@
-"""Minimal edits: sentences that share nearly all words with a given one and mean something else, made by rule.
+"""Rule-based minimal edits: sentences that share nearly all words with a given one but mean something else.
 
-A parser's tags and dependencies and WordNet decide where a rule fits; where none does, nothing is made. Edits are hard
-negatives for training. English only.
+Tags and dependencies from a parser, and WordNet, decide which rules apply. Edits serve as hard negatives in training.
+English only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ from wording import antonym, number
 from wordnet import WordNet, default_wordnet
 
 Parse = Callable[[Sequence[str]], Iterable[Doc]]
-"""Receives sentences and gives their parses in order, as `nlp.pipe` of a spaCy pipeline with a parser does."""
+"""Maps sentences to their parses in order, like `nlp.pipe` of a spaCy pipeline with a parser."""
 Scorer = Callable[[Sequence[str]], Sequence[float]]
-"""Receives sentences and gives each one's mean log-probability a token, in nats."""
+"""Maps sentences to their mean log-probability per token, in nats."""
 Rule = Callable[[Doc, WordNet], Iterator[list[Change]]]
 
 LONGEST = 40
-"""Tokens of a sentence from which its parse is not relied on."""
+"""Sentence length in tokens from which parses are considered unreliable."""
 KINDS: dict[str, Rule] = {
     "roles": roles,
     "negation": negation,
@@ -42,17 +42,17 @@ KINDS: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class Edit:
-    """Hold a sentence made from another, and the kind of rule that made it."""
+    """Hold an edited sentence and the kind of rule that made it."""
 
     text: str
     kind: str
 
 
 def edits(sentences: Sequence[str], parse: Parse, wordnet: WordNet | None = None) -> list[list[Edit]]:
-    """Return each sentence's minimal edits, in the order of KINDS; none where no rule fits.
+    """Return each sentence's minimal edits, in the order of KINDS; empty if no rule applies.
 
-    `wordnet` is by default the one that Debian's `wordnet-base` installs, or the folder that $WORDNET names.
-    Raises: FileNotFoundError if WordNet is not there.
+    `wordnet` defaults to the folder in $WORDNET or the files of Debian's `wordnet-base`.
+    Raises: FileNotFoundError if WordNet is missing.
     """
     known = wordnet or default_wordnet()
     return [made(doc, KINDS, known) for doc in parse(sentences)]
@@ -61,14 +61,14 @@ def edits(sentences: Sequence[str], parse: Parse, wordnet: WordNet | None = None
 def well_formed(
     sentences: Sequence[str], found: Sequence[Sequence[Edit]], scorer: Scorer, margin: float
 ) -> list[list[Edit]]:
-    """Return the edits that a language model finds at most `margin` nats a token less likely than their sentence."""
+    """Return the edits that a language model finds at most `margin` nats per token less likely than the original."""
     own = scorer(sentences)
     theirs = iter(scorer([edit.text for group in found for edit in group]))
     return [[edit for edit in group if next(theirs) >= score - margin] for score, group in zip(own, found, strict=True)]
 
 
 def made(doc: Doc, rules: dict[str, Rule], wordnet: WordNet) -> list[Edit]:
-    """Return what rules make of a parsed sentence, each text once; nothing of one too long or unclean to parse well."""
+    """Apply rules to a parsed sentence and return distinct edits; none if it is too long or unclean to parse well."""
     found: dict[str, Edit] = {}
     for kind, rule in rules.items() if is_usable(doc) else ():
         for changes in rule(doc, wordnet):
@@ -79,7 +79,7 @@ def made(doc: Doc, rules: dict[str, Rule], wordnet: WordNet) -> list[Edit]:
 
 
 def is_usable(doc: Doc) -> bool:
-    """Say whether a sentence is short and clean enough for its parse to be relied on."""
+    """Return whether a sentence is short and clean enough for a reliable parse."""
     spoken = any(token.lower_ in ("uh", "um", "huh", "yeah", "er") for token in doc)
     return (
         2 < len(doc) <= LONGEST and not spoken and not any(mark in doc.text for mark in ("??", "\u00ad", "\n", "http"))

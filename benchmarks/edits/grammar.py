@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span, Token
 from wordnet import GROUP, PERSON, WordNet, default_wordnet
 
 Change = tuple[int, int, str]
-"""Tokens start to end (exclusive) and the words in their place; equal numbers insert, empty words delete."""
+"""Start token, end token (exclusive) and replacement words; start = end inserts, empty words delete."""
 
 POS = {"NOUN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
 
@@ -32,24 +32,24 @@ _ARTICLE = re.compile(r"\b(an?) ([\w-]+)", re.IGNORECASE)
 
 
 def inflect(lemma: str, tag: str) -> str | None:
-    """Return a lemma's form for a Penn Treebank tag, None where there is none."""
+    """Return a lemma's form for a Penn Treebank tag, None if there is none."""
     forms = getInflection(lemma, tag)
     return forms[0] if forms else None
 
 
 def base_form(verb: Token) -> str:
-    """Return a verb's base form; the parser's own takes "riding" for a form of "rid"."""
+    """Return a verb's base form; the parser's lemma of "riding" is "rid"."""
     lemma = verb.lemma_.lower()
     return "ride" if lemma == "rid" else lemma
 
 
 def article(word: str) -> str:
-    """Return "a" or "an" as a word wants it."""
+    """Return the article "a" or "an" for a word."""
     return "an" if _AN.match(word.lower()) else "a"
 
 
 def words(span: Span) -> str:
-    """Return a span's text as it stands inside a sentence: the capital of a sentence's first word is taken off."""
+    """Return a span's text for use inside a sentence, without the capital of a sentence's first word."""
     text, first = span.text, span[0]
     named = first.pos_ == "PROPN" or first.text == "I" or (first.text.isupper() and len(first) > 1)
     named = named or (first.pos_ in ("ADJ", "NOUN") and default_wordnet().is_capitalised(first.text))
@@ -57,7 +57,7 @@ def words(span: Span) -> str:
 
 
 def rewrite(doc: Doc, changes: Iterable[Change]) -> str:
-    """Return the document's text with stretches of words replaced, and capitals, articles and spaces set right.
+    """Return the document's text with spans replaced, and capitals, articles and spaces corrected.
 
     Raises: ValueError if two changes overlap.
     """
@@ -95,7 +95,7 @@ def _tidied(text: str, original: str) -> str:
 
 
 def is_plural(head: Token) -> bool:
-    """Say whether a noun phrase takes a plural verb."""
+    """Return whether a noun phrase takes a plural verb."""
     if any(child.dep_ == "conj" for child in head.children) and any(c.lower_ == "and" for c in head.children):
         return True
     verb = head.head if head.dep_ in ("nsubj", "nsubjpass") and head.tag_ == "NN" else None
@@ -109,15 +109,15 @@ def is_plural(head: Token) -> bool:
 
 
 def finite(verb: Token) -> Token | None:
-    """Return the word of a verb phrase that agrees with its subject."""
+    """Return the finite word of a verb phrase, which agrees with the subject."""
     chain = [t for t in verb.children if t.dep_ in ("aux", "auxpass") and t.i < verb.i]
     return next((t for t in [*chain, verb] if t.tag_ in ("VBZ", "VBP", "VBD", "MD")), None)
 
 
 def agreeing(verb: Token, plural: bool, first_person: bool = False) -> list[Change] | None:
-    """Return the changes that make a verb agree with a new subject; None where that is not safe.
+    """Return the changes that make a verb agree with a new subject; None if that is unsafe.
 
-    Verbs joined to it that have no subject of their own agree as well.
+    Coordinated verbs without their own subject are changed too.
     """
     changes: list[Change] = []
     joined = [t for t in verb.conjuncts if t.i > verb.i and not any(c.dep_.startswith("nsubj") for c in t.children)]
@@ -150,7 +150,7 @@ def _form(word: Token, plural: bool, first_person: bool) -> str | None:
 
 
 def phrase(head: Token, longest: int = 12) -> Span | None:
-    """Return the noun phrase of a head as one stretch; None if it is long or holds a comma or a bracket."""
+    """Return the noun phrase of a head as one span; None if it is long or contains a comma or bracket."""
     span = head.doc[head.left_edge.i : head.right_edge.i + 1]
     while len(span) and span[-1].is_punct:
         span = span[:-1]
@@ -160,7 +160,7 @@ def phrase(head: Token, longest: int = 12) -> Span | None:
 
 
 def is_whole(span: Span) -> bool:
-    """Say whether no hyphen or possessive joins a stretch of words to its neighbours."""
+    """Return whether a span is separate from its neighbours: no hyphen or possessive joins them."""
     doc = span.doc
     if span[-1].tag_ == "POS":
         return False
@@ -184,7 +184,7 @@ def one(token: Token, text: str) -> Change:
 
 
 def neighbour(token: Token, distance: int) -> str:
-    """Return the lower-case word so many places on (or back, below 0), "" where the text ends."""
+    """Return the lower-case word `distance` places on (back if negative), "" beyond the text."""
     place = token.i + distance
     return token.doc[place].lower_ if 0 <= place < len(token.doc) else ""
 
@@ -196,7 +196,7 @@ def both_ways(pairs: str) -> dict[str, str]:
 
 
 def is_being(token: Token, wordnet: WordNet) -> bool:
-    """Say whether a noun or pronoun is somebody who can act: a person, an animal or a group of them."""
+    """Return whether a noun or pronoun can act: a person, an animal or a group of them."""
     if token.pos_ == "PRON":
         return token.lower_ in PERSONAL
     if token.pos_ == "PROPN":

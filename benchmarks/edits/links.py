@@ -1,4 +1,4 @@
-"""Edits of when, how surely and why: time, modality, cause and condition."""
+"""Edits of time, modality, cause and condition."""
 
 from collections.abc import Iterator
 from zlib import crc32
@@ -33,11 +33,11 @@ CAUSES = both_ways("because although, if unless") | {"though": "because"}
 STATES = listed(
     "be have wear seem feel become see know think like mean stand sit lie lay get go try start stop begin finish"
 )
-"""Verbs that one does not begin, pretend or refuse."""
+"""Verbs of states, which cannot be begun, pretended or refused."""
 
 
 def time(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield sentences in which things happen in another order or at another time."""
+    """Yield sentences with another order or time of events."""
     for token in doc:
         if token.lower_ in TIMES and token.dep_ in ("prep", "mark", "advmod") and _links_times(token):
             yield [one(token, TIMES[token.lower_])]
@@ -63,7 +63,7 @@ def _links_times(token: Token) -> bool:
 
 
 def _begun(verb: Token) -> Iterator[list[Change]]:
-    """Move what goes on to before its beginning or behind its end."""
+    """Move an action in progress to before its beginning or after its end."""
     helpers = [t for t in verb.children if t.dep_ in ("aux", "neg", "conj")]
     if (
         verb.tag_ != "VBG"
@@ -85,7 +85,7 @@ def _begun(verb: Token) -> Iterator[list[Change]]:
 
 
 def modality(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield sentences in which something is more or less sure, allowed, wanted or done."""
+    """Yield sentences with another modality: more or less certain, allowed, wanted or done."""
     for token in doc:
         if token.tag_ == "MD" and token.dep_ == "aux" and token.lower_ in MODALS:
             actor = subject(token.head)
@@ -101,14 +101,14 @@ def modality(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _attempts(verb: Token) -> bool:
-    """Say whether "to do" follows a verb, and nothing that makes its opposite unclear."""
+    """Return whether "to do" follows a verb, and nothing makes its opposite unclear."""
     aim = child(verb, ["xcomp"])
     plain = not child(verb, ["neg", "dobj"]) and not child(verb, ["aux"], ["to"])
     return verb.pos_ == "VERB" and plain and aim is not None and child(aim, ["aux"], ["to"]) is not None
 
 
 def _unsure(verb: Token, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Make what a verb says something that may be, or that somebody does not quite do."""
+    """Make a verb's action uncertain or incomplete."""
     word, actor = finite(verb), subject(verb)
     if verb.pos_ != "VERB" or word is None or actor is None or actor.i > word.i or word.text[0] in "'’":
         return
@@ -126,7 +126,7 @@ def _unsure(verb: Token, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def cause(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield sentences with another link between what happens and why, on what condition or to what end."""
+    """Yield sentences with another cause, condition or purpose."""
     for token in doc:
         if token.lower_ in CAUSES and token.dep_ == "mark" and token.head.dep_ == "advcl":
             yield from _linked(token)
@@ -147,7 +147,7 @@ def cause(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _linked(mark: Token) -> Iterator[list[Change]]:
-    """Yield another conjunction of cause or condition, and cause and effect exchanged."""
+    """Replace a conjunction of cause or condition, or exchange cause and effect."""
     conditional = mark.lower_ in ("if", "unless")
     if neighbour(mark, -1) in ("even", "as", "only", "what", "than"):
         return
@@ -181,7 +181,7 @@ def _reversed(clause: Token, mark: Token) -> Iterator[list[Change]]:
 
 
 def _without_end(verb: Token, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Turn "to do" and "in order to do", said of an aim, into "without doing"."""
+    """Turn "to do" and "in order to do", as a purpose, into "without doing"."""
     start, head = verb.i - 1, verb.head
     if head.i > verb.i or head.pos_ != "VERB" or child(head, ["auxpass"]) or not wordnet.senses(base_form(verb), "v"):
         return

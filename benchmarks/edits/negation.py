@@ -1,4 +1,4 @@
-"""Edits that put a negation in or take one out."""
+"""Edits that insert or remove a negation."""
 
 from collections.abc import Iterator
 
@@ -41,12 +41,12 @@ ANY = {"any": "some", "anything": "something", "anyone": "someone", "anybody": "
 FOCUSED = listed(
     "only just also too already still even both either neither all every each some many most few any ever yet"
 )
-"""Words with which "not" would say something else, or nothing."""
+"""Words that change or cancel the effect of "not"."""
 HELD = listed("have wear hold carry use eat own see contain drink get find bring take make need play show")
 
 
 def negation(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield sentences with a negation taken out, or with one put in at a verb, a subject, an object or "with"."""
+    """Yield sentences without their negation, or with one inserted at a verb, a subject, an object or "with"."""
     out = list(_removed(doc))
     yield from out
     if out or any(t.dep_ == "neg" or t.lower_ in ("no", "nobody", "nothing", "without", "hardly") for t in doc):

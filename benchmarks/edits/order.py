@@ -1,4 +1,4 @@
-"""Edits of order: the same words, belonging to something else."""
+"""Edits of order: the same words, attached to other words."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from wordnet import ANIMAL, ARTIFACT, PERSON, WordNet
 
 
 def order(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield exchanges of two nouns' modifiers, attributes, numbers or places in a way, and of two clauses' actors."""
+    """Yield exchanges of two nouns' modifiers, attributes, numbers or places on a path, and of two clauses' actors."""
     yield from _modifiers(doc, wordnet)
     yield from _attributes(doc, wordnet)
     yield from _clauses(doc, wordnet)
@@ -61,7 +61,7 @@ def _modifiers(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _joined(noun: Token, other: Token) -> bool:
-    """Say whether both are in one "of" phrase, where an exchange says little."""
+    """Return whether both are in one "of" phrase, where an exchange changes little."""
     return other.head.lower_ == "of" and other.head.head == noun
 
 
@@ -80,7 +80,7 @@ def _fits(one: Token, two: Token, noun: Token, other: Token, wordnet: WordNet) -
 
 
 def _attributes(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield exchanges of what two nouns of a kind have on or with them."""
+    """Yield exchanges of the nouns after "in" or "with" of two nouns of one kind."""
     found = []
     for noun in doc:
         for prep in noun.children:
@@ -125,7 +125,7 @@ def _clauses(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
             continue
         plural, other = is_plural(a), is_plural(b)
         if verb.dep_ == "ccomp" and plural != other and not child(verb, ["mark", "advmod", "aux"]):
-            continue  # "watches a man play" is easily parsed as if "play" agreed
+            continue  # parsers often take "play" in "watches a man play" as finite
         here = [] if plural == other else _agreeing_alone(head, other)
         there = [] if plural == other else _agreeing_alone(verb, plural)
         if here is not None and there is not None:
@@ -134,7 +134,7 @@ def _clauses(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _agreeing_alone(verb: Token, plural: bool) -> list[Change] | None:
-    """Return the changes of agreement of a verb that shares its subject with none; None where that is not safe."""
+    """Return the agreement changes of a verb that shares its subject with no other; None if unsafe."""
     sharing = [t for t in verb.conjuncts if not any(c.dep_.startswith("nsubj") for c in t.children)]
     changes = None if sharing else agreeing(verb, plural)
     own = {verb.i, *(t.i for t in verb.children)}

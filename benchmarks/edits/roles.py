@@ -1,4 +1,4 @@
-"""Edits of roles: the same words, another doer."""
+"""Edits of roles: the same words, another actor."""
 
 from collections.abc import Iterator
 
@@ -25,9 +25,9 @@ SYMMETRIC = listed(
     "meet marry hug kiss embrace resemble fight date wed divorce match equal face talk speak chat "
     "converse argue be have contain include involve cost weigh wear become seem"
 )
-"""Verbs whose two sides mean the same either way round, or whose sides are no actors."""
+"""Verbs that mean the same with their sides exchanged, or whose sides are not actors."""
 DIRECTED = listed("to from for at behind after over toward towards past above below under beneath into")
-"""Prepositions whose two sides are not the same either way round."""
+"""Prepositions that mean something else with their sides exchanged."""
 VERTICAL = listed("on under above below beneath behind over inside atop")
 
 
@@ -50,7 +50,7 @@ def roles(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _bare(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield exchanges of two actors of a sentence without what is said of each behind the noun."""
+    """Yield exchanges of two actors without their postmodifiers."""
     actors = [
         t
         for t in doc
@@ -75,7 +75,7 @@ def _bare(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _base(noun: Token) -> Span | None:
-    """Return a noun with what stands before it, None where something is joined to it or it holds another."""
+    """Return a noun with its premodifiers; None if another noun is joined to it or nested in it."""
     span = noun.doc[noun.left_edge.i : noun.i + 1]
     simple = all(t.dep_ in ("det", "amod", "compound", "nummod") or t == noun for t in span)
     counting = noun.lemma_ in ("lot", "couple", "number", "group", "bunch", "pair", "crowd", "team")
@@ -83,17 +83,17 @@ def _base(noun: Token) -> Span | None:
 
 
 def _common_verb(a: Token, b: Token) -> bool:
-    """Say whether two nouns hang on one verb, where a rule for that verb's sides has been tried."""
+    """Return whether two nouns depend on one verb, whose own rule has been tried."""
     return a.head in (b.head, b.head.head) or b.head.lower_ in ("with", "of", "near", "beside", "by", "and", "next")
 
 
 def _said_apart(a: Token, b: Token) -> bool:
-    """Say whether something is said of one noun that is not said of the other."""
+    """Return whether the sentence says something of one noun but not of the other."""
     return a.dep_ in ("nsubj", "nsubjpass", "ROOT") and b.head.lower_ not in ("of", "as", "like")
 
 
 def exchange(a: Token, b: Token, verb: Token) -> list[Change] | None:
-    """Return the changes that put two noun phrases in each other's place, cases and agreement right."""
+    """Return the changes that exchange two noun phrases, with correct case and agreement."""
     first, second = _noun_phrase(a, verb), phrase(b)
     if finite(verb) is None and "PRON" in (a.pos_, b.pos_):
         return None
@@ -118,7 +118,7 @@ def _cased(span: Span, cases: dict[str, str]) -> str:
 
 
 def _actor(verb: Token) -> Token | None:
-    """Return a verb's subject, or the noun that a participle behind it tells of."""
+    """Return a verb's subject, or the noun that a participle modifies."""
     own = subject(verb)
     if own is not None:
         return None if own.tag_ in ("WP", "WDT", "EX", "DT") or own.lower_ in ("it", "this", "that") else own
@@ -128,14 +128,14 @@ def _actor(verb: Token) -> Token | None:
 
 
 def _noun_phrase(head: Token, verb: Token) -> Span | None:
-    """Return the noun phrase of a head, up to a verb that hangs on it."""
+    """Return the noun phrase of a head, up to a verb that depends on it."""
     if verb.head != head:
         return phrase(head)
     return verb.doc[head.left_edge.i : min(verb.left_edge.i, verb.i)]
 
 
 def _others(verb: Token, wordnet: WordNet) -> Iterator[Token]:
-    """Yield the heads of what a verb has besides its subject."""
+    """Yield the heads of a verb's arguments other than its subject."""
     for token in verb.children:
         if token.i < verb.i or verb.lemma_ == "be":
             continue
@@ -158,7 +158,7 @@ def _others(verb: Token, wordnet: WordNet) -> Iterator[Token]:
 
 
 def _compared(verb: Token) -> Iterator[Token]:
-    """Yield what a comparative adjective behind "be" compares with."""
+    """Yield what a comparative adjective after "be" compares with."""
     adjective = child(verb, ["acomp"])
     if (
         verb.lemma_ == "be"
@@ -170,7 +170,7 @@ def _compared(verb: Token) -> Iterator[Token]:
 
 
 def _below(verb: Token) -> Iterator[Token]:
-    """Yield what something is said to be on, under or behind."""
+    """Yield the noun that something is on, under or behind."""
     if verb.lemma_ == "be":
         for token in verb.children:
             if token.dep_ == "prep" and token.lower_ in VERTICAL:
@@ -207,12 +207,12 @@ def _distinct(head: Token) -> bool:
 
 
 def both_beings(a: Token, b: Token, wordnet: WordNet) -> bool:
-    """Say whether two nouns mean somebody who can act."""
+    """Return whether two nouns can both act."""
     return is_being(a, wordnet) and is_being(b, wordnet)
 
 
 def refers(verb: Token, spans: list[Span]) -> bool:
-    """Say whether a pronoun of the sentence may point at what is moved."""
+    """Return whether a pronoun of the sentence may refer to a moved span."""
     inside = {t.i for span in spans if len(span) == 1 for t in span}
     pronouns = {"he", "she", "they", "his", "her", "their", "its", "him", "them", "himself", "herself", "themselves"}
     return any(t.lower_ in pronouns and t.i not in inside for t in verb.sent)

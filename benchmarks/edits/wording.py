@@ -1,4 +1,4 @@
-"""Edits of single words: opposites by WordNet, numbers, quantities and comparisons."""
+"""Edits of single words: WordNet antonyms, numbers, quantities and comparisons."""
 
 from collections.abc import Iterator
 from zlib import crc32
@@ -28,7 +28,7 @@ DIRECTIONS = both_ways("inside outside, above below, over under, up down, upstai
 NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 QUANTITIES = {"most": "few", "few": "most", "many": "few", "several": "no", "all": "few"}
 OF_BEINGS = {"old": ("young", "new"), "short": ("tall", "long"), "little": ("big", "big")}
-"""Adjectives whose opposite is another one of beings than of things."""
+"""Adjectives with one opposite for beings and another for things."""
 GENDERED = listed("he she his her him himself herself")
 COUNTING = listed("lot couple number bunch few")
 TRANSITIVE, INTRANSITIVE = frozenset((*range(8, 12), 20, 21, 24, 30)), frozenset((1, 2, 3, 4, 12, 22, 23, 27))
@@ -36,7 +36,7 @@ TRANSITIVE, INTRANSITIVE = frozenset((*range(8, 12), 20, 21, 24, 30)), frozenset
 
 
 def antonym(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
-    """Yield sentences with an adjective, verb, adverb or noun, or a word of direction, turned into its opposite."""
+    """Yield sentences with an adjective, verb, adverb, noun or word of direction replaced by its opposite."""
     for token in doc:
         if token.lower_ in DIRECTIONS and _directs(token):
             yield [one(token, DIRECTIONS[token.lower_])]
@@ -47,7 +47,7 @@ def antonym(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _directs(token: Token) -> bool:
-    """Say whether a word of direction stands for one, and not for a number ("over 40") or with another ("up over")."""
+    """Return whether a word means a direction, not a number ("over 40"), and is not combined ("up over")."""
     if token.dep_ not in ("prep", "advmod") or child(token, ["advmod", "npadvmod"]):
         return False
     if token.lower_ in ("up", "down") and not child(token, ["pobj"]):
@@ -56,7 +56,7 @@ def _directs(token: Token) -> bool:
 
 
 def _is_free(token: Token) -> bool:
-    """Say whether a word stands for itself: no auxiliary, name, part of a compound or verb with a particle."""
+    """Return whether a word stands alone: no auxiliary, name, compound part or phrasal verb."""
     if token.dep_ in ("compound", "aux", "auxpass", "neg", "prt") or token.tag_ in ("MD", "WRB"):
         return False
     if token.lemma_ in (
@@ -82,7 +82,7 @@ def _is_free(token: Token) -> bool:
 
 
 def _opposite(token: Token, pos: str, wordnet: WordNet) -> str | None:
-    """Return the form of a word's commonest antonym, None where there is none that fits."""
+    """Return the inflected form of a word's commonest antonym, None if none fits."""
     found = wordnet.antonyms(token.lemma_.lower(), pos)
     if not found:
         return None
@@ -101,7 +101,7 @@ def _opposite(token: Token, pos: str, wordnet: WordNet) -> str | None:
 
 
 def _takes_the_same(verb: Token, word: str, sense: Sense) -> bool:
-    """Say whether an antonym has an object where the verb has one, and is no participle like "undressed"."""
+    """Return whether an antonym is as transitive as the verb and not a participle like "undressed"."""
     wanted = TRANSITIVE if child(verb, ["dobj"]) else INTRANSITIVE
     return bool(sense.frames & wanted) and not (verb.tag_ == "VBN" and word.startswith("un"))
 
@@ -120,7 +120,7 @@ def number(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
 
 
 def _other_digits(text: str) -> str:
-    """Return another number of as many digits: a year ten years back, else twice as much or half."""
+    """Return another number with as many digits: ten years earlier for a year, otherwise twice or half."""
     value = int(text)
     if len(text) == 4 and text[:2] in ("18", "19", "20"):
         return str(value - 10)
@@ -129,7 +129,7 @@ def _other_digits(text: str) -> str:
 
 
 def _compared(token: Token) -> str | None:
-    """Return "less", "fewer" or "more" for each other, "least" for "most" behind "at"."""
+    """Return the opposite of "more", "less" or "fewer", and of "most" or "least" after "at"."""
     if token.lower_ in ("least", "most"):
         return {"least": "most", "most": "least"}[token.lower_] if neighbour(token, -1) == "at" else None
     if token.lower_ not in ("more", "less", "fewer") or token.i + 1 == len(token.doc):
@@ -142,7 +142,7 @@ def _compared(token: Token) -> str | None:
 
 
 def _quantity(token: Token) -> str | None:
-    """Return a quantity far from that of "most", "few", "many", "several" or "all" before a plural or "of"."""
+    """Return a clearly different quantity for "most", "few", "many", "several" or "all" before a plural or "of"."""
     word = QUANTITIES.get(token.lower_)
     if word is None or token.i + 1 == len(token.doc):
         return None
@@ -154,7 +154,7 @@ def _quantity(token: Token) -> str | None:
 
 
 def _counted(verb: Token) -> Iterator[list[Change]]:
-    """Turn a subject's "a" into a number, noun and verb along; also of a noun that a caption is about."""
+    """Turn the "a" of a subject, or of a caption's main noun, into a number; noun and verb agree."""
     titled = verb.dep_ == "ROOT" and child(verb, ["acl"]) is not None
     head = subject(verb) if verb.pos_ in ("VERB", "AUX") else verb if titled else None
     determiner = child(head, ["det"]) if head is not None else None

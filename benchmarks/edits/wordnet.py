@@ -1,4 +1,4 @@
-"""WordNet's meanings, antonyms and synonyms, read from Princeton's database files.
+"""Read WordNet's meanings, antonyms and synonyms from Princeton's database files.
 
 The files are those of WordNet 3.0 as Debian's `wordnet-base` installs them (licence: WordNet 3.0, which allows use and
 distribution with its notice).
@@ -62,19 +62,19 @@ class WordNet:
         return Sense(words, int(fields[1]), tuple(pointers), frames, count)
 
     def is_capitalised(self, word: str) -> bool:
-        """Say whether WordNet writes a word with a capital wherever it has it, as it does "Jewish"."""
+        """Return whether WordNet always capitalises a word, such as "Jewish"."""
         forms = [form for pos in "na" for sense in self.senses(word, pos) for form in sense.words]
         own = [form for form in forms if form.lower() == word.lower()]
         return bool(own) and all(form[0].isupper() for form in own)
 
     def main_senses(self, lemma: str, pos: str) -> list[Sense]:
-        """Return the meanings that make up at least a third of a word's uses, and the first."""
+        """Return a word's first meaning and those that make up at least a third of its uses."""
         senses = self.senses(lemma, pos)
         total = sum(sense.count for sense in senses)
         return [sense for i, sense in enumerate(senses) if i == 0 or sense.count * 3 >= total > 0]
 
     def antonyms(self, lemma: str, pos: str) -> list[tuple[str, Sense]]:
-        """Return direct antonyms of the main meanings that are main meanings of their words too, commonest first."""
+        """Return direct antonyms of the main meanings, commonest first, if the meaning is main for the antonym too."""
         found: dict[str, Sense] = {}
         for sense in self.main_senses(lemma, pos):
             for symbol, offset, kind, source, target in sense.pointers:
@@ -86,7 +86,7 @@ class WordNet:
         return sorted(found.items(), key=lambda item: -self.frequency(item[0], pos))
 
     def synonyms(self, lemma: str, pos: str) -> list[str]:
-        """Return single words of the first meaning, where it is the first of both and most of the word's uses."""
+        """Return single-word synonyms of the first meaning if it covers most uses and is their first meaning too."""
         senses = self.senses(lemma, pos)
         if not senses or senses[0].count * 4 < 3 * sum(sense.count for sense in senses):
             return []
@@ -102,7 +102,7 @@ class WordNet:
         ]
 
     def frequency(self, lemma: str, pos: str) -> int:
-        """Return how often a word stands in WordNet's tagged texts."""
+        """Return a word's frequency in WordNet's tagged texts."""
         return sum(sense.count for sense in self.senses(lemma, pos))
 
     def file(self, lemma: str) -> int | None:
@@ -111,7 +111,7 @@ class WordNet:
         return senses[0].file if senses else None
 
     def is_being(self, lemma: str) -> bool:
-        """Say whether a noun means a person or an animal, and not as well a thing, a food or a colour."""
+        """Return whether a noun means a person or an animal, and not also a thing, a food or a colour."""
         senses = self.senses(lemma, "n")
         if not senses or senses[0].file not in (PERSON, ANIMAL) or self.adjective_class(lemma) == "color":
             return False
@@ -150,8 +150,8 @@ def _counts(path: Path) -> dict[tuple[str, str, int], int]:
 
 @lru_cache(maxsize=1)
 def default_wordnet() -> WordNet:
-    """Open the WordNet of this machine, once.
+    """Open this machine's WordNet, once.
 
-    Raises: FileNotFoundError if there is none.
+    Raises: FileNotFoundError if it is missing.
     """
     return WordNet()

@@ -1,4 +1,4 @@
-"""Minimal edits by rule: sentences written for these tests, with the edits a careful reader would make."""
+"""Rule-based minimal edits: sentences written for these tests, with the edits a careful reader would make."""
 
 import sys
 from pathlib import Path
@@ -68,10 +68,10 @@ def test_makes_the_edit(parse, sentence, kind, edit):
 @pytest.mark.parametrize(
     ("sentence", "kind"),
     [
-        ("The couple met the mayor.", "roles"),  # says the same either way round
-        ("The cook peels a carrot.", "roles"),  # a carrot does nothing
+        ("The couple met the mayor.", "roles"),  # symmetric verb
+        ("The cook peels a carrot.", "roles"),  # a carrot cannot act
         ("It rained.", "roles"),
-        ("Only the captain knew.", "negation"),  # "not" would deny something else
+        ("Only the captain knew.", "negation"),  # "not" would negate something else
         ("The guide talks and walks.", "negation"),
         ("The singer's voice filled the church.", "time"),
         ("A red and white flag flew.", "order"),

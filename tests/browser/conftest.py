@@ -1,4 +1,4 @@
-"""The started app on the real model, a browser, and pages that notice errors and requests to elsewhere."""
+"""The app with the real model, a browser, and pages that record errors and outside requests."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from sempa.models.adapters import SHIPPED_ADAPTERS, shipped_adapters
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 240
-"""Seconds; on two free cores nothing takes a tenth of it."""
+"""Timeout in seconds; on two free cores, nothing takes a tenth of it."""
 SETTLED = """
 () => !document.querySelector('.pending, .generating, [aria-label="Empty value"]') && document.getAnimations().every(
   moved => moved.playState !== 'running' || moved.effect.getComputedTiming().iterations === Infinity)
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def app(serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start app.py once for every browser test, with training, and yield its address; runs go to a folder of ours."""
+    """Start app.py once for all browser tests, with training, and yield its address; runs go to a temporary folder."""
     named = os.environ.get("SEMPA_TEST_ADAPTER")
     if not (adapters := [named] if named else shipped_adapters()):
         pytest.skip(f"{SHIPPED_ADAPTERS} holds no adapter: train one, or name one in SEMPA_TEST_ADAPTER")
@@ -43,26 +43,26 @@ def app(serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def client(app: str) -> Any:
-    """Return the endpoints of the same app, as programs see them."""
+    """Return a client of the same app's endpoints."""
     from gradio_client import Client
 
     return Client(app, verbose=False)
 
 
-@pytest.fixture(params=[1280, 390])  # for what depends on the layout; behaviour is tested at one width
+@pytest.fixture(params=[1280, 390])  # for layout only; behaviour is tested at one width
 def width(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
 @pytest.fixture
 def settled() -> Callable[[Any], None]:
-    """Return a function that waits until nothing is computed any more, which is shown dimmed, and nothing moves."""
+    """Return a function that waits until no output is dimmed (still computing) and nothing moves."""
     return lambda page: page.wait_for_function(SETTLED)
 
 
 @pytest.fixture
 def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens the page at a width, or a link; no page may have said or asked for anything bad."""
+    """Return a function that opens the page or a link at a width; fail on bad messages or requests."""
     bad: list[str] = []
     contexts = []
 
@@ -91,7 +91,7 @@ def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
 
 
 def _is_bad(message: Any) -> bool:
-    """Return whether a message is an error; Gradio's page cancels events before the server has named them (422)."""
+    """Return whether a message is an error, except a 422 from Gradio's page cancelling an event too early."""
     cancelled = message.location["url"].endswith("/gradio_api/cancel") and "status of 422" in message.text
     return message.type == "error" and not cancelled
 

@@ -1,4 +1,4 @@
-"""Search switches between dense vectors and codes and says what matched; Similarity shows what two sentences share."""
+"""Search switches between dense vectors and codes and shows what matched; Similarity shows shared features."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page in a browser, at desk and phone width: tabs answer, agree with the endpoints, and take mistakes."""
+"""The page in a browser, at desktop and phone width: tabs answer, agree with the endpoints, and report mistakes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TABS = ("Similarity", "Search", "Paraphrase", "Compare")
 A, B = "The lamp is on the table.", "A table stands under the lamp."
 ERRORS = "span.error"
-"""What Gradio lays over the outputs of an event that failed."""
+"""Gradio's overlay on the outputs of a failed event."""
 OLD = "Inputs changed: run again."
 OpenPage = Callable[..., Any]
 Settled = Callable[[Any], None]
@@ -43,7 +43,7 @@ JUDGED = """
 
 
 def _candidates(page: Any, written: dict[str, list[str]]) -> None:
-    """Expect each model's paraphrases judged, each distinct one once; the worked example's may still stand there."""
+    """Expect each model's distinct paraphrases, ranked, once the worked example has gone."""
     for variant, texts in written.items():
         shown = page.wait_for_function(JUDGED, arg=[variant, [" ".join(text.split()) for text in texts]]).json_value()
         assert len(shown) == len({text.lower().strip(" .!?") for text in texts if text})
@@ -123,7 +123,7 @@ TYPED = {
 
 
 def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client: Any, settled: Settled) -> None:
-    """On a page that draws late, with the worked examples written: while they grow Gradio keeps what is typed."""
+    """On a slow page with finished worked examples: while one is generated, Gradio keeps typed text anyway."""
     first = open_page(tab="Paraphrase")
     expect(first.locator("#paraphrase-out .sp-send").first).to_be_visible()
     first.get_by_role("tab", name="Compare").click()
@@ -145,7 +145,7 @@ def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client
 
 
 def test_paraphrase_writes_what_the_endpoint_writes(open_page: OpenPage, client: Any) -> None:
-    """Asked for while the worked example is still growing, whose place it takes."""
+    """Requested during the worked example, which it replaces."""
     page = open_page(tab="Paraphrase")
     page.fill("#paraphrase-sentence textarea", A)
     page.click("#paraphrase-run")
@@ -317,7 +317,7 @@ def test_nothing_moves_while_the_page_loads(chromium: Any, app: str, settled: Se
     settled(page)
     shifted = page.evaluate("window.shifted")
     page.close()
-    assert shifted < 0.1  # what web.dev calls good
+    assert shifted < 0.1  # "good" by web.dev's threshold
 
 
 def test_an_emptied_seed_is_said_in_one_sentence(open_page: OpenPage) -> None:
@@ -349,7 +349,7 @@ def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage, settled: Settled
 
 
 def test_markup_in_a_link_is_shown_as_text(open_page: OpenPage, app: str) -> None:
-    """What a link's sender wrote comes back in a message: it must not become a part of the page."""
+    """Text from a link is repeated in a message and must not become markup."""
     form = "<form action=//127.0.0.1:1><input name=p></form>"
     page = open_page(link=f"{app}?tab=paraphrase&template={quote(form)}&n={quote('<b>9')}")
     toasts = page.locator("[data-testid=toast-body]")
@@ -431,7 +431,7 @@ def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any)
         expect(page.locator("#compare-known")).to_contain_text(f"{chosen}, ")
         expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
         page.get_by_role("tab", name="Similarity").click()
-    _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # another visitor's is untouched
+    _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # other visitors are unaffected
 
 
 def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_a_visitor_s_own_text_is_searched_and_deleted(open_page: OpenPage) -> No
     page.fill("#own-name input, #own-name textarea", "mine-notes")
     page.click("#own-run")
     expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
-    expect(page.locator("#search-out .base li")).to_have_count(3)  # the hits are the chosen index's
+    expect(page.locator("#search-out .base li")).to_have_count(3)  # hits of the chosen index
     page.fill("#search-query textarea, #search-query input", "The boat departs early.")
     page.click("#search-run")
     expect(page.locator("#search-out .sempa li").first).to_contain_text("The ferry leaves at dawn.")

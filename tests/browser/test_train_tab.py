@@ -12,7 +12,7 @@ OpenPage = Callable[..., Any]
 
 
 def test_preview_start_stop_resume_and_use(open_page: OpenPage) -> None:
-    """Tried at desk width; what was drawn fits a phone too."""
+    """Runs at desktop width, then checks that the result fits a phone."""
     name = "browser-test"
     page = open_page()
     page.get_by_role("tab", name="Train").click()

@@ -1,4 +1,4 @@
-"""Corpora from TXT, CSV and JSONL: nothing is lost silently, and what cannot be used is said with its row."""
+"""Corpora from TXT, CSV and JSONL: nothing is lost silently, and errors name the row."""
 
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def test_unusable_files_are_named_with_their_row(
     [("a.txt", "x\ny\n"), ("a.csv", "text\nx\ny,z\n"), ("a.jsonl", '{"text": "x"}\n{\n')],
 )
 def test_no_more_rows_are_read_than_asked_for(tmp_path: Path, name: str, content: str) -> None:
-    """The second row of the tables would be refused if it were read."""
+    """The tables' second row would raise if read."""
     assert read_corpus(_file(tmp_path, name, content), at_most=1).texts == ("x",)
 
 

@@ -1,4 +1,4 @@
-"""Data sets of the hub through the unpatched clients, against a stub server on the loopback interface."""
+"""Hub data sets through the unpatched clients, against a stub server on the loopback interface."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def _repositories() -> dict[str, dict[str, bytes]]:
 
 
 class _Stub(HubStub):
-    """Answer for data set repositories as the hub does: their commit, their files, each file."""
+    """Serve data set repositories like the hub: their commit, their file list, each file."""
 
     repositories = _repositories()
 
@@ -81,7 +81,7 @@ class _Stub(HubStub):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Serve the stub; yield the environment of a client that knows no other hub."""
+    """Serve the stub and yield the environment of a client that uses it as its only hub."""
     env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     env |= {"HF_HOME": str(tmp_path_factory.mktemp("hf")), "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     with serving(_Stub) as address:

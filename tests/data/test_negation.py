@@ -1,4 +1,4 @@
-"""What negates, and triplets in which either answer negates as often."""
+"""Detecting negation, and balancing it between entailments and contradictions."""
 
 import random
 import re

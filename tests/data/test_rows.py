@@ -1,4 +1,4 @@
-"""The one reader of tables: what it takes, and damaged files, wherever rows are read."""
+"""The shared table reader: accepted formats and damaged files, in every place that reads rows."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A corpus read by two processes, or in two goes, gives one index, and Parquet files that other engines load."""
+"""A corpus embedded by two processes or in two sessions gives one index, and Parquet files that other engines load."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_a_process_without_a_part_takes_the_other_s(tuned_pair: ModelPair, tmp_p
     encoder = Encoder(tuned_pair)
 
     class Alone(Processes):
-        """The first of two that has the other's rows at once."""
+        """Stand in for the first of two processes, with the other's rows already there."""
 
         def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
             return compute()
@@ -120,9 +120,9 @@ def test_a_reading_goes_on_where_it_broke_off(
     assert read == [("base", 5)] * 3
     (part,) = (tmp_path / "kept").iterdir()
     with part.open("ab") as stream:
-        stream.write(b"torn")  # as a crash in the middle of a block leaves it
+        stream.write(b"torn")  # as after a crash in the middle of a block
     read.clear()
-    read.extend([("", 0)] * 4)  # breaks off no more
+    read.extend([("", 0)] * 4)  # no further interruptions
     told: list[tuple[int, int]] = []
     index = _index()
     embed_corpus(index, encoder, lambda *at: told.append(at), partial=tmp_path / "kept", parquet=tmp_path / "vectors")

@@ -1,4 +1,4 @@
-"""The demo corpus is what its tags say, and the shipped vectors find in it what a person would."""
+"""The demo corpus matches its tags, and the shipped vectors find what a person would."""
 
 from collections import Counter, defaultdict
 
@@ -12,7 +12,7 @@ from sempa.files import sha256_of
 from sempa.models.adapters import SHIPPED_ADAPTERS, WEIGHTS_FILE
 
 KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
-"""Same words, same meaning; other words, same meaning; two ways to turn the meaning with few words; one word, two."""
+"""Same words and meaning; other words, same meaning; two small edits that change the meaning; one word, two senses."""
 
 
 ADAPTERS = {
@@ -90,7 +90,7 @@ def _pairs(index: SentenceIndex, kind: str) -> list[list[int]]:
 
 
 def _at_rank_one(index: SentenceIndex, kind: str, at: int) -> float:
-    """Return the share of a kind's texts whose partner is the nearest of all others."""
+    """Return the share of a kind's texts whose partner is their nearest text."""
     nearest = _cosines(index, at).argmax(axis=1)
     return float(
         np.mean(
@@ -100,7 +100,7 @@ def _at_rank_one(index: SentenceIndex, kind: str, at: int) -> float:
 
 
 def _apart(index: SentenceIndex, kind: str, at: int) -> float:
-    """Return how many standard deviations a kind's pairs lie above the mean pair of texts."""
+    """Return how many standard deviations a kind's pairs lie above the mean of all pairs."""
     cosines = _cosines(index, at)
     every = cosines[cosines > -2]
     return float(np.mean([(cosines[a, b] - every.mean()) / every.std() for a, b in _pairs(index, kind)]))
@@ -123,10 +123,10 @@ def _place(shipped: SentenceIndex, model: str) -> int:
 
 @pytest.mark.parametrize("model", ["base", "sempa"])
 def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str) -> None:
-    """Few changed words: found, mostly even where they turn the meaning. One word, two meanings: rarely taken for one.
+    """Texts with few changed words are found, even if the meaning changes; words with two meanings are rarely confused.
 
-    Paraphrases without common words lie between; when this was written base found 55% of them, sempa 50%, so
-    nothing is claimed of which model finds more.
+    Paraphrases without common words lie between. At the time of writing, base found 55% and sempa 50% of them, so the
+    test claims nothing about which model finds more.
     """
     at = _place(shipped, model)
     for kind, least in (("near-duplicate", 0.95), ("roles-swapped", 0.95), ("negation", 0.85)):
@@ -136,9 +136,9 @@ def test_neighbours_are_found_by_words_first(shipped: SentenceIndex, model: str)
 
 
 def test_sempa_sets_negations_further_from_near_duplicates(shipped: SentenceIndex) -> None:
-    """What it was taught: of two changes of a few words, the one that contradicts is the less alike.
+    """The training goal: of two edits of a few words, the contradiction is less similar.
 
-    With even negation most of what it was taught negates in neither answer, so it learns this less than without.
+    With balanced negation, few training answers negate, so the effect is smaller than without.
     """
     base, sempa = (
         _apart(shipped, "near-duplicate", at) - _apart(shipped, "negation", at)

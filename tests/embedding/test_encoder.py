@@ -1,4 +1,4 @@
-"""Sentences to unit rows: against one naive forward a sentence, for every architecture and every awkward sentence."""
+"""Sentences to unit rows, against one naive forward per sentence, for every architecture and awkward sentences."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def _unit(vector: torch.Tensor) -> Rows:
 
 
 def _naive(pair: ModelPair, prompt: str, variant: str, layer: int = -1, pooling: str = "last") -> Rows:
-    """Read one rendered prompt through the whole model, unpadded."""
+    """Run one rendered prompt through the complete model, unpadded."""
     ids = torch.tensor([pair.tokenizer(prompt).input_ids])
     with torch.no_grad(), pair.using(variant) as model:
         states = model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[layer][0]
@@ -60,7 +60,7 @@ def test_a_batch_equals_one_naive_forward_a_sentence(
 def test_many_sentences_are_read_behind_the_prompts_head(
     tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch, takes: bool, count: int, fed: int
 ) -> None:
-    """The prefix is 17 bytes long, `This sentence : "`; what is fed of "x." is the sentence with the template's end."""
+    """The prefix is 17 bytes, `This sentence : "`; for "x.", only the sentence and the template's end are fed."""
     tiny_pair.supports_prefix = takes
     shortest: list[int] = []
     each_hidden_states = ModelPair.each_hidden_states
@@ -93,7 +93,7 @@ def test_each_variant_at_once_equals_one_after_the_other(
     assert np.abs(rows["base"] - rows["sempa"]).max() > 1e-3
     for variant, values in rows.items():
         np.testing.assert_allclose(values, encoder.encode(SENTENCES, variant), atol=1e-5, rtol=0)
-        assert np.array_equal(values[1], encoder.encode_each(SENTENCES[1:2])[variant][0])  # whatever is beside it
+        assert np.array_equal(values[1], encoder.encode_each(SENTENCES[1:2])[variant][0])  # however batched
     assert {variant: values.shape for variant, values in encoder.encode_each([]).items()} == {
         "base": (0, tuned_pair.width),
         "sempa": (0, tuned_pair.width),
@@ -143,7 +143,7 @@ def test_an_earlier_layer(tuned_pair: ModelPair, layer: int) -> None:
 def test_one_pass_gives_every_layer_asked_for(
     make_pair: MakePair, architecture: str, pooling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each state as a naive forward of its sentence gives it; each sentence is fed once."""
+    """Each state equals that of a naive forward; each sentence is fed once."""
     pair = make_pair(architecture)
     encoder = Encoder(pair, EncoderConfig(pooling=pooling))
     expected = {
@@ -214,7 +214,7 @@ def test_rows_are_unit_float32_and_contiguous(tuned_pair: ModelPair) -> None:
 
 
 def test_bfloat16_stays_within_its_bound(make_pair: MakePair) -> None:
-    """A cosine between a row read together and the same row read alone, as `encode` promises."""
+    """The cosine of a row encoded in a batch and alone, as `encode` promises."""
     encoder = Encoder(make_pair(dtype=torch.bfloat16))
     together, alone = encoder.encode(SENTENCES), encoder.encode_each(SENTENCES)["base"]
     np.testing.assert_allclose(together @ together.T, alone @ alone.T, atol=0.01)

@@ -1,4 +1,4 @@
-"""Neighbours equal brute force, and a folder is whole, refused, or as it was before."""
+"""Neighbours equal brute force, and a folder is complete, rejected, or unchanged."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def _best(rows: NDArray[np.float32], query: NDArray[np.float32]) -> list[int]:
 @pytest.mark.parametrize(("recipe", "seed"), [(BASE, 1), (TUNED, 2)])
 @pytest.mark.parametrize("k", [1, 5, N, N + 1, 1000])
 def test_search_equals_brute_force(index: SentenceIndex, recipe: EncoderConfig, seed: int, k: int) -> None:
-    rows, queries = _rows(N, seed), _rows(25, 9)  # from 20 queries on faiss takes another path
+    rows, queries = _rows(N, seed), _rows(25, 9)  # from 20 queries, faiss uses another code path
     for query, hits in zip(queries, index.search(recipe, queries, k), strict=True):
         best = _best(rows, query)[:k]
         assert [hit.id for hit in hits] == best
@@ -221,7 +221,7 @@ def _unchanged(folder: Path, before: SentenceIndex) -> None:
 def test_full_disk_leaves_the_old_index(
     index: SentenceIndex, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]], left: int
 ) -> None:
-    """With only the last byte missing, faiss's own writer says nothing and leaves a damaged file."""
+    """With only the last byte missing, faiss's own writer reports nothing and leaves a damaged file."""
     index.save(tmp_path / "a")
     room = max(file.stat().st_size for file in (tmp_path / "a").glob("*.faiss")) - left
     other = SentenceIndex(_corpus())

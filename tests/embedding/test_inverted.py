@@ -1,4 +1,4 @@
-"""Sparse search against brute force, a score's parts by hand, and an index of codes that survives its folder."""
+"""Sparse search against brute force, a score's parts by hand, and saving and loading an index of codes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ N, H, K = 300, 40, 4
 
 
 def _dense(count: int, seed: int) -> NDArray[np.float32]:
-    """Draw codes of unit length with at most K features, some of them with fewer."""
+    """Draw unit-length codes with at most K features, some with fewer."""
     drawn = np.random.default_rng(seed)
     made = np.zeros((count, H), np.float32)
     for row in made:
@@ -36,7 +36,7 @@ def test_the_nearest_are_those_of_brute_force() -> None:
     for row in range(20):
         np.testing.assert_allclose(scores[row], np.sort(expected[row])[::-1][:10], atol=1e-5)
         np.testing.assert_allclose(expected[row][ids[row]], scores[row], atol=1e-5)
-    assert np.abs(expected - queries @ texts.T).max() < K * step  # a byte an activation costs no more
+    assert np.abs(expected - queries @ texts.T).max() < K * step  # error bound of one byte per activation
 
 
 def test_every_text_has_a_score_also_without_a_shared_unit() -> None:
@@ -96,7 +96,7 @@ def test_what_is_damaged_or_no_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_code_takes_five_bytes_a_unit() -> None:
-    """An id of four bytes and an activation of one; the columns' ends are the same for any number of texts."""
+    """Four bytes per id and one per activation; column offsets do not depend on the number of texts."""
     texts = sparse.csr_array(_dense(N, 6))
     texts.indices, texts.indptr = texts.indices.astype(np.int64), texts.indptr.astype(np.int64)
     assert Codes.of(texts).size == 5 * texts.nnz + 4 * (H + 1)

@@ -1,4 +1,4 @@
-"""A sentence that is too long loses its end; the prompt around it, where the vector is read, stays whole."""
+"""A sentence that is too long loses its end; the prompt around it stays complete."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -92,7 +92,7 @@ def test_a_cut_sentence_reads_as_its_start_does(tiny_pair: ModelPair, fed: list[
 def test_a_character_of_more_tokens_than_there_is_room_ends(
     tiny_pair: ModelPair, fed: list[list[int]], room: int
 ) -> None:
-    """An emoji is four byte tokens; shortening to one character at least would never end."""
+    """An emoji is four byte tokens; keeping at least one character would never terminate."""
     Encoder(tiny_pair, EncoderConfig(max_length=FRAME + room)).encode(["😀"])
     assert len(fed[0]) <= FRAME + room
 

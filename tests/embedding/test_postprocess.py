@@ -1,4 +1,4 @@
-"""Corrections against numpy by hand: what they do to mean and covariance, and that saved statistics are the same."""
+"""Post-processing against plain numpy: its effect on mean and covariance, and saving and loading."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

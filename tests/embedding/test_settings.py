@@ -1,4 +1,4 @@
-"""A reading kept as a folder against statistics computed by hand, and refused where it was not fitted."""
+"""Saved embedding settings against statistics computed by hand; rejected for models they were not fitted on."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Exact search is brute force; approximate search finds what it says it finds, in a quarter of the room."""
+"""Exact search equals brute force; approximate search reaches its stated recall in a quarter of the memory."""
 
 import faiss
 import numpy as np
@@ -12,7 +12,7 @@ N, D = 3_000, 24
 
 
 def _clustered(count: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return unit rows around forty centres, as sentences on forty matters would lie."""
+    """Return unit rows around forty centres, like sentences on forty topics."""
     drawn = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(40, D))
     rows = centres[drawn.integers(0, 40, count)] + 0.4 * drawn.normal(size=(count, D))

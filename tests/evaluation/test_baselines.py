@@ -1,4 +1,4 @@
-"""Other ways of reading, each against its own definition, one sentence at a time."""
+"""Baseline methods, each against its own definition, one sentence at a time."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables and pictures of sparse codes from a result made by hand."""
+"""Tables and pictures of sparse codes from a hand-made result."""
 
 from typing import Any
 

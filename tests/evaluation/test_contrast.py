@@ -1,4 +1,4 @@
-"""Contrast figures by hand: margins are given, intervals worked out from Wilson's formula."""
+"""Contrast figures by hand: given margins, intervals from Wilson's formula."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Numbers, names and negations by cases written by hand."""
+"""Numbers, names and negations in hand-written cases."""
 
 import pytest
 

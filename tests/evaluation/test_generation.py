@@ -1,4 +1,4 @@
-"""Tasks of the harness on local files: counted by hand, against the harness's own model, and paired tests."""
+"""Harness tasks on local files: counted by hand, against the harness's own model, and paired tests."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Geometry by hand on rows whose answer is known, and against brute force."""
+"""Geometry figures by hand on simple rows, and against brute force."""
 
 import itertools
 import math

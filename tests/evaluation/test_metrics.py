@@ -1,4 +1,4 @@
-"""Figures of merit against scipy and by hand."""
+"""Metrics against scipy and by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Outputs are computed once, within bounds; a full disk or a broken entry costs no more than computing again."""
+"""Outputs are computed once, within bounds; after a full disk or a broken entry, they are only recomputed."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Results on disk: what a measurement has finished, and which models it was of."""
+"""Results on disk: finished parts, and the models they belong to."""
 
 from pathlib import Path
 

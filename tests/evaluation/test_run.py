@@ -227,7 +227,7 @@ def test_options_of_another_kind_are_refused(encoder: Encoder, tmp_path: Path, o
 
 
 def test_tokens_are_those_of_the_states_as_they_are_read(encoder: Encoder, tmp_path: Path) -> None:
-    """Whatever post-processing the encoder has, and from unit rows as from the states themselves."""
+    """For any post-processing, and from unit rows as well as raw states."""
     data = _lines(tmp_path / "wiki.txt")
     centre = Postprocess.fit("centre", {v: np.ones((2, 32), np.float32) for v in encoder.variants}, "a constant")
     processed = Encoder(encoder.pair, postprocess=centre)
@@ -260,7 +260,7 @@ def test_a_measurement_that_broke_off_does_not_do_again_what_is_done(
         measure(encoder, Measurement("sts", data), out)
     assert not out.exists()
     again = measure(encoder, Measurement("sts", data), out)
-    assert len(read) == 5 + 2  # two sets were whole, two models each; the third was begun
+    assert len(read) == 5 + 2  # two sets were complete, two models each; the third was begun
     monkeypatch.undo()
     assert again["sets"] == measure(encoder, Measurement("sts", data))["sets"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out.json", "sets"]
@@ -300,7 +300,7 @@ def test_parts_are_taken_up_of_the_same_data_precision_and_machine_alone(
         measure(encoder, Measurement("sts", data), out, on_part=leave)
     parts = out.with_name("out.json.parts")
     kept = json.loads(parts.read_text())
-    kept["parts"]["a"]["pairs"] = -1  # told apart from what is measured anew
+    kept["parts"]["a"]["pairs"] = -1  # distinguishable from a new measurement
     parts.write_text(json.dumps(kept))
     if change == "data":
         (data / "b.tsv").write_text((data / "b.tsv").read_text() + "1\tA last line.\tAnother.\n")

@@ -1,4 +1,4 @@
-"""Results about time and memory as tables: each figure under its head, ratios with their spread."""
+"""Tables of time and memory: each figure under its head, ratios with their spread."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Scored pairs: read as they stand in the file, each sentence encoded once, correlated over all pairs."""
+"""Scored pairs: read verbatim, each sentence encoded once, correlated over all pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def _file(tmp_path: Path, content: str | bytes, name: str = "dev.tsv") -> Path:
 
 
 def test_tsv_is_unquoted(tmp_path: Path) -> None:
-    """Quotes are text there: a lone one must not swallow the rows after it."""
+    """Quotes are text in TSV: an unpaired quote must not swallow the following rows."""
     rows = '4.2\t"A lone quote\tsays "no", twice\n0\tNone\tNA\n5.0\té "😀"\t\'x\'\n'
     pairs = read_scored_pairs(_file(tmp_path, GOOD + rows))
     assert pairs.first == ('"A lone quote', "None", 'é "😀"')
@@ -78,7 +78,7 @@ def test_rows_may_be_of_numbers() -> None:
 
 
 class _Encoder:
-    """Give every sentence a unit vector at an angle drawn by its text, and count what it is asked."""
+    """Give every sentence a unit vector at an angle derived from its text, and count requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Results as tables: every figure where it belongs, for both models and for one alone."""
+"""Result tables: every figure in its cell, for two models and for one."""
 
 from pathlib import Path
 from typing import Any

@@ -45,7 +45,7 @@ def test_visitors_at_once_do_not_spoil_each_other_s_stems() -> None:
 
 
 def test_parts_of_a_character_are_no_words() -> None:
-    """Of every part of a character decoding leaves the same sign; as words they would all be the same one."""
+    """Every part of a character decodes to the same symbol; as words, all would be equal."""
     (found,) = key_tokens("我。", lambda _: [[("\ufffd", 9.0)]], lambda _: ["\ufffd", "\ufffd", "。"])
     assert found.match == "other"
     ratio = aligned_ratio(["我。"], lambda _: [[("\ufffd", 9.0), ("。", 8.0)]], lambda _: ["\ufffd", "。"])

@@ -1,4 +1,4 @@
-"""Results in a line, worked out by hand."""
+"""One-line summaries of results, worked out by hand."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A studio on the tiny pair with an index of its own, and a guard that lets nothing out of this machine."""
+"""A studio on the tiny pair with its own index, and a guard that blocks outside connections."""
 
 import socket
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 def adapters(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, adapter_folder: Path, other_adapter: Path
 ) -> Adapters:
-    """Return a tiny model's two adapters, the texts read already."""
+    """Return a tiny model's two adapters, with the texts already embedded."""
     root = tmp_path_factory.mktemp("studio")
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(root / "index" / "demo")
     pair = ModelPair.open(str(model_folder), str(adapter_folder), precision="float32", device="cpu")
@@ -41,7 +41,7 @@ def studio(adapters: Adapters) -> Studio:
 
 @pytest.fixture(scope="module")
 def outside() -> Iterator[list[str]]:
-    """Refuse every connection and look-up beyond this machine; the list holds those that were tried."""
+    """Block all connections and look-ups beyond this machine and return the list of attempts."""
     tried: list[str] = []
     connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 

@@ -96,7 +96,7 @@ def test_search_is_the_studio_s(client: Client, studio: Studio) -> None:
 def test_an_index_of_one_visitor_is_no_program_s(client: Client, studio: Studio) -> None:
     index = studio.build_index(Corpus(("Her own note.", "Another."), ({}, {})))
     key = studio.indexes.put(index, "notes", "ada", public=False)
-    assert studio.search(A, key)  # the page, which knows its visitor
+    assert studio.search(A, key)  # from the page, which knows its visitor
     with pytest.raises(AppError, match="There is no index '~ada/notes': choose one of demo"):
         client.predict(A, key, api_name="/search")
     studio.indexes.delete(key, "ada")

@@ -1,4 +1,4 @@
-"""What matched and what two sentences share, as HTML: parts told, the rest summed, every text escaped."""
+"""Matching and shared parts as HTML: largest parts named, the rest summed, all text escaped."""
 
 from sempa.sparse.search import Part, SparsePair
 from sempa.ui.codes import SHOWN, matched_parts, shared_cards

@@ -1,4 +1,4 @@
-"""What Compare says of the two models."""
+"""The facts that Compare shows about the two models."""
 
 import json
 import shutil

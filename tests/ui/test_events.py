@@ -1,4 +1,4 @@
-"""Mistakes become messages, bugs stay bugs, and stopping reaches the one who asked."""
+"""Mistakes become messages, bugs keep their traceback, and Stop affects only its own visitor."""
 
 import inspect
 import shutil
@@ -58,7 +58,7 @@ def test_a_mistake_becomes_a_message(handler: Any, kind: type[SempaError]) -> No
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_visitor_s_words_are_no_markup_in_a_message(handler: Any) -> None:
-    """Gradio draws messages as HTML, and a link can bring the words: a form, say, that asks for a password."""
+    """Gradio renders messages as HTML, and a link can inject text, such as a form that asks for a password."""
     mistake = InputError("Template '<form action=//x>' & is none.")
     with pytest.raises(gr.Error) as caught:
         _run(handler, mistake)
@@ -84,7 +84,7 @@ def test_a_mistake_stands_where_the_answer_would_and_older_charts_go(handler: An
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_an_upload_goes_by_the_name_its_owner_gave_it(handler: Any, tmp_path: Path) -> None:
-    """Nothing is shown of where Gradio keeps it."""
+    """The message must not reveal Gradio's folder."""
     (tmp_path / "my pairs.csv").write_text("score\n1\n", encoding="utf-8")
     kept = save_file_to_cache(tmp_path / "my pairs.csv", cache_dir=get_upload_folder())
     try:

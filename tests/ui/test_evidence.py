@@ -1,4 +1,4 @@
-"""Pictures, key tokens and a visitor's own pairs: figures as they are, text from outside as text."""
+"""Charts, key tokens and a visitor's own pairs: correct figures, external text escaped."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def _pairs(count: int = 12) -> MeasuredPairs:
     )
     base = np.arange(count, dtype=np.float32) / count
     sempa = base.copy()
-    sempa[[0, -1]] = sempa[[-1, 0]]  # the first and the last change places: the greatest disagreement
+    sempa[[0, -1]] = sempa[[-1, 0]]  # swapping first and last gives the largest disagreement
     figures = {"base": {"spearman": 100.0}, "sempa": {"spearman": 12.5}}
     return MeasuredPairs(pairs, {"base": base, "sempa": sempa}, figures)
 
@@ -95,7 +95,7 @@ def test_a_file_is_measured_with_progress_and_a_table(studio: Studio, file: Path
     for row in rows:
         first, second = (row[name].removeprefix("'") for name in ("sentence1", "sentence2"))
         assert float(row["cosine_base"]) == pytest.approx(studio.similarity(first, second)["base"], abs=1e-4)
-    assert {row["sentence1"] for row in rows} >= {"'=1+1"}  # no formula for a spreadsheet
+    assert {row["sentence1"] for row in rows} >= {"'=1+1"}  # not a spreadsheet formula
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_work_s_result_and_its_errors_reach_the_visitor() -> None:
 
 
 def test_a_table_is_gone_after_an_hour() -> None:
-    """It lies in Gradio's cache, which empties itself of what a page of `delete_cache` handed out."""
+    """It is in Gradio's cache, which `delete_cache` clears of files that the page served."""
     with gr.Blocks() as page:
         button = gr.DownloadButton()
     path = Path(csv_file("a", ["x", "y"], [("=1", 0.123456)]))

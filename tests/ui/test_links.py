@@ -1,4 +1,4 @@
-"""What a link may say: values a visitor could have chosen, and nothing else."""
+"""Links accept only values that a visitor could have chosen."""
 
 import gradio as gr
 import pytest

@@ -1,4 +1,4 @@
-"""The matrix as a visitor sees it."""
+"""The matrix in the page."""
 
 import csv
 import json

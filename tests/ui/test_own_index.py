@@ -1,4 +1,4 @@
-"""A visitor's own text: read, searched like any other, private, and refused in one sentence where it cannot be."""
+"""A visitor's own texts: embedded, searched like any index, private, and rejected in one sentence if unusable."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: 
     found = studio.search("The hare is fast.", key, 3)
     assert found["base"][0].hit.text == "The hare is fast."
     other = adapters.choose(adapters.names[1])
-    *progress, last = find(other, "A cat sits.", key, 2)  # read with the other adapter at the first search
+    *progress, last = find(other, "A cat sits.", key, 2)  # embedded with the other adapter at the first search
     assert any("Computing vectors: 3 of 3" in view for view, _ in progress)
     assert last[0].count("sp-send") == 4
     studio.indexes.delete(key, "ada")
@@ -49,7 +49,7 @@ def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
 
 
 def test_a_text_is_no_hit_of_itself(studio: Studio) -> None:
-    """More like this: the text asked for stands in both models' first place, and says nothing."""
+    """More like this: both models rank the query text first, which tells nothing."""
     ((view, table),) = find(studio, "The hare is fast.", "demo", 3)
     rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines()))
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2

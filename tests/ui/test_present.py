@@ -1,4 +1,4 @@
-"""Whatever comes from outside is shown as text, and figures as they are."""
+"""External text is escaped, and figures are correct."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The Train tab's views: what is previewed is what is trained on, and a run is told in words and curves."""
+"""The Train tab's views: the preview matches the training data, and a run shows its status and curves."""
 
 import json
 from dataclasses import replace
@@ -73,7 +73,7 @@ def test_what_cannot_be_trained_is_told_before_it_starts(asked: TrainForm) -> No
 
 
 def _lines(runs: list) -> list[dict]:
-    """Return the lines of the chart that is drawn of runs."""
+    """Return the lines of the chart of runs."""
     drawn = run_curves(runs)
     assert drawn
     return json.loads(drawn.plot)["data"]
