@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-"""What a user reads; their blocks are run."""
+"""Pages for users; the tests run their code blocks."""
 CHANGELOG = ROOT / "CHANGELOG.md"
 WRITTEN = [
     *PAGES,
@@ -20,7 +20,7 @@ _COMMAND = re.compile(r"(?:^|[ /])(?:python|accelerate launch .*?) ((?:-m sempa|
 
 @dataclass(frozen=True)
 class Block:
-    """Hold a fenced block; `skip` is the reason, hidden from the reader, why it is not run."""
+    """Hold a fenced block; `skip` is the reason, hidden from readers, for not running it."""
 
     page: str
     language: str
@@ -29,7 +29,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Return its calls of `-m sempa`, app.py and train.py, without what starts Python."""
+        """Return the block's calls of `-m sempa`, app.py and train.py, without the Python executable."""
         return [found[1] for line in self.text.splitlines() if (found := _COMMAND.search(line.partition("&&")[0]))]
 
 

@@ -29,7 +29,7 @@ def test_help_comes_at_once_and_without_torch(entry: list[str]) -> None:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         told = _run(*entry, "--help")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # Processor time, which a busy machine does not stretch as it does the clock's.
+        # CPU time, which depends less on the machine's load than wall time.
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert told.returncode == 0
     assert told.stdout.startswith("usage:")
@@ -56,7 +56,7 @@ def test_auth_without_user_and_password_is_refused_before_anything_is_loaded() -
 
 @pytest.fixture(scope="module")
 def app() -> ModuleType:
-    """Return app.py as a module, so that what it refuses costs no second start of torch."""
+    """Return app.py as a module, so that errors are tested without another import of torch."""
     spec = spec_from_file_location("app", ROOT / "app.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""The direction of imports, and what every module has."""
+"""The direction of imports, and docstrings in every module."""
 
 import ast
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = ["ui", "service", "training", "sparse", "evaluation", "embedding", "data", "models"]
-"""From top to bottom: a room imports only itself, rooms further down, and the ground."""
+"""Packages from top to bottom: each imports only itself, packages below it, and the ground modules."""
 GROUND = {"errors", "config", "templates", "files", "losses", "machine"}
 HOMES = {"gradio": "ui", "faiss": "embedding", "peft": "models"}
-"""Packages that live in one room."""
+"""Third-party packages that only one package may import."""
 WITHOUT_TORCH = [
     "sempa",
     "sempa.errors",

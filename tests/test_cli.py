@@ -27,7 +27,7 @@ A, B = "The hare outran the hound.", "The hound outran the hare."
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of indexes that stands for the project's own, with a `demo` in it."""
+    """Return a folder of indexes with a `demo`, used in place of the project's own."""
     folder = tmp_path / "index"
     SentenceIndex(Corpus(TEXTS, tuple({} for _ in TEXTS))).save(folder / "demo")
     monkeypatch.setattr("sempa.service.studio.IndexStore", partial(IndexStore, folder))

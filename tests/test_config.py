@@ -1,4 +1,4 @@
-"""The recipes: written and read back whole, refused by version, compared field by field."""
+"""Recipes: saved and loaded unchanged, rejected by version, compared field by field."""
 
 import json
 from dataclasses import asdict, fields, replace

@@ -1,4 +1,4 @@
-"""A folder written aside: there whole or not at all, and a run in training beside it stays."""
+"""Atomic folders: complete or absent, without touching an unfinished training run beside them."""
 
 from pathlib import Path
 

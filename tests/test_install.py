@@ -1,4 +1,4 @@
-"""The installed package, in an environment of its own and outside the checkout."""
+"""The installed package, in its own environment outside the checkout."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def _install(folder: Path, *, weights: bool) -> Run:
-    """Build a wheel, install it into a fresh environment, and return what runs a program there in an empty folder."""
+    """Build a wheel, install it in a fresh environment, and return a function that runs a program there."""
     source, venv, elsewhere = folder / "source", folder / "venv", folder / "elsewhere"
     skipped = ["__pycache__", *([] if weights else ["*.safetensors"])]
     for name in ("sempa", "adapters", "index/demo", "results"):

@@ -1,4 +1,4 @@
-"""The libraries' own ways alone (`SEMPA_PLAIN=1`) give the numbers of the fast ones; under it the programs run."""
+"""With `SEMPA_PLAIN=1`, the libraries' own paths give the same numbers as the fast ones, and the programs run."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from sempa.training.policy import PolicyModel, row_reader
 
 ROOT = Path(__file__).parents[1]
 NEAR = 1e-4
-"""Relative and absolute: what float32 may differ by between the two ways."""
+"""Relative and absolute tolerance between the two paths in float32."""
 TEXTS = ["A cat sleeps.", "Nobody is here at all.", "Two men play chess in the park.", "Rain.", "It is late now."] * 3
 REQUEST = "Say it in other words: a cat sleeps."
 Open = Callable[[bool], ModelPair]
@@ -41,7 +41,7 @@ Open = Callable[[bool], ModelPair]
 
 @pytest.fixture
 def opened(model_folder: Path, adapter_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Return a function that opens the pair the plain way or the fast one."""
+    """Return a function that opens the pair with plain or fast paths."""
 
     def open_pair(plain: bool) -> ModelPair:
         monkeypatch.setenv("SEMPA_PLAIN", "1" if plain else "0")
@@ -67,7 +67,7 @@ def test_no_part_of_the_libraries_is_replaced(opened: Open) -> None:
 
 
 def test_the_fast_way_replaces_them(opened: Open) -> None:
-    """Else the comparisons below would compare the plain way with itself."""
+    """Otherwise, the tests below would compare the plain path with itself."""
     pair = opened(False)
     assert not fast.is_plain()
     with pair.using("base") as model:
@@ -118,7 +118,7 @@ def test_search_finds_the_same(opened: Open, tmp_path: Path) -> None:
 def test_training_takes_the_same_steps(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
 ) -> None:
-    """By `train.py` itself: the losses of each step, and what the trained adapters make of a sentence."""
+    """With train.py itself: the losses of each step, and a sentence's embedding under the trained adapters."""
     data = tmp_path / "triplets.csv"
     rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},other {i}\n" for i in range(24))
     data.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
@@ -143,7 +143,7 @@ def test_training_takes_the_same_steps(
 def test_training_records_no_graph_and_fuses_no_term(
     make_tuning: Callable[..., PolicyModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that says it is bound by launches stands for a GPU."""
+    """A machine that reports being launch-bound stands in for a GPU."""
     tuning = make_tuning()
     monkeypatch.setattr(ModelPair, "is_launch_bound", lambda self, tokens: True)
     prompts = [PairIds((70, 71), ((73, 257), (74, 257)))]

@@ -1,4 +1,4 @@
-"""`train.py` as people run it: help at once, a whole folder at the end, one line where something is wrong."""
+"""train.py as users run it: immediate help, a complete folder at the end, one-line errors."""
 
 import contextlib
 import io
@@ -54,7 +54,7 @@ def small(model_folder: Path, tmp_path: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return the folder of such a run, not to be changed, and what it printed."""
+    """Return the folder of such a run (read-only) and its output."""
     folder = tmp_path_factory.mktemp("finished")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert train.main([*_small(folder, model_folder), "--license", "cc0-1.0", "--attribution", "By nobody."]) == 0
@@ -72,7 +72,7 @@ def _refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_help_is_there_at_once() -> None:
-    """The best of three, since another process may hold the cores."""
+    """The best of three, because another process may use the cores."""
     durations = []
     for _ in range(3):
         started = time.monotonic()
@@ -106,7 +106,7 @@ def test_a_run_writes_a_whole_folder_that_opens(finished: tuple[Path, str], mode
     assert recipe.encoder.base_model == str(model_folder)
     assert recipe.training is not None
     assert (recipe.training.batch_size, recipe.training.max_samples) == (4, 8)
-    assert recipe.training.stop_after is None  # the recipe stops early on its own schedule alone
+    assert recipe.training.stop_after is None  # the recipe stops early only on its own schedule
     pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
     assert pair.adapter is not None
     assert pair.adapter.recipe == recipe
@@ -255,7 +255,7 @@ def test_export_writes_what_would_be_trained_on(
 
 @pytest.mark.parametrize("bos", [True, False])
 def test_an_exported_prompt_has_one_beginning(make_tokenizer: Any, bos: bool) -> None:
-    """TRL tokenises the prompt as any text; where that puts <s> first, the chat format's own <s> is left out."""
+    """TRL tokenises the prompt as plain text; if that adds <s>, the chat format's own <s> is dropped."""
     tokenizer = make_tokenizer(bos=bos, chat=True)
     tokenizer.chat_template = "<s>" + tokenizer.chat_template
     assert tokenizer(_without_bos(tokenizer, "Say it.")).input_ids == request_ids(tokenizer, "Say it.")
@@ -283,7 +283,7 @@ def test_the_best_embedder_s_recipe_is_one_word(small: list[str], tmp_path: Path
 def test_a_small_file_is_passed_over_three_times_unless_a_number_is_given(
     small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The recipe's 3,072 of 8,192 triplets would be 170 passes over these 18."""
+    """The recipe's 3,072 pairs would be 170 passes over these 18 triplets."""
     at = small.index("--max-samples")
     defaults = [*small[:at], *small[at + 2 :], "--batch-size", "8"]
     assert train.main(defaults) == 0
@@ -383,7 +383,7 @@ def test_what_is_trained_to_be_read_otherwise_is_chosen_and_read_so(small: list[
 def test_resuming_in_smaller_forwards_is_the_same_run(
     small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which is what to do when a GPU's memory was too short, as it is told."""
+    """The error message advises this if GPU memory runs out."""
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -433,7 +433,7 @@ def test_resuming_on_other_weights_of_the_same_name_is_refused(
 
 
 def test_neutral_sentences_are_counted(small: list[str], tmp_path: Path) -> None:
-    """One row is cut short, and an anchor without a neutral sentence is not trained on, which the card says."""
+    """One row is truncated; an anchor without a neutral sentence is not used, and the card says so."""
     rows = "".join(f"a{i},n{i}\n" for i in range(15))
     (tmp_path / "neutrals.csv").write_text(f"premise,neutral\na19\n{rows}", encoding="utf-8")
     arguments = ["--objective", "listwise", "--neutrals", str(tmp_path / "neutrals.csv")]

@@ -1,4 +1,4 @@
-"""Adapters on disk: written and attached without a network, and refused where they do not fit."""
+"""Adapters on disk: saved and attached without a network, and rejected if they do not fit."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ SaveModel = Callable[..., Path]
 
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return the attempts to look a host up or to connect; all fail, and nobody is told to be offline."""
+    """Return the attempts to resolve or connect; all fail, without any offline setting."""
     attempts: list[object] = []
 
     def refuse(*arguments: object, **_: object) -> None:
@@ -80,7 +80,7 @@ def test_saved_folder_is_plain_peft(adapter_folder: Path, model_folder: Path) ->
 def test_saving_and_attaching_open_no_connection(
     model_folder: Path, make_tuning: MakeTuning, tmp_path: Path, connections: list[object]
 ) -> None:
-    """PEFT asks the hub for the base's vocabulary unless it is told not to."""
+    """By default, PEFT asks the hub for the base's vocabulary."""
     pair = _open(model_folder)
     pair.info = replace(pair.info, name="owner/a-model-on-the-hub")
     make_tuning(pair).save(tmp_path / "adapter")
@@ -110,7 +110,7 @@ def test_a_fresh_adapter_changes_nothing_and_is_float32(tiny_pair: ModelPair, ma
 def test_an_adapter_of_another_base_is_refused_naming_both(
     save_model: SaveModel, make_tuning: MakeTuning, tmp_path: Path, other: dict[str, object]
 ) -> None:
-    """Three layers, because PEFT shortens the names of 20 and more targets to those every layer has."""
+    """Three layers, because from 20 targets on, PEFT shortens their names to those that every layer has."""
     own = save_model(tmp_path / "own", num_hidden_layers=3)
     make_tuning(_open(own)).save(tmp_path / "adapter")
     base = save_model(tmp_path / "other", **{"num_hidden_layers": 3, **other})

@@ -1,4 +1,4 @@
-"""A scaled adapter, and the average of several, against weights moved by hand."""
+"""Scaled and averaged adapters against weights changed by hand."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ MASK = torch.ones_like(IDS)
 
 
 def _by_hand(base: Path, moves: dict[Path, float]) -> torch.Tensor:
-    """Return the last states of a base each of whose weights is moved by share * alpha / r * B A of every adapter."""
+    """Return the last states of a base after adding share * alpha / r * B A of every adapter to its weights."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
     with torch.no_grad():
         for adapter, share in moves.items():
@@ -34,7 +34,7 @@ def _by_hand(base: Path, moves: dict[Path, float]) -> torch.Tensor:
 
 
 def _deltas(adapter: Path) -> dict[str, torch.Tensor]:
-    """Return what an adapter adds to each weight, by the module's name in the base."""
+    """Return an adapter's delta to each weight, by module name in the base."""
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     weights = load_file(adapter / "adapter_model.safetensors")
     scale = config["lora_alpha"] / config["r"]
@@ -48,7 +48,7 @@ def _deltas(adapter: Path) -> dict[str, torch.Tensor]:
 
 
 def _another(adapter: Path, folder: Path) -> Path:
-    """Write an adapter of the same layers with random weights, half the rank and another scale."""
+    """Write an adapter for the same layers with random weights, half the rank and another scale."""
     shutil.copytree(adapter, folder)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     rank = config["r"] // 2
@@ -125,7 +125,7 @@ def test_the_mean_moves_every_weight_by_the_mean(model_folder: Path, adapter_fol
 
 
 def test_a_lower_rank_is_the_nearest_there_is(adapter_folder: Path, tmp_path: Path) -> None:
-    """Against the singular values of the whole mean: what is left out is what the smallest of them hold."""
+    """Against the singular values of the full mean: the error is that of the smallest ones."""
     other = _another(adapter_folder, tmp_path / "other")
     together = sum(json.loads((a / "adapter_config.json").read_text())["r"] for a in (adapter_folder, other))
     rank = together - 2
@@ -160,7 +160,7 @@ def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_mean_is_what_peft_makes_of_the_adapters(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
-    """PEFT's own averaging, at every rank, and from full matrices at a lower one."""
+    """Against PEFT's own averaging at every rank, and against full matrices at a lower rank."""
     other = _another(adapter_folder, tmp_path / "other")
     tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_folder), str(adapter_folder), "one")
     tuned.load_adapter(str(other), "two")

@@ -1,4 +1,4 @@
-"""Greedy answers in batches equal those written one by one, and know whether they ended."""
+"""Greedy answers in batches equal those generated one by one, and report whether they ended."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ REQUESTS = [f"Say {word}" for word in ("a", "something rather longer, please", "
 
 
 def _one_by_one(pair: ModelPair, variant: str, request: str, most: int) -> tuple[list[int], bool]:
-    """Return an answer's ids by feeding everything anew for each token, without a cache or padding."""
+    """Return an answer's ids, feeding the full sequence for each token, without a cache or padding."""
     ids = request_ids(pair.tokenizer, request)
     start = len(ids)
     with pair.using(variant) as model, torch.inference_mode():
@@ -54,7 +54,7 @@ def test_answers_equal_those_fed_one_by_one(
 
 
 def _noted(pair: ModelPair) -> list[tuple[int, str]]:
-    """Return a list that takes the tokens of every forward from now on, and how attention is computed meanwhile."""
+    """Return a list that records the tokens of every later forward and its attention implementation."""
     noted: list[tuple[int, str]] = []
     with pair.using("base") as model:
         model.get_input_embeddings().register_forward_hook(

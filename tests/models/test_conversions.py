@@ -1,4 +1,4 @@
-"""Converted GGUF files: made once, told apart by content, bounded, mended, listed and cleared."""
+"""Converted GGUF files: made once, identified by content, limited, repaired, listed and cleared."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ def _source(gguf: Path) -> ModelSource:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the GGUF files that were de-quantised to be kept."""
+    """Return the names of the GGUF files de-quantised for the cache."""
     read: list[str] = []
 
     def noted(source: ModelSource, *given: Any) -> object:
@@ -101,7 +101,7 @@ def test_a_kept_conversion_holds_the_weights_of_the_gguf(make_gguf: MakeGguf, dt
 
 
 def test_a_gguf_by_path_is_converted_once(make_gguf: MakeGguf, reads: list[str]) -> None:
-    """The defect: it was de-quantised at every start."""
+    """Regression: it was de-quantised at every start."""
     gguf = make_gguf()
     for _ in range(2):
         pair = ModelPair.open(str(gguf), precision="float32", device="cpu")

@@ -1,4 +1,4 @@
-"""Bases in four bits: read near enough, trained on, told apart from whole ones, and refused where they cannot be."""
+"""Four-bit bases: accurate enough, trainable, distinct from full-precision ones, and rejected where unsupported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ TRIPLETS = [Triplet("A hare runs.", "An animal moves.", "A hare sleeps."), Tripl
 
 @pytest.fixture
 def four_bit(tmp_path: Path, save_model: Callable[..., Path]) -> tuple[ModelPair, ModelPair]:
-    """Return a tiny model in four bits, and a whole one that holds what the four bits stand for."""
+    """Return a tiny four-bit model and a float model with the de-quantised weights."""
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     folder = save_model(tmp_path / "base", hidden_size=64, intermediate_size=128)
     packed = ModelPair.open(str(folder), precision="nf4", device="cpu")

@@ -1,4 +1,4 @@
-"""Both models' texts from one batch are what each would write alone, and stopping ends the computing."""
+"""Both models' texts from one batch equal those generated alone, and stopping ends the computation."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ AS_TEXT = writing._text
 
 @pytest.fixture(autouse=True)
 def _ids_for_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show answers as token ids: the bytes a random model writes are no text, and decoding would blur them."""
+    """Show answers as token ids: a random model's bytes are not text, and decoding would lose differences."""
     monkeypatch.setattr(writing, "_text", lambda _, ids: tuple(ids))
 
 
@@ -111,7 +111,7 @@ def test_every_step_grows_every_text_by_a_token(tuned_pair: ModelPair, monkeypat
 def test_stop_ids_end_rows_and_the_others_go_on_unchanged(
     tuned_pair: ModelPair, monkeypatch: pytest.MonkeyPatch, forwards: list[int], sampling: Sampling
 ) -> None:
-    """Whatever ids stop an answer, each row is the row written without them, cut before the first of them."""
+    """With any stop ids, each row equals the row without them, cut before the first stop id."""
     monkeypatch.setattr(ModelPair, "stop_ids", frozenset())
     whole = _written(tuned_pair, PROMPTS[0], sampling)
     rows = [ids for texts in whole.values() for ids in texts]

@@ -1,6 +1,6 @@
 """The hub path through the unpatched hub client, against a stub server on the loopback interface.
 
-The client reads HF_ENDPOINT when it is imported, so it runs in a process of its own, one for all the tests.
+The client reads HF_ENDPOINT on import, so it runs in its own process, shared by all tests.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ print(json.dumps(out))
 
 
 class _Stub(HubStub):
-    """Serve one file of one model, and refuse the rest as the hub does."""
+    """Serve one file of one model, and reject the rest like the hub."""
 
     def reply(self) -> Reply:
         name = self.path.split("/resolve/")[0].rsplit("/", 1)[-1]
@@ -67,7 +67,7 @@ def stub_hub() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def answers(stub_hub: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Run the client once and return what it got, by what it asked for."""
+    """Run the client once and return its results by request."""
     home = tmp_path_factory.mktemp("home")
     env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     env |= {"HF_ENDPOINT": stub_hub, "HF_HOME": str(home / "hf"), "SEMPA_CACHE": str(home / "cache")}

@@ -1,4 +1,4 @@
-"""Precision by argument and machine, and damaged or foreign models refused in one sentence."""
+"""Precision by argument and machine; damaged or unsupported models are rejected in one sentence."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from sempa.models.precision import choose_precision
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that makes torch see a machine with just these abilities."""
+    """Return a function that makes torch see a machine with only these capabilities."""
 
     def make(
         *, cuda: bool = False, gpu_bf16: bool = False, mps: bool = False, avx: bool = False, amx: bool = False
@@ -68,7 +68,7 @@ def test_a_named_device_is_taken(machine: Callable[..., None]) -> None:
 def test_accelerate_launch_may_choose_the_cpu(
     machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, said: str, device: str
 ) -> None:
-    """`--cpu` sets "True", any other launch "False"; a device that is named goes before."""
+    """`--cpu` sets "True", any other launch "False"; an explicit device takes precedence."""
     machine(cuda=True, gpu_bf16=True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", said)
     assert choose_precision().device == device

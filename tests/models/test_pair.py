@@ -1,4 +1,4 @@
-"""One set of weights under two names: each is what it says, alone, mixed in one batch, and under two threads."""
+"""One set of weights under two names: each variant is correct alone, in mixed batches, and under two threads."""
 
 import threading
 from collections.abc import Callable
@@ -107,7 +107,7 @@ def test_mixed_batch_equals_separate_variants(tuned_pair: ModelPair) -> None:
 def test_both_variants_in_one_pass_equal_one_after_the_other_on_every_architecture(
     architecture: str, dtype: str, save_model: Callable[..., Path], make_tuning: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """OPT gives its MLP the tokens of all rows in one; what is not plain linear layers goes another way."""
+    """OPT flattens all rows for its MLP; layers that are not plain linear take another path."""
     folder = str(save_model(tmp_path / "base", architecture))
     make_tuning(ModelPair.open(folder, precision="float32", device="cpu"), spread=0.3).save(tmp_path / "adapter")
     pair = ModelPair.open(folder, str(tmp_path / "adapter"), precision=dtype, device="cpu")
@@ -126,7 +126,7 @@ def test_both_variants_in_one_pass_equal_one_after_the_other_on_every_architectu
 
 
 def test_layers_given_tokens_without_their_rows_are_refused(tuned_pair: ModelPair) -> None:
-    """As experts are: three of six tokens are of nobody knows which row."""
+    """Like experts: the layer sees three of six tokens without their rows."""
     switch = tuned_pair._switch
     switch.find_layers()
     layer = switch._layers[0]
@@ -157,7 +157,7 @@ def test_a_layer_that_is_not_there_is_an_input_error(tuned_pair: ModelPair, laye
 
 
 def test_two_threads_get_what_one_thread_gets(tuned_pair: ModelPair) -> None:
-    """Without the lock nearly every tuned forward comes out wrong: the adapter switch is global."""
+    """Without the lock, nearly every tuned forward is wrong: the adapter switch is global."""
     expected = {variant: _states(tuned_pair, variant) for variant in ("base", "sempa")}
     wrong: list[str] = []
     rounds = dict.fromkeys(expected, 0)

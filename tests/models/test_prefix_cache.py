@@ -1,4 +1,4 @@
-"""Rows behind a prefix that is computed once: against the same rows read whole, on every architecture."""
+"""Rows after a cached prefix against the same rows computed in full, on every architecture."""
 
 from collections.abc import Callable
 

@@ -51,9 +51,9 @@ def _train(launch: list[str], base: Path, data: Path, output: Path, objective: s
 def test_two_processes_learn_what_one_learns(
     model_folder: Path, tmp_path: Path, objective: str, shared_out: str
 ) -> None:
-    """36 samples in steps of 7: the parts differ in size, and the last step has one pair, so one process has none.
+    """36 samples in steps of 7: parts differ in size, and the last step has one pair, so one process has none.
 
-    `--multi_gpu` shares the work, `--use_fsdp` the weights too.
+    `--multi_gpu` splits the work, `--use_fsdp` the weights too.
     """
     data = tmp_path / "triplets.csv"
     rows = "".join(f"anchor {'x' * (i % 9)} {i},b{'y' * (i % 5)} {i},other {i}\n" for i in range(40))
@@ -86,7 +86,7 @@ def test_parts_cover_every_item_once() -> None:
 def test_processes_talk_as_their_device_does(
     monkeypatch: pytest.MonkeyPatch, device: str, said: str, backend: str
 ) -> None:
-    """On a machine with GPUs, also where `accelerate launch --cpu` chose the processor."""
+    """On a machine with GPUs, even if `accelerate launch --cpu` selected the CPU."""
     asked: list[object] = []
     launched = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     for name, value in {**launched, "MASTER_PORT": "29500", "ACCELERATE_USE_CPU": said}.items():

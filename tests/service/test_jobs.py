@@ -1,4 +1,4 @@
-"""Runs started for the page: the very train.py, one at a time, stopped and resumed without losing a step."""
+"""Training jobs: the real train.py, one at a time, stopped and resumed without losing a step."""
 
 import json
 import shlex
@@ -64,8 +64,8 @@ def test_a_run_from_a_failed_start_to_its_adapter(
     with pytest.raises(InputError, match="nothing to resume"):
         jobs.resume("mine")
 
-    jobs.start(RunRequest("mine", triplets, settings=SETTINGS))  # nothing had begun: the name is free
-    triplets.unlink()  # an upload does not stay for ever; the run has its own copy
+    jobs.start(RunRequest("mine", triplets, settings=SETTINGS))  # the run never began: the name is free
+    triplets.unlink()  # uploads expire; the run has its own copy
     _until(jobs, "mine", lambda state: state.begun)
     jobs.stop()
     assert jobs.state("mine").resumable

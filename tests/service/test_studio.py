@@ -1,4 +1,4 @@
-"""What every face offers: right against brute force, the same in any company, bounded, and plain about mistakes."""
+"""The studio's API: equal to brute force, independent of other requests, bounded, with clear errors."""
 
 import shutil
 import threading
@@ -73,7 +73,7 @@ def test_a_vector_is_identical_whatever_else_is_in_the_request(
     for variant in ("base", "sempa"):
         vectors = []
         for request in requests:
-            fresh = Studio(Encoder(tuned_pair), *roots)  # remembers nothing yet
+            fresh = Studio(Encoder(tuned_pair), *roots)  # empty cache
             rows = fresh.embed(request, variant)
             assert rows.shape == (len(request), tuned_pair.width)
             vectors.append(rows[request.index(A)])
@@ -256,7 +256,7 @@ def _written(studio: Studio, sentence: str) -> dict[str, list[str]]:
 
 
 def test_eight_threads_get_the_answers_of_one(tuned_pair: ModelPair, roots: tuple[IndexStore, Path]) -> None:
-    """Each thread mixes all kinds of request; no answer may come from the model in the other one's state."""
+    """Each thread mixes all kinds of request; no answer may come from the wrong variant."""
     asks: dict[str, Callable[[Studio, str], Any]] = {
         "similarity": lambda s, text: s.similarity(A, text),
         "preference": lambda s, text: s.preference(A, text),

@@ -1,4 +1,4 @@
-"""app.py as a visitor starts it: up in seconds, and silent towards the world outside."""
+"""app.py as a user starts it: ready in seconds, without outside connections."""
 
 import os
 import socket
@@ -45,13 +45,13 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def _factor() -> float:
-    """Return how much longer things may take on a machine that is busy with something else."""
+    """Return the factor by which a busy machine may exceed time limits."""
     return 1 + 3 * os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 @pytest.fixture
 def app(adapter: str, tmp_path: Path) -> Iterator[tuple[str, float, Path]]:
-    """Start app.py as a visitor would, without a way out; yields its address, when it was started, and the log."""
+    """Start app.py offline as a user would; yield its address, its start time and the log."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "quiet.py").write_text(QUIET)

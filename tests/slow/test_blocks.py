@@ -1,7 +1,7 @@
-"""The code blocks of README and docs are run as a reader would, page by page, in a scratch checkout.
+"""Run the code blocks of README and docs as a reader would, page by page, in a scratch checkout.
 
-Training, and what uses `--adapter runs/...`, takes a tiny random model; all else takes the real one. Blocks that
-address port 7860 are run against the started app.
+Training and `--adapter runs/...` use a tiny random model; other commands use the real one. Blocks that address port
+7860 run against the started app.
 """
 
 import re
@@ -35,7 +35,7 @@ PREPARED = {
         "python -m sempa index notes --texts my-notes.txt --adapter runs/mine",
     ]
 }
-"""What a page takes from an earlier page."""
+"""Commands that a page needs from an earlier page."""
 START = """
 import subprocess, sys
 from sempa import cli
@@ -48,7 +48,7 @@ def run(main, *options):
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a folder that looks like the checkout, with the files that the pages take for the reader's own."""
+    """Return a copy of the checkout with the files that the pages expect from the reader."""
     for name in ("app.py", "train.py"):
         shutil.copy(ROOT / name, tmp_path)
     for name in ("sempa", "adapters", "results"):
@@ -95,7 +95,7 @@ def test_blocks_run(page: Path, checkout: Path, model_folder: Path, request: pyt
 
 
 def _call(line: str, tiny: list[str]) -> str:
-    """Return a line of shell as a line of Python, which spares each command the import of torch."""
+    """Convert a shell line to Python, so that commands share one import of torch."""
     if found := re.fullmatch(r"python -m sempa (.*)", line):
         options = shlex.split(found[1])
         on_tiny = "--adapter runs/" in line and options[0] not in ("scale", "average")
@@ -106,7 +106,7 @@ def _call(line: str, tiny: list[str]) -> str:
 
 
 def _require_served(line: str, folder: Path) -> None:
-    """Start the app as the line does, on a free port, until it answers."""
+    """Start the app with the line's options on a free port and wait until it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     said = folder / "said"

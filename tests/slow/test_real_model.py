@@ -1,4 +1,4 @@
-"""The default model with its adapter: right under two threads, and close in batches to what it says alone."""
+"""The default model with its adapter: correct under two threads, and in batches close to single requests."""
 
 import threading
 from itertools import cycle, islice
@@ -42,7 +42,7 @@ def test_two_threads_get_exactly_what_one_gets(encoder: Encoder) -> None:
 
 
 def test_cosines_of_a_batch_stay_near_those_read_alone(encoder: Encoder) -> None:
-    """A batch rounds elsewhere: 0.02 in bfloat16, 1e-4 in float32; neither may change what is nearest by more."""
+    """A batch rounds differently: cosines may move by 0.02 in bfloat16 and 1e-4 in float32."""
     bound = 1e-4 if encoder.pair.dtype == torch.float32 else 0.02
     texts = read_corpus(INDEX_ROOT / "demo" / TEXTS).texts[::9]
     for variant in encoder.variants:
@@ -52,7 +52,7 @@ def test_cosines_of_a_batch_stay_near_those_read_alone(encoder: Encoder) -> None
 
 
 def test_both_models_keep_to_the_matter(encoder: Encoder) -> None:
-    """Base knows the answer; of the aligned model no more is claimed than a sentence about what was asked."""
+    """The base knows the answer; the aligned model must at least answer on topic."""
     sampling = Sampling(n=1, temperature=0, max_new_tokens=24)
     *_, texts = write(encoder.pair, "What is the capital of France?", sampling)
     assert "Paris" in texts["base"][0]

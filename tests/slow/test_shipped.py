@@ -1,4 +1,4 @@
-"""What ships belongs together: adapter, demo index and results were made with the same weights."""
+"""Shipped files match: adapter, demo index and results were made with the same weights."""
 
 import pytest
 

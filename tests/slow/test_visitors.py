@@ -1,4 +1,4 @@
-"""Many visitors at once, and one for a long time: every answer right, no error, no memory that only grows."""
+"""Many visitors at once, and one for a long time: correct answers, no errors, bounded memory."""
 
 import os
 import random
@@ -23,7 +23,7 @@ from sempa.service.studio import Studio
 pytestmark = pytest.mark.timeout(3600)
 VISITORS = 20
 CHECKED = 150
-"""Answers that are computed again by themselves, drawn from all of them."""
+"""Number of sampled answers that are recomputed alone."""
 ROUNDING = 5e-6
 """What a batch of other rows may change of a number of a unit vector in float32; another's answer is 1e-2 apart."""
 REQUESTS, GROWTH = 1_000, 48 * 2**20

@@ -1,4 +1,4 @@
-"""Codes against hand-made models: which words, which features, and what two codes share."""
+"""Codes of hand-made models: words, features, and the parts two codes share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +42,7 @@ def _about(adapter: str | None = None) -> dict[str, Any]:
 
 
 def test_words_are_those_of_the_unembedding_without_the_direction(make_pair: MakePair) -> None:
-    """By hand: take the direction off, multiply by the unembedding, keep the four largest that are positive."""
+    """By hand: remove the direction, multiply by the unembedding, keep the four largest positive values."""
     pair = make_pair()
     rows = Encoder(pair).encode(SENTENCES, "base")
     direction = fit_direction(rows)

@@ -1,4 +1,4 @@
-"""Fitting the codes of an adapter: what is written, measured and named, and that nothing is read twice."""
+"""Fitting an adapter's sparse codes: files, figures and feature names; nothing is encoded twice."""
 
 import shutil
 from dataclasses import replace
@@ -23,7 +23,7 @@ CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
 
 @pytest.fixture
 def data(tmp_path: Path, own_cache: Path) -> Path:
-    """Return a file of 60 triplets; what is cached goes to a folder of the test's."""
+    """Return a file of 60 triplets; the cache is a temporary folder."""
     rows = "".join(f"The cat number {i} sat.,A cat {i}.,No cat {i} sat there.\n" for i in range(60))
     path = tmp_path / "triplets.csv"
     path.write_text("sent0,sent1,hard_neg\n" + rows, encoding="utf-8")
@@ -63,7 +63,7 @@ def test_a_second_fit_reads_nothing_again(
 def test_a_fit_begins_with_the_coder_learned_with_the_adapter(
     model_folder: Path, adapter_folder: Path, data: Path, tmp_path: Path
 ) -> None:
-    """With no epoch it stays what it is; the base, which has none, gets a new one."""
+    """With no epochs, the coder is unchanged; the base, which has none, gets a new one."""
     folder = tmp_path / "spod"
     shutil.copytree(adapter_folder, folder)
     coder = SparseCoder(32, 128, seed=9)

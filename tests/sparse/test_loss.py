@@ -90,7 +90,7 @@ def test_dead_features_learn_to_reconstruct_what_is_left() -> None:
 
 
 def test_a_known_dictionary_is_found() -> None:
-    """Rows are sums of two of ten orthogonal directions: two features restore them, and no fit would not."""
+    """Rows are sums of two of ten orthogonal directions: two features reconstruct them only after a fit."""
     atoms = torch.eye(10)
     generator = torch.Generator().manual_seed(0)
     picks = torch.stack([torch.randperm(10, generator=generator)[:2] for _ in range(600)])

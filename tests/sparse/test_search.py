@@ -1,4 +1,4 @@
-"""Search and comparison by codes: brute force finds the same, and the parts told are all of the score."""
+"""Search and comparison by codes: equal to brute force, and the listed parts add up to the score."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ QUERY = "A fast cat."
 
 @pytest.fixture
 def studio(tuned_pair: ModelPair, tmp_path: Path) -> Studio:
-    """Return a studio with codes of a random coder: what is told must hold for any."""
+    """Return a studio with a random coder: the results must hold for any coder."""
     SentenceIndex(Corpus(TEXTS, tuple({"topic": "animals"} for _ in TEXTS))).save(tmp_path / "index" / "demo")
     made = Studio(Encoder(tuned_pair), IndexStore(tmp_path / "index"), tmp_path / "results")
     rows = {variant: made.embed(TEXTS, variant) for variant in made.variants}

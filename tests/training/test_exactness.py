@@ -1,4 +1,4 @@
-"""PreferencePass against a naive reference: one sequence at a time, whole model, full softmax, adapter off and on."""
+"""PreferencePass against a naive reference: one sequence at a time, full model and softmax, adapter off and on."""
 
 from collections.abc import Callable
 
@@ -166,7 +166,7 @@ def test_a_single_pair_and_answers_of_one_token(
 def test_the_reference_head_is_not_stale_after_an_update(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer
 ) -> None:
-    """The reference never changes, so its prefix may be kept; the policy's must be computed anew each step."""
+    """The reference never changes, so its prefix may be cached; the policy's must be recomputed each step."""
     tuning, config, pairs = _setting(make_tuning, make_pair, "llama", make_tokenizer())
     preference = PreferencePass(tuning, pairs, config)
     preference.backward(pairs)
@@ -204,7 +204,7 @@ def test_bfloat16_stays_near_float32(
 def test_a_model_that_changes_its_logits_after_the_head_falls_back_and_stays_exact(
     make_tuning: MakeTuning, make_pair: MakePair, make_tokenizer: MakeTokenizer, family: str, changed: dict[str, float]
 ) -> None:
-    """Shared rows run the LM head themselves; the trial on one pair sees that the model does more."""
+    """Shared rows run the LM head themselves; a trial on one pair detects that the model does more."""
     config = TrainConfig(beta=BETA)
     tokenizer = make_tokenizer()
     tuning = make_tuning(make_pair(family, tokenizer, intermediate_size=48, num_key_value_heads=2, **changed), config)

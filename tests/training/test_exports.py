@@ -1,4 +1,4 @@
-"""Exports read back by the rules of the tools they are for."""
+"""Exports, read back by the rules of their target tools."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
 """A training process killed without warning and resumed: as if nothing had happened.
 
-On a GPU sums come out in an order of their own, so that two runs of one seed differ by rounding: there it is near.
+On a GPU, the order of sums varies, so two runs of one seed differ by rounding: results are close, not equal.
 """
 
 import json
@@ -22,7 +22,7 @@ from sempa.files import sha256_of
 ROOT = Path(__file__).parents[2]
 STEPS = 60
 NEAR = 1e-3
-"""How far a resumed run's weights may be from an uninterrupted one's on a GPU, as a share of their norm."""
+"""Relative tolerance of a resumed run's weights to an uninterrupted run's on a GPU."""
 
 
 def _command(base: Path, data: Path, output: Path, objective: str, device: str = "cpu") -> list[str]:
@@ -83,7 +83,7 @@ def _triplets(folder: Path) -> Path:
 def test_killed_runs_end_bit_identical(
     model_folder: Path, tmp_path: Path, seed: int, objective: str, kills: int
 ) -> None:
-    """The moments are drawn by seed: a step in each part of the run, and a fraction of a step after it."""
+    """The seed determines the moments: a step in each part of the run, plus a fraction of a step."""
     data, whole, broken = _triplets(tmp_path), tmp_path / "whole", tmp_path / "broken"
     reference = _start(_command(model_folder, data, whole, objective))
     draw = random.Random(seed)

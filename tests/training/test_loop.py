@@ -1,4 +1,4 @@
-"""The stream of steps: where it starts, what it repeats, where it stops, and how it goes on after being broken off."""
+"""The stream of steps: start, reproducibility, end, and resuming after an interruption."""
 
 import json
 import math
@@ -44,21 +44,21 @@ def _examples(count: int = 20) -> list[Example]:
 
 @pytest.fixture(scope="module")
 def whole(make_pair: MakePair, tmp_path_factory: pytest.TempPathFactory) -> "_Session":
-    """Return a run that was never broken off."""
+    """Return an uninterrupted run."""
     session = _Session(make_pair, tmp_path_factory.mktemp("whole") / "run")
     session.seen = list(session.steps)
     return session
 
 
 class _Session:
-    """One process's worth of objects: a run folder taken up, a model loaded, a score that reads it."""
+    """Hold the objects of one process: an opened run folder, a loaded model, and a score of it."""
 
     begun: ClassVar[dict[Path, RunFolder]] = {}
 
     def __init__(self, make_pair: MakePair, output: Path, config: TrainConfig = CONFIG, resume: bool = False) -> None:
         self.run = RunFolder.open(output, {}, resume=resume)
         if resume:
-            self.begun[output].release()  # as its process' end would
+            self.begun[output].release()  # as if its process had ended
         self.run.begin({})
         self.begun[output] = self.run
         self.model = PolicyModel(make_pair(num_hidden_layers=1), config)
@@ -84,7 +84,7 @@ class _Session:
 def test_step_0_of_a_fresh_adapter_is_ln_2(
     make_pair: MakePair, tmp_path: Path, architecture: str, dtype: torch.dtype
 ) -> None:
-    """Also for GPT-2 and OPT, whose own dropout would set policy and reference apart."""
+    """Also for GPT-2 and OPT, whose own dropout would make policy and reference differ."""
     run = RunFolder.open(tmp_path / "run", {}, resume=False)
     run.begin({})
     model = PolicyModel(make_pair(architecture, dtype=dtype), CONFIG)
@@ -152,7 +152,7 @@ def test_a_resumed_run_knows_the_best_score_so_far(make_pair: MakePair, tmp_path
 
 @pytest.mark.parametrize("after", [1, 8, 11, 24])
 def test_resumed_runs_end_bit_identical(make_pair: MakePair, tmp_path: Path, whole: _Session, after: int) -> None:
-    """Broken off before the first checkpoint, at one, between two, and after the last step."""
+    """Interrupted before the first checkpoint, at one, between two, and after the last step."""
     broken = _Session(make_pair, tmp_path / "broken")
     list(islice(broken.steps, after))
     broken.steps.close()  # type: ignore[attr-defined]

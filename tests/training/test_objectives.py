@@ -1,4 +1,4 @@
-"""Contrastive, joint, listwise and kept text against naive references: one sequence at a time, whole model."""
+"""Contrastive, joint, listwise and KL losses against naive references: one sequence at a time, full model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -94,7 +94,7 @@ def test_contrastive_is_exact(make_tuning: MakeTuning, make_pair: MakePair, arch
 def test_reading_twice_gives_what_keeping_activations_gives(
     make_tuning: MakeTuning, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch, dropout: float
 ) -> None:
-    """With dropout too: the second reading draws the same random numbers."""
+    """With dropout too: the second pass draws the same random numbers."""
     config = replace(CONFIG, lora_dropout=dropout)
     results = []
     for held in (10_000, 0):
@@ -116,7 +116,7 @@ def test_a_token_cap_bounds_what_is_kept_too(make_tuning: MakeTuning, make_pair:
 
 
 def test_one_anchor_in_two_forms_is_one_anchor(make_tuning: MakeTuning, make_pair: MakePair) -> None:
-    """Raw or tokenised as drawn: another triplet's positive of the same anchor is no negative."""
+    """Raw or tokenised: another triplet's positive of the same anchor is not a negative."""
     same = [Triplet("Don't run.", f"Walk {i}.", f"Run {i}.") for i in range(6)]
     config = replace(CONFIG, tokenised_share=0.5)
     shown = preferences(same, config)
@@ -129,7 +129,7 @@ def test_one_anchor_in_two_forms_is_one_anchor(make_tuning: MakeTuning, make_pai
 
 
 def test_text_that_is_held_to_fits_the_model(make_tuning: MakeTuning, make_pair: MakePair) -> None:
-    """Anchors joined to one text would be longer than GPT-2's positions go."""
+    """Anchors joined into one text would exceed GPT-2's positions."""
     long = [
         Triplet(f"{i} " + "Rain fell on it. " * 10, "Rain fell.", "It was dry.") for i in range(EVERY * ANCHORS_A_ROW)
     ]
@@ -171,7 +171,7 @@ def test_joint_is_the_weighted_sum(make_tuning: MakeTuning, make_pair: MakePair)
 
 
 def test_spod_is_preference_and_the_loss_of_codes(make_tuning: MakeTuning, make_pair: MakePair) -> None:
-    """Adapter and coder learn together; the coder begins where the base model reads the sentences."""
+    """Adapter and coder train together; the coder starts from the base model's states."""
     config = replace(CONFIG, objective="spod", code_weight=0.6)
     tuning, examples = _setting(make_tuning, make_pair, config)
     objective = Objective(tuning, examples, config)

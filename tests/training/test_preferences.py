@@ -1,4 +1,4 @@
-"""Triplet files as people have them: quoted, odd, half-broken; and the sample that ships."""
+"""Realistic triplet files: quoted, unusual, partly broken; and the shipped sample."""
 
 import csv
 import json
@@ -144,7 +144,7 @@ def test_pairs_ask_for_the_anchor_and_prefer_the_entailment() -> None:
 
 
 def test_an_anchor_is_asked_for_as_it_is() -> None:
-    """The paper tidies sentences for reading, not for asking."""
+    """The paper tidies sentences for embedding, not for paraphrase requests."""
     (pair,) = preferences([Triplet('He said "why?"', "b", "c")], TrainConfig(template="<{sentence}>"))
     assert pair.request == '<He said "why?">'
 

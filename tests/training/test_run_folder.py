@@ -1,4 +1,4 @@
-"""A run's folder: whole or not there, refused by name, and none the worse for a full disk."""
+"""A run's folder: complete or absent, mismatches named, and safe on a full disk."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -149,7 +149,7 @@ def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> No
 def test_a_full_disk_leaves_the_last_whole_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: FullDisk, error: OSError | None
 ) -> None:
-    """What safetensors raises when a write really fails is no OSError."""
+    """When a write really fails, safetensors does not raise an OSError."""
     run = _begun(tmp_path / "run")
     run.save_checkpoint(1, _checkpoint(1))
     if error is not None:

@@ -1,4 +1,4 @@
-"""Steps computed from recordings against the same steps computed as they are."""
+"""Steps replayed from CUDA graphs against the same steps computed eagerly."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,12 +23,12 @@ MakeTuning = Callable[..., PolicyModel]
 
 STEPS = 4
 TRIPLETS = [Triplet(f"A cat sat on mat {i}.", f"A cat was {'so ' * i}tired.", f"Mat {i} was empty.") for i in range(10)]
-"""Two steps in turn, of unlike lengths."""
+"""Two alternating steps of different lengths."""
 CONFIG = TrainConfig(objective="joint", tau=0.2, token_cap=10_000, rpo_alpha=0.3, kl_weight=0.5, batch_size=5)
 
 
 class OnCpu(replay.Recording):
-    """Stand for a CUDA graph: the first call's function, computed on the places its inputs were copied to."""
+    """Stand in for a CUDA graph: recompute the first call's function on its static inputs."""
 
     def __init__(self, function: replay.Call, inputs: Sequence[Tensor], pool: object) -> None:
         self._inputs = [x.clone() for x in inputs]
@@ -44,7 +44,7 @@ class OnCpu(replay.Recording):
 def _steps(
     make_tuning: MakeTuning, pair: ModelPair, config: TrainConfig
 ) -> tuple[Objective, list[dict[str, float]], list[dict[str, Tensor]]]:
-    """Return metrics and gradients of steps whose weights change in between, as an optimiser's do."""
+    """Return metrics and gradients of steps, with weights changed in between as by an optimiser."""
     tuning = make_tuning(pair, config)
     examples, _ = tokenize(pair.tokenizer, preferences(TRIPLETS, config), config.max_length)
     objective = Objective(tuning, examples, config)

@@ -1,4 +1,4 @@
-"""Packed layers give what plain ones give, and step aside for gradients, changed weights and copies."""
+"""Prepacked layers equal plain ones, and fall back for gradients, changed weights and copies."""
 
 import copy
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     reason="this torch or this processor does not compute bfloat16 by oneDNN",
 )
 NEAR = {torch.bfloat16: {"atol": 0.02, "rtol": 0.02}, torch.float32: {"atol": 1e-5, "rtol": 1e-5}}
-"""bfloat16 keeps eight bits, float32 twenty-four."""
+"""bfloat16 has eight significant bits, float32 twenty-four."""
 formats = pytest.mark.parametrize("dtype", NEAR)
 
 
@@ -80,7 +80,7 @@ def test_a_copy_is_a_plain_layer_that_can_be_saved() -> None:
 @formats
 @pytest.mark.parametrize("rank", [1, 4, 32])
 def test_an_adapter_s_term_is_added_as_it_is_now(rank: int, dtype: torch.dtype) -> None:
-    """Against the product in float64, for rows of any number; a changed factor is not the one that was packed."""
+    """Against the product in float64, for any number of rows; a changed factor must not use the packed copy."""
     layer = _layer(dtype=dtype)
     prepack(model := nn.Sequential(layer))
     a, b = torch.randn(rank, 96) / 96**0.5, torch.randn(64, rank)
@@ -111,7 +111,7 @@ def test_a_term_steps_aside_for_gradients_other_formats_and_copies() -> None:
 def test_a_packed_pair_writes_and_reads_whichever_comes_first(
     model_folder: Path, adapter_folder: Path, first: str, precision: str, near: float
 ) -> None:
-    """Writing runs in inference mode, whose tensors say less of themselves."""
+    """Generation runs in inference mode, whose tensors have no version counter."""
     plain, packed = (
         ModelPair.open(str(model_folder), str(adapter_folder), precision=precision, device="cpu") for _ in range(2)
     )
