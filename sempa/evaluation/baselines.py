@@ -64,7 +64,7 @@ def _embed(encoder: Encoder, variant: str, **how: str) -> Encode:
 
 
 def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Embed with Echo: repeat a sentence and average the states of the repetition, whose tokens see all of it."""
+    """Embed with Echo: repeat a sentence and average the repetition's states, which see the complete sentence."""
     pair = encoder.pair
     rows: list[tuple[list[int], int]] = []
     for sentence in sentences:

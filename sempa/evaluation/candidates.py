@@ -27,7 +27,7 @@ class Candidate:
 
 
 def folded(texts: Sequence[str]) -> dict[str, int]:
-    """Count distinct non-empty texts, ignoring case and punctuation."""
+    """Return distinct non-empty texts with their counts, ignoring case and punctuation."""
     first: dict[tuple[str, ...], str] = {}
     times: dict[str, int] = {}
     for text in texts:

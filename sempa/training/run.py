@@ -53,7 +53,7 @@ class TrainRun:
     """Prepare a run, yield its steps, and finish with a complete adapter folder."""
 
     def __init__(self, request: TrainRequest, report: Report = log.info) -> None:
-        """Read the data, load the model and score the base; write nothing until all of it has been read.
+        """Read the data, load the model and score the base; write nothing before that succeeds.
 
         Raises: any SempaError of the parts.
         """

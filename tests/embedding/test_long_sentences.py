@@ -105,7 +105,7 @@ def test_a_length_the_template_alone_fills_is_refused(tiny_pair: ModelPair, max_
 
 
 def test_the_model_s_own_length_bounds_the_prompt(make_pair: MakePair, fed: list[list[int]]) -> None:
-    """GPT-2 has no position for a longer prompt, whatever the recipe says."""
+    """GPT-2 has no positions for a longer prompt, even if the recipe allows one."""
     encoder = Encoder(make_pair("gpt2", max_position_embeddings=64), EncoderConfig(max_length=512))
     assert encoder.encode(["a cat, a mat, " * 30]).shape == (1, 32)
     assert 50 <= len(fed[0]) <= 64

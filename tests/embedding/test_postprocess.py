@@ -93,7 +93,7 @@ def test_saved_statistics_are_loaded_as_they_were(fitted: Postprocess, tmp_path:
 
 
 def test_the_hash_depends_on_the_statistics_alone(fitted: Postprocess) -> None:
-    """safetensors orders several metadata entries anew at each call."""
+    """safetensors may reorder metadata entries at each call."""
     assert len({fitted.sha256 for _ in range(50)}) == 1
     other = Postprocess(fitted.kind, "other text", fitted.means, fitted.matrices)
     assert other.sha256 != fitted.sha256

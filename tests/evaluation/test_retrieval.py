@@ -1,4 +1,4 @@
-"""Retrieval figures by hand and against brute force; the folder's faults are told in one sentence."""
+"""Retrieval figures by hand and against brute force; a faulty folder gives a one-sentence error."""
 
 import json
 import math

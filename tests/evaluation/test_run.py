@@ -1,4 +1,4 @@
-"""Measurements from data to result: every kind on the tiny pair, taken up where they broke off, mistakes told."""
+"""Measurements from data to result: every kind on the tiny pair, resuming, and error messages."""
 
 import json
 from collections.abc import Callable, Sequence

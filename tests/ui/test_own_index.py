@@ -49,7 +49,7 @@ def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
 
 
 def test_a_text_is_no_hit_of_itself(studio: Studio) -> None:
-    """More like this: both models rank the query text first, which tells nothing."""
+    """More like this: both models rank the query text first, which is uninformative."""
     ((view, table),) = find(studio, "The hare is fast.", "demo", 3)
     rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines()))
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
