@@ -120,7 +120,8 @@ def adapter_folder(adapter: str) -> Path:
     Raises: StorageError if there is no such folder or it is incomplete; ModelUnavailable if it cannot be fetched.
     """
     folder = Path(adapter).expanduser()
-    if not folder.is_dir() and adapter.removeprefix("adapters/") in {path.name for path in SHIPPED_ADAPTERS.glob("*")}:
+    shipped = adapter.removeprefix("adapters/") in {path.name for path in SHIPPED_ADAPTERS.glob("*")}
+    if shipped and not (folder / CONFIG_FILE).is_file():  # in a checkout, `sempa` is also the package's folder
         folder = SHIPPED_ADAPTERS / folder.name
     if not folder.is_dir():
         if "/" not in adapter or not can_be_hub_id(adapter):

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import AdapterMismatch, StorageError
 from sempa.files import sha256_of
+from sempa.models import adapters
 from sempa.models.pair import ModelPair
 from sempa.training.policy import PolicyModel
 
@@ -204,3 +205,21 @@ def test_weights_on_disk_are_those_in_memory(adapter_folder: Path, tuned_pair: M
     assert len(held) == len(stored)
     for name, weight in stored.items():
         assert torch.equal(held[name.removeprefix("base_model.model.")], weight)
+
+
+@pytest.mark.parametrize("name", ["sempa", "adapters/sempa"])
+def test_a_shipped_name_is_no_folder_of_something_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout, the package itself is a folder called sempa."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir(parents=True)
+    assert adapters.adapter_folder(name) == adapters.SHIPPED_ADAPTERS / "sempa"
+
+
+def test_a_trained_adapter_of_a_shipped_name_is_itself(
+    adapter_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(adapter_folder, "sempa")
+    assert adapters.adapter_folder("sempa") == Path("sempa")

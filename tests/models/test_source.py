@@ -181,7 +181,7 @@ def test_the_default_model_is_fetched_once_and_opens(cache: Path, monkeypatch: p
     assert folder == cache / DEFAULT_BASE
     assert [path.name for path in cache.iterdir()] == [DEFAULT_BASE]
     assert hashlib.sha256(FAKE).hexdigest() in (folder / "complete").read_text(encoding="utf-8")
-    assert "right" in " ".join(told)
+    assert "The SHA-256 of the weights is correct." in told
     monkeypatch.undo()
     monkeypatch.setenv("SEMPA_CACHE", str(cache))
     monkeypatch.setattr(default_model, "_fetch_gguf", lambda *_: pytest.fail("fetched twice"))
