@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from sempa.config import RECIPE_FILE, Recipe
@@ -90,9 +91,8 @@ def write_average(adapters: Sequence[str], output: Path, rank: int | None = None
         if other.weights.keys() != first.weights.keys() or other.config.get("base_model_name_or_path") != base:
             raise InputError(f"The adapters {first.folder} and {other.folder} do not have the same base and layers.")
     together = sum(int(adapter.config["r"]) for adapter in found)
-    most = min(together, *(max(weight.shape) for weight in first.weights.values()))
-    if rank is not None and not 1 <= rank <= most:
-        raise InputError(f"The rank is {rank}: it must be at least 1 and at most {most}.")
+    if rank is not None and not 1 <= rank <= together:
+        raise InputError(f"The rank is {rank}: it must be at least 1 and at most {together}.")
     weights: dict[str, Tensor] = {}
     kept = total = 0.0
     for name in first.weights:
@@ -112,11 +112,16 @@ def write_average(adapters: Sequence[str], output: Path, rank: int | None = None
 
 
 def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (rank, in) and (out, rank) whose product is nearest to b a, and all its squared singular values."""
+    """Return (rank, in) and (out, rank) whose product is nearest to b a, and all its squared singular values.
+
+    A layer narrower than the rank gets zeros up to it: the rank is one number for all layers.
+    """
     (across, inner), (down, outer) = torch.linalg.qr(a.T), torch.linalg.qr(b)
-    left, values, right = torch.linalg.svd(outer @ inner.T)
+    left, values, right = torch.linalg.svd(outer @ inner.T, full_matrices=False)
     root = values[:rank].sqrt()
-    return root[:, None] * (right[:rank] @ across.T), (down @ left[:, :rank]) * root, values**2
+    missing = rank - len(root)
+    high, low = root[:, None] * (right[:rank] @ across.T), (down @ left[:, :rank]) * root
+    return pad(high, (0, 0, 0, missing)), pad(low, (0, missing)), values**2
 
 
 def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path, output: Path) -> None:

@@ -141,6 +141,19 @@ def test_a_lower_rank_is_the_nearest_there_is(adapter_folder: Path, tmp_path: Pa
     assert 0.5 < kept < 0.999
 
 
+def test_a_layer_narrower_than_the_rank_is_exact(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
+    """Keys and values of the tiny model are 16 numbers wide; the rank of several adapters may be more."""
+    sources = [adapter_folder, *(_another(adapter_folder, tmp_path / name) for name in ("second", "third", "fourth"))]
+    write_average([str(source) for source in sources], tmp_path / "mean", 18)
+    found, *parts = (_deltas(folder) for folder in (tmp_path / "mean", *sources))
+    narrow = [name for name, delta in found.items() if min(delta.shape) < 18]
+    assert narrow
+    for name in narrow:
+        mean = sum(part[name] for part in parts) / len(parts)
+        torch.testing.assert_close(found[name], mean, rtol=1e-4, atol=1e-5)
+    assert ModelPair.open(str(model_folder), str(tmp_path / "mean"), precision="float32", device="cpu").adapter
+
+
 def test_what_has_no_mean_is_told(adapter_folder: Path, tmp_path: Path) -> None:
     whole, other = str(adapter_folder), _another(adapter_folder, tmp_path / "other")
     with pytest.raises(InputError, match="at least two"):
