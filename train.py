@@ -29,7 +29,6 @@ SHOWN = {
     "rewards/accuracies": "accuracy",
     "chosen/loss": "chosen",
     "contrastive/accuracies": "nearest",
-    "coding/explained_variance": "explained",
     "kl/divergence": "divergence",
 }
 """Metrics shown while training, each with its label."""

@@ -2,9 +2,9 @@
 
 `python benchmarks/frontier.py adapters/sempa adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO --json
 results/frontier.json --figure docs/frontier.png` encodes pairs and captions once per model, then codes the vectors by
-words and by learned features for each k. An adapter trained with `--objective spod` has its own features. At `--count`
-texts (the captions' vectors and codes, repeated), exact dense search and sparse search take turns; these figures go to
-a second JSON, with `-speed` in its name. Codes come from `python -m sempa sparse fit`.
+words and by learned features for each k. At `--count` texts (the captions' vectors and codes, repeated), exact dense
+search and sparse search take turns; these figures go to a second JSON, with `-speed` in its name. Codes come from
+`python -m sempa sparse fit`.
 """
 
 import argparse

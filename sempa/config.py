@@ -30,7 +30,7 @@ CODE_KINDS = (WORDS, FEATURES)
 
 VARIANTS = ("base", "sempa")
 """The two names of the one resident model: adapter off, adapter on."""
-OBJECTIVES = ("dpo", "listwise", "contrastive", "joint", "spod")
+OBJECTIVES = ("dpo", "listwise", "contrastive", "joint")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class TrainConfig:
     objective: Annotated[
         str,
         "what to learn: dpo (entailment over contradiction), listwise (neutral between them), contrastive "
-        "(cosines), joint (dpo and contrastive) or spod (dpo and sparse codes)",
+        "(cosines) or joint (dpo and contrastive)",
     ] = "dpo"
     template: Annotated[str, "paraphrase template: P1 to P5, or a text with {sentence}"] = "P1"
     prompt_format: Annotated[
@@ -104,8 +104,8 @@ class TrainConfig:
     ] = "chat"
     embedding_template: Annotated[
         str,
-        "template of sentence embeddings in contrastive, joint and spod: prompteol, cot, knowledge, plain, or "
-        "a text with {sentence}",
+        "template of sentence embeddings in contrastive and joint: prompteol, cot, knowledge, plain, or a text "
+        "with {sentence}",
     ] = "prompteol"
     tokenised_share: Annotated[float, "share of sentences to tokenise and lower-case, as in SentEval's data"] = 0.0
     balance_negation: Annotated[
@@ -115,7 +115,6 @@ class TrainConfig:
     beta: Annotated[float, "DPO beta: how strongly training is held close to the base model"] = 0.1
     tau: Annotated[float, "temperature of the contrastive cosines"] = 0.05
     contrastive_weight: Annotated[float, "weight of the contrastive loss in joint"] = 1.0
-    code_weight: Annotated[float, "weight of the sparse-code loss in spod"] = 1.0
     rpo_alpha: Annotated[float, "weight of the preferred answer's negative log-likelihood (as in TRL)"] = 0.0
     kl_weight: Annotated[float, "weight of the KL penalty towards the base model on plain text; 0 turns it off"] = 0.0
     kl_text_share: Annotated[float, "share of the text's own tokens in the KL target"] = 0.0
@@ -150,7 +149,7 @@ class TrainConfig:
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.embedding_template)
-        _require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight code_weight")
+        _require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight")
         _require(self, "at least 0", lambda x: x >= 0, "kl_weight rpo_alpha")
         counts = "batch_size max_samples stop_after evaluate_every token_cap max_length lora_r lora_alpha"
         _require(self, "at least 1", lambda x: x is None or x >= 1, counts)
@@ -164,7 +163,6 @@ class TrainConfig:
             f"rpo_alpha {self.rpo_alpha}": self.prefers and self.rpo_alpha,
             f"embedding template {self.embedding_template}, tau {self.tau}": self.contrasts,
             f"contrastive weight {self.contrastive_weight}": self.objective == "joint",
-            f"sparse-code weight {self.code_weight}, embedding template {self.embedding_template}": self.codes,
             f"KL weight {self.kl_weight} with {self.kl_text_share:.0%} text targets": self.kl_weight,
             f"{self.tokenised_share:.0%} of the sentences tokenised and lower-cased": self.tokenised_share,
             "negation balanced between entailments and contradictions": self.balance_negation,
@@ -177,10 +175,8 @@ class TrainConfig:
         """Return the fields without effect on this objective with these settings."""
         used = {
             ("template", "prompt_format", "beta", "rpo_alpha"): self.prefers,
-            ("embedding_template",): self.reads,
-            ("tau",): self.contrasts,
+            ("embedding_template", "tau"): self.contrasts,
             ("contrastive_weight",): self.objective == "joint",
-            ("code_weight",): self.codes,
             ("kl_text_share",): self.kl_weight > 0,
         }
         return {name for names, has_effect in used.items() if not has_effect for name in names}
@@ -191,18 +187,8 @@ class TrainConfig:
         return self.objective != "contrastive"
 
     @property
-    def codes(self) -> bool:
-        """Whether sparse codes are trained too."""
-        return self.objective == "spod"
-
-    @property
-    def reads(self) -> bool:
-        """Whether sentences are embedded."""
-        return self.contrasts or self.codes
-
-    @property
     def contrasts(self) -> bool:
-        """Whether sentences are ranked by cosine."""
+        """Whether sentences are embedded and ranked by cosine."""
         return self.objective in ("contrastive", "joint")
 
 
@@ -223,8 +209,8 @@ class CodingConfig:
     seed: Annotated[int, "seed for weights and data order"] = 42
 
     def __post_init__(self) -> None:
-        _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size")
-        _require(self, "at least 0", lambda x: x >= 0, "preference_weight epochs")
+        _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size epochs")
+        _require(self, "at least 0", lambda x: x >= 0, "preference_weight")
 
 
 def settings_of(kind: type[TrainConfig | CodingConfig]) -> dict[str, str]:

@@ -1,14 +1,10 @@
 """A TopK autoencoder of embeddings: each vector as a few non-negative features."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
-
-CODER_FILE = "coder.safetensors"
 
 
 class SparseCoder(nn.Module):
@@ -58,17 +54,6 @@ class SparseCoder(nn.Module):
         made = cls(width, features)
         made.load_state_dict({name: value.float() for name, value in tensors.items()})
         return made.requires_grad_(False)
-
-
-def save_coder(coder: SparseCoder, folder: Path) -> None:
-    """Write a coder beside an adapter's weights."""
-    (folder / CODER_FILE).write_bytes(save(coder.tensors()))
-
-
-def read_coder(folder: Path) -> SparseCoder | None:
-    """Return the coder kept beside an adapter's weights, None if there is none."""
-    path = folder / CODER_FILE
-    return SparseCoder.of(load_file(path)) if path.is_file() else None
 
 
 def largest(activations: Tensor, k: int) -> Tensor:

@@ -21,10 +21,10 @@ from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
 from sempa.files import atomic_folder, sha256_of
 from sempa.models.pair import ModelPair
-from sempa.sparse.autoencoder import CODER_FILE, SparseCoder
+from sempa.sparse.autoencoder import SparseCoder
 
 Rows = NDArray[np.float32]
-ABOUT_FILE = "codes.json"
+CODER_FILE, ABOUT_FILE = "coder.safetensors", "codes.json"
 CODED_AT_ONCE = 4096
 TAKEN_AT_ONCE = 65_536
 """Vectors that are taken out of an index at once to be coded."""

@@ -22,8 +22,7 @@ from sempa.evaluation.result_cache import read_rows
 from sempa.files import sha256_of
 from sempa.losses import reconstruction_loss
 from sempa.machine import environment
-from sempa.models.pair import SEMPA, ModelPair
-from sempa.sparse.autoencoder import SparseCoder, largest, read_coder
+from sempa.sparse.autoencoder import SparseCoder, largest
 from sempa.sparse.coders import Feature, FittedCodes, fit_direction, save_coders
 from sempa.sparse.loss import fit_coder
 
@@ -45,9 +44,8 @@ def fit_codes(
 ) -> dict[str, Any]:
     """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
 
-    `output` is by default the folder beside the adapter's weights that the app looks into. The fit starts from the
-    coder trained with the adapter, if any; with 0 epochs that coder is used unchanged. Embeddings are
-    kept in the cache folder, so that fitting again with other settings takes minutes.
+    `output` is by default the folder beside the adapter's weights that the app looks into. Embeddings are kept in the
+    cache folder, so that fitting again with other settings takes minutes.
     Raises: InputError without an adapter, for an output that exists or too few triplets; StorageError.
     """
     if encoder.pair.adapter is None:
@@ -81,7 +79,8 @@ def _fitted(
     rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
     held = torch.arange(len(rows)) % HELD_OUT == 0
-    coder = _begun(encoder.pair, variant, rows[~held], config)
+    coder = SparseCoder(encoder.width, config.expansion_factor * encoder.width, config.seed)
+    coder.begin_at(rows[~held].flatten(0, 1))
     kept = [anchor for anchor, out in zip(anchors, held.tolist(), strict=True) if not out]
     for step in fit_coder(rows[~held], kept, config, coder):
         if (step.step + 1) % 50 == 0 or step.step + 1 == step.steps:
@@ -92,15 +91,6 @@ def _fitted(
     measured = _measured(coder, rows, codes.view(*rows.shape[:2], -1), held)
     features = name_features(sparse.csr_array(codes.numpy()), texts)
     return FittedCodes(fit_direction(rows.flatten(0, 1).numpy()), coder, features), measured
-
-
-def _begun(pair: ModelPair, variant: str, rows: torch.Tensor, config: CodingConfig) -> SparseCoder:
-    """Return the coder that a run with --objective spod left beside its weights, or a new one."""
-    if pair.adapter and variant == SEMPA and (trained := read_coder(pair.adapter.folder)):
-        return trained.requires_grad_(True)
-    coder = SparseCoder(pair.width, config.expansion_factor * pair.width, config.seed)
-    coder.begin_at(rows.flatten(0, 1))
-    return coder
 
 
 def _measured(coder: SparseCoder, rows: torch.Tensor, codes: torch.Tensor, held: torch.Tensor) -> dict[str, float]:

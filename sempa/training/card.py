@@ -78,7 +78,6 @@ _OBJECTIVES = {
     "contrastive": "trained on NLI triplets by contrastive learning: cosines of one-word-prompt embeddings, with "
     "in-batch and hard negatives",
     "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and contrastive learning together",
-    "spod": f"trained on NLI triplets by paraphrase preference {_METHOD} together with sparse codes of the embeddings",
 }
 
 

@@ -12,7 +12,6 @@ import torch
 
 from sempa.config import TrainConfig
 from sempa.errors import InputError, SempaError
-from sempa.sparse.autoencoder import SparseCoder, save_coder
 from sempa.training.examples import Example
 from sempa.training.objectives import Objective
 from sempa.training.policy import PolicyModel
@@ -91,7 +90,7 @@ def train(
     steps = math.ceil(samples / config.batch_size)
     last = min(steps, math.ceil((config.stop_after or samples) / config.batch_size))
     objective = Objective(model, examples, config)
-    state = _State(model, objective.coder, config, run)
+    state = _State(model, config, run)
     log.info("Layout: %s.", "; ".join(objective.layouts))
     for step in range(state.step, last):
         started = time.monotonic()
@@ -127,14 +126,11 @@ def _require_sane(metrics: Mapping[str, float], first_loss: float, step: int, ro
 
 
 class _State:
-    """Hold the training state that a checkpoint stores: adapter, coder, optimiser, random state, best score."""
+    """Hold the training state that a checkpoint stores: adapter, optimiser, random state, best score."""
 
-    def __init__(self, model: PolicyModel, coder: SparseCoder | None, config: TrainConfig, run: RunFolder) -> None:
-        self._model, self._coder, self._run, self._processes = model, coder, run, model.processes
-        self._clipped = list(model.trainable.values())
-        self._parameters = dict(model.trainable)
-        if coder:
-            self._parameters |= {f"coder.{name}": parameter for name, parameter in coder.named_parameters()}
+    def __init__(self, model: PolicyModel, config: TrainConfig, run: RunFolder) -> None:
+        self._model, self._run, self._processes = model, run, model.processes
+        self._parameters = model.trainable
         self._max_grad_norm = config.max_grad_norm
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(),
@@ -155,9 +151,9 @@ class _State:
             self._restore(checkpoint)
 
     def clip(self) -> float:
-        """Sum the gradients over processes, clip the adapter's, and return their norm before clipping."""
+        """Sum the gradients over processes, clip them, and return their norm before clipping."""
         self._processes.sum_gradients(self._parameters.values())
-        return float(torch.nn.utils.clip_grad_norm_(self._clipped, self._max_grad_norm))
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._max_grad_norm))
 
     def update(self, rate: float) -> None:
         """Take one optimiser step."""
@@ -172,9 +168,6 @@ class _State:
         is_best = self.best is None or figure > self.best["score"]
         if self._processes.first and (is_best or self._run.keep_checkpoints):
             self._model.save(self._run.scored_folder(samples))
-            if self._coder:
-                with self._run.writing("The sparse codes"):
-                    save_coder(self._coder, self._run.scored_folder(samples))
         if is_best:
             self.best = {"samples": samples, "score": figure}
         return figure, is_best
@@ -186,8 +179,6 @@ class _State:
             tensors[f"weight.{name}"] = parameter.detach()
             for key, value in self._optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        if self._coder:
-            tensors |= {f"buffer.{name}": buffer for name, buffer in self._coder.named_buffers()}
         return Checkpoint(tensors, {"step": self.step, "best": self.best, "first_loss": self.first_loss})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -195,8 +186,6 @@ class _State:
         facts = checkpoint.facts
         self.step, self.best, self.first_loss = facts["step"], facts["best"], facts["first_loss"]
         self._model.draw_from(tensors["rng"])
-        for name, buffer in self._coder.named_buffers() if self._coder else ():
-            buffer.copy_(tensors[f"buffer.{name}"])
         for name, parameter in self._parameters.items():
             parameter.data.copy_(tensors[f"weight.{name}"])
             self._optimizer.state[parameter] = {

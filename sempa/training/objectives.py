@@ -1,12 +1,11 @@
 """Training objectives: loss terms, each with its own forward and backward pass over a step, and their sum."""
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
-from sempa.config import CodingConfig, TrainConfig
+from sempa.config import TrainConfig
 from sempa.losses import (
     completion_logps,
     contrastive_scores,
@@ -17,10 +16,8 @@ from sempa.losses import (
 )
 from sempa.models.row_reader import RowReader
 from sempa.models.rows import PairIds, RowBatch
-from sempa.sparse.autoencoder import SparseCoder
-from sempa.sparse.loss import CodeLoss
 from sempa.training.examples import Example
-from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy, row_reader
+from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy
 from sempa.training.regularisation import KLPass
 
 HELD_TOKENS = 8192
@@ -75,28 +72,16 @@ class PreferencePass(PolicyPass):
         return self._processes.sum(metrics)
 
 
-SentenceLoss = Callable[[Tensor, Sequence[Hashable]], tuple[Tensor, dict[str, float]]]
-"""Maps the (B, 3, D) states of B triplets and their anchors' ids to the mean loss and its metrics."""
-
-
-class SentencePass(PolicyPass):
-    """Sentence embedding loss over one step's triplets of prompts.
+class ContrastivePass(PolicyPass):
+    """Contrastive loss over one step's triplets of prompts.
 
     A prompt is a `PairIds` with one single-token answer: the state that predicts this token is the embedding.
-    `parameters` belong to the loss and receive gradients too.
     """
 
-    def __init__(
-        self,
-        model: PolicyModel,
-        triplets: Sequence[Sequence[PairIds]],
-        config: TrainConfig,
-        loss: SentenceLoss,
-        parameters: Sequence[Tensor] = (),
-    ) -> None:
+    def __init__(self, model: PolicyModel, triplets: Sequence[Sequence[PairIds]], config: TrainConfig) -> None:
         prompts = [prompt for triplet in triplets for prompt in triplet]
         super().__init__(model, prompts, config, logits=False, rows=3 * config.batch_size)
-        self._loss, self._parameters, self._held = loss, parameters, held_tokens(config, self.reader)
+        self._held = held_tokens(config, self.reader)
 
     def backward(
         self, triplets: Sequence[Sequence[PairIds]], anchors: Sequence[Hashable], weight: float = 1.0
@@ -128,12 +113,9 @@ class SentencePass(PolicyPass):
             for batch, states in zip(batches[:count], read, strict=False):
                 rows[list(batch.order)] = states.detach().float()
             every = self._processes.gather(rows.view(-1, 3, rows.shape[1]), len(triplets)).requires_grad_()
-            loss, metrics = self._loss(every, anchors)
-            gradients_of_all, *own_gradients = torch.autograd.grad(weight * loss, [every, *self._parameters])
-            for parameter, slope in zip(self._parameters, own_gradients, strict=True):
-                # Every process computes the loss of the complete step; gradients are summed later.
-                parameter.grad = slope / self._processes.count
-            gradient = torch.cat([gradients_of_all[:0, 0], *self._processes.part(list(gradients_of_all))])
+            loss, metrics = contrastive_loss(every, anchors, self._config.tau)
+            (of_all,) = torch.autograd.grad(weight * loss, every)
+            gradient = torch.cat([of_all[:0, 0], *self._processes.part(list(of_all))])
 
             into = [
                 (gradient[list(batch.order)] if count else torch.zeros_like(states)).to(states.dtype)
@@ -157,28 +139,24 @@ class SentencePass(PolicyPass):
         return metrics
 
 
-def contrastive_loss(tau: float) -> SentenceLoss:
-    """Return the contrastive loss at a temperature.
+def contrastive_loss(rows: Tensor, anchors: Sequence[Hashable], tau: float) -> tuple[Tensor, dict[str, float]]:
+    """Return the mean contrastive loss of (B, 3, D) embeddings at a temperature, and its metrics.
 
-    Metrics: `contrastive/loss`; `contrastive/accuracies` in 0..1, the share of anchors nearest to their own positive;
-    `cosines/*`.
+    `anchors` identifies triplets that share an anchor. Metrics: `contrastive/loss`; `contrastive/accuracies` in 0..1,
+    the share of anchors nearest to their own positive; `cosines/*`.
     Source: Gao et al. 2021.
     """
-
-    def loss_of(rows: Tensor, anchors: Sequence[Hashable]) -> tuple[Tensor, dict[str, float]]:
-        firsts, positives, negatives = rows.unbind(1)
-        scores = contrastive_scores(firsts, positives, negatives, tau, same_anchors(anchors).to(rows.device))
-        loss = plackett_luce_nll(scores).mean()
-        cosine = torch.nn.functional.cosine_similarity
-        figures = {
-            "contrastive/loss": loss.detach(),
-            "contrastive/accuracies": (scores.argmax(dim=1) == 0).float(),
-            "cosines/positive": cosine(firsts, positives).detach(),
-            "cosines/negative": cosine(firsts, negatives).detach(),
-        }
-        return loss, {name: value.double().mean().item() for name, value in figures.items()}
-
-    return loss_of
+    firsts, positives, negatives = rows.unbind(1)
+    scores = contrastive_scores(firsts, positives, negatives, tau, same_anchors(anchors).to(rows.device))
+    loss = plackett_luce_nll(scores).mean()
+    cosine = torch.nn.functional.cosine_similarity
+    figures = {
+        "contrastive/loss": loss.detach(),
+        "contrastive/accuracies": (scores.argmax(dim=1) == 0).float(),
+        "cosines/positive": cosine(firsts, positives).detach(),
+        "cosines/negative": cosine(firsts, negatives).detach(),
+    }
+    return loss, {name: value.double().mean().item() for name, value in figures.items()}
 
 
 def _logps(batch: RowBatch, logits: Tensor) -> tuple[Tensor]:
@@ -199,12 +177,6 @@ def _preference_metrics(losses: Tensor, rewards: Tensor, logps: Tensor, total: i
     return {name: value.double().sum().item() / total for name, value in figures.items()}
 
 
-BEGUN_WITH = 340
-"""Triplets whose sentence embeddings initialise the sparse coder."""
-ALONG = CodingConfig(expansion_factor=4, preference_weight=0.1)
-"""Settings of a sparse coder trained with the adapter, which takes far fewer steps than `sempa sparse fit`."""
-
-
 class Objective:
     """Sum the loss terms of the configured objective."""
 
@@ -212,21 +184,14 @@ class Objective:
         self._config = config
         self._preference = PreferencePass(model, _pairs(examples), config) if config.prefers else None
         sentences = [e.sentences for e in examples]
-        self._contrastive = self._coding = None
-        self.coder: SparseCoder | None = None
-        if config.contrasts:
-            self._contrastive = SentencePass(model, sentences, config, contrastive_loss(config.tau))
-        if config.codes:
-            self.coder = _begun_coder(model, examples, config)
-            loss = CodeLoss(self.coder, replace(ALONG, seed=config.seed))
-            self._coding = SentencePass(model, sentences, config, loss, [*self.coder.parameters()])
+        self._contrastive = ContrastivePass(model, sentences, config) if config.contrasts else None
         self._weight = config.contrastive_weight if config.prefers else 1.0
         self._kl = KLPass(model, [e.text for e in examples], config) if config.kl_weight else None
 
     @property
     def readers(self) -> list[RowReader]:
         """Return the reader of every loss term."""
-        parts = (self._preference, self._contrastive, self._coding, self._kl)
+        parts = (self._preference, self._contrastive, self._kl)
         return [part.reader for part in parts if part]
 
     @property
@@ -242,30 +207,13 @@ class Objective:
             metrics["loss"] += metrics["preference/loss"]
             metrics["loss"] += self._config.rpo_alpha * metrics.get("chosen/loss", 0.0)
         if self._contrastive:
-            metrics |= self._contrastive.backward(*_sentences(examples), self._weight)
+            sentences, anchors = [e.sentences for e in examples], [e.anchor for e in examples]
+            metrics |= self._contrastive.backward(sentences, anchors, self._weight)
             metrics["loss"] += self._weight * metrics["contrastive/loss"]
-        if self._coding:
-            metrics |= self._coding.backward(*_sentences(examples), self._config.code_weight)
-            metrics["loss"] += self._config.code_weight * metrics["coding/loss"]
         if self._kl:
             metrics |= self._kl.backward([e.text for e in examples])
             metrics["loss"] += self._config.kl_weight * metrics["kl/loss"]
         return metrics
-
-
-def _begun_coder(model: PolicyModel, examples: Sequence[Example], config: TrainConfig) -> SparseCoder:
-    """Return a sparse coder initialised from the base model's states of the first sentences."""
-    prompts = [prompt for example in examples[:BEGUN_WITH] for prompt in example.sentences]
-    reader = row_reader(model, prompts, config, logits=False)
-    batches = reader.batches(prompts)
-    states = torch.cat([states for (states,) in reader.over(REFERENCE, batches, lambda _, x: (x.float(),))])
-    coder = SparseCoder(model.pair.width, ALONG.expansion_factor * model.pair.width, config.seed)
-    coder.to(states.device).begin_at(torch.nn.functional.normalize(states, dim=-1))
-    return coder
-
-
-def _sentences(examples: Sequence[Example]) -> tuple[list[tuple[PairIds, ...]], list[str]]:
-    return [example.sentences for example in examples], [example.anchor for example in examples]
 
 
 def _pairs(examples: Sequence[Example]) -> list[PairIds]:

@@ -42,7 +42,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
         forms = [tokenised_text if drawn.random() < config.tokenised_share else str for _ in range(2)]
         anchor = forms[0](triplet.anchor)
         answers = tuple(map(forms[1], _answers(triplet, config)))
-        read = (anchor, answers[0], answers[-1]) if config.reads else ()
+        read = (anchor, answers[0], answers[-1]) if config.contrasts else ()
         shown.append(
             Preference(
                 asks.render(anchor) if config.prefers else "",

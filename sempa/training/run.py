@@ -105,7 +105,7 @@ class TrainRun:
         self.processes.wait()  # all processes have checked before the first writes
         self._model = PolicyModel(pair, self.config, self.processes)
         read_as = EncoderConfig()  # the paper's, unless training changes it
-        if self.config.reads:
+        if self.config.contrasts:
             read_as = replace(read_as, template=self.config.embedding_template)
         self._encoder = Encoder(self._model.pair, read_as)
         self.score_name, self._score = checkpoint_score(self._encoder, dev, held)

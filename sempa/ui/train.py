@@ -222,11 +222,11 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
         hint = "Add triplets in which only the other answer negates."
         raise InputError(re.sub(r"Use --no-balance-negation[^.]*\.", hint, str(error))) from error
     heads = ["", *(["Prompt", "Preferred", "Rejected"] if config.prefers else [])]
-    heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.reads else []
+    heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.contrasts else []
     rows = []
     for number, example in enumerate(examples, start=1):
         cells = [example.request, *example.responses] if config.prefers else []
-        rows.append([str(number), *map(escape, [*cells, *(example.sentences if config.reads else ())])])
+        rows.append([str(number), *map(escape, [*cells, *(example.sentences if config.contrasts else ())])])
     return (
         note(f"{read}. The first {len(examples)}, as the model will see them:")
         + table(heads, rows, kind="sp-pair", frame="sp-long")

@@ -1,12 +1,9 @@
 """Fitting an adapter's sparse codes: files, figures and feature names; nothing is encoded twice."""
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
@@ -14,8 +11,7 @@ from sempa.config import FEATURES, CodingConfig
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.sparse.autoencoder import SparseCoder, save_coder
-from sempa.sparse.coders import FeatureCoder, load_coders, open_coders
+from sempa.sparse.coders import FeatureCoder, open_coders
 from sempa.sparse.fit import fit_codes, name_features
 
 CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
@@ -58,29 +54,6 @@ def test_a_second_fit_reads_nothing_again(
     first = fit_codes(encoder, data, CONFIG, None, tmp_path / "one")
     monkeypatch.setattr(Encoder, "encode", lambda *_, **__: pytest.fail("read again"))
     assert fit_codes(encoder, data, CONFIG, None, tmp_path / "two") == first
-
-
-def test_a_fit_begins_with_the_coder_learned_with_the_adapter(
-    model_folder: Path, adapter_folder: Path, data: Path, tmp_path: Path
-) -> None:
-    """With no epochs, the coder is unchanged; the base, which has none, gets a new one."""
-    folder = tmp_path / "spod"
-    shutil.copytree(adapter_folder, folder)
-    coder = SparseCoder(32, 128, seed=9)
-    save_coder(coder, folder)
-    pair = ModelPair.open(str(model_folder), str(folder), precision="float32", device="cpu")
-    assert load_coders(pair) == {}
-    rows = Encoder(pair).encode(["The cat sat."], "sempa")
-    best = int((torch.from_numpy(rows) @ coder.encoder.T).argmax())
-    fit_codes(Encoder(pair), data, replace(CONFIG, epochs=0))
-    assert load_coders(pair)[FEATURES].codes(rows, "sempa", 1).indices.tolist() == [best]
-    before = load_file(folder / "codes" / "coder.safetensors")
-    np.testing.assert_array_equal(before["sempa.encoder"], load_file(folder / "coder.safetensors")["encoder"])
-    assert not np.array_equal(before["base.encoder"], before["sempa.encoder"])
-    fit_codes(Encoder(pair), data, CONFIG, None, tmp_path / "further")
-    after = load_file(tmp_path / "further" / "coder.safetensors")["sempa.encoder"].astype(np.float32)
-    moved = np.linalg.norm(after - before["sempa.encoder"]) / np.linalg.norm(after)
-    assert 0 < moved < 0.2  # moved by the fit, and begun where it was
 
 
 def test_words_leave_out_what_all_texts_point_at(tuned_pair: ModelPair, data: Path, tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def _triplets(folder: Path) -> Path:
     ("seed", "objective", "kills"),
     [
         pytest.param(0, "dpo", 2, marks=pytest.mark.slow),
-        pytest.param(1, "spod", 2, marks=pytest.mark.slow),
+        pytest.param(1, "joint", 2, marks=pytest.mark.slow),
         pytest.param(0, "dpo", 10, marks=pytest.mark.campaign),
-        pytest.param(1, "spod", 10, marks=pytest.mark.campaign),
+        pytest.param(1, "joint", 10, marks=pytest.mark.campaign),
     ],
 )
 def test_killed_runs_end_bit_identical(
@@ -97,8 +97,7 @@ def test_killed_runs_end_bit_identical(
     assert reference.wait() == 0
     assert len(_log(whole)) == STEPS
     assert _log(broken) == _log(whole)
-    extra = ["coder.safetensors"] if objective == "spod" else []
-    for name in ("adapter_model.safetensors", "sempa.json", *extra):
+    for name in ("adapter_model.safetensors", "sempa.json"):
         assert sha256_of(broken / name) == sha256_of(whole / name), name
     assert {path.name for path in broken.iterdir()} == {path.name for path in whole.iterdir()}
 

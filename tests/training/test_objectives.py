@@ -12,10 +12,9 @@ from sempa.config import TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.sparse.loss import CodeLoss
 from sempa.training import objectives as passes
 from sempa.training.examples import Example, tokenize
-from sempa.training.objectives import ALONG, Objective, PreferencePass
+from sempa.training.objectives import Objective, PreferencePass
 from sempa.training.policy import PolicyModel, row_reader
 from sempa.training.preferences import preferences
 from sempa.training.regularisation import ANCHORS_A_ROW, EVERY
@@ -168,36 +167,6 @@ def test_joint_is_the_weighted_sum(make_tuning: MakeTuning, make_pair: MakePair)
         parts.append((loss, _gradients(tuning)))
     assert metrics["loss"] == pytest.approx(parts[0][0] + 0.7 * parts[1][0], rel=1e-6)
     _same(found, {name: g + 0.7 * parts[1][1][name] for name, g in parts[0][1].items()}, 1e-6)
-
-
-def test_spod_is_preference_and_the_loss_of_codes(make_tuning: MakeTuning, make_pair: MakePair) -> None:
-    """Adapter and coder train together; the coder starts from the base model's states."""
-    config = replace(CONFIG, objective="spod", code_weight=0.6)
-    tuning, examples = _setting(make_tuning, make_pair, config)
-    objective = Objective(tuning, examples, config)
-    coder = objective.coder
-    assert coder is not None
-    metrics = objective.backward(examples)
-    found = _gradients(tuning)
-    of_coder = {name: p.grad.clone() for name, p in coder.named_parameters() if p.grad is not None}
-    coder.zero_grad()
-    decoder = tuning.peft.get_base_model().base_model
-    prompts = [sentence.prompt for example in examples for sentence in example.sentences]
-
-    def read() -> Tensor:
-        return torch.stack([decoder(torch.tensor([p]), use_cache=False).last_hidden_state[0, -1] for p in prompts])
-
-    with torch.no_grad(), tuning.pair.using("base"):
-        assert torch.allclose(coder.centre, F.normalize(read(), dim=1).mean(dim=0), atol=1e-5)
-    rows = read()
-    loss, _ = CodeLoss(coder, ALONG)(rows.view(5, 3, -1), [triplet.anchor for triplet in TRIPLETS])
-    (0.6 * loss).backward()
-    coded = _gradients(tuning)
-    preferred = Objective(tuning, examples, replace(config, objective="dpo")).backward(examples)
-    expected = {name: gradient + coded[name] for name, gradient in _gradients(tuning).items()}
-    assert metrics["loss"] == pytest.approx(preferred["loss"] + 0.6 * loss.item(), rel=1e-5)
-    _same(found, expected, 2e-5)
-    _same(of_coder, {name: p.grad for name, p in coder.named_parameters() if p.grad is not None}, 2e-5)
 
 
 def test_listwise_ranks_the_neutral_between(make_tuning: MakeTuning, make_pair: MakePair) -> None:

@@ -61,7 +61,7 @@ def _steps(
     return objective, every_metrics, every_gradients
 
 
-@pytest.mark.parametrize("objective", ["joint", "spod"])
+@pytest.mark.parametrize("objective", ["joint"])
 @pytest.mark.parametrize(
     "device",
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
