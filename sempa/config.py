@@ -87,7 +87,7 @@ class TrainConfig:
 
     Without `balance_negation` a preference for entailments is also one against negation. `stop_after` does not change
     the learning-rate schedule, whose length `max_samples` fixes. `token_cap` changes the result by rounding only (None:
-    by device). `shared_rows` allows the prefix cache and one row per pair where the model supports them.
+    by device).
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
@@ -139,7 +139,6 @@ class TrainConfig:
         "score a checkpoint every this many triplets; without it, at least five times in a run",
     ] = 1024
     token_cap: Annotated[int | None, "tokens per forward pass; lower it if memory runs out (default: by device)"] = None
-    shared_rows: bool = True
     seed: Annotated[int, "seed for data order, adapter weights and dropout"] = 42
 
     def __post_init__(self) -> None:

@@ -9,20 +9,19 @@ from torch import Tensor
 def completion_logps(logits: Tensor, targets: Tensor, segments: Tensor, count: int) -> Tensor:
     """Sum the log-probabilities of each completion's tokens.
 
-    logits (P, V) predict targets (P,); segments (P,) int64 says which of `count` completions a token belongs to, or is
-    `count` where it is no completion's. Returns (count,) float32, in nats, never above 0.
+    logits (P, V) predict targets (P,); segments (P,) int64 says which of `count` completions a token belongs to.
+    Returns (count,) float32, in nats, never above 0.
     """
     logps = torch.log_softmax(logits.float(), dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    return logps.new_zeros(count + 1).index_add(0, segments, logps)[:-1]
+    return logps.new_zeros(count).index_add(0, segments, logps)
 
 
 def mean_nll(logps: Tensor, segments: Tensor) -> Tensor:
     """Return each completion's negative log-likelihood per token, (count,) in nats, from its `completion_logps`.
 
-    Segment `count` is no completion's. Source: Pang et al. 2024, eq. 1 (normalised by length).
+    Source: Pang et al. 2024, eq. 1 (normalised by length).
     """
-    tokens = logps.new_zeros(len(logps) + 1).index_add(0, segments, torch.ones_like(segments, dtype=logps.dtype))
-    return -logps / tokens[:-1].clamp(min=1)
+    return -logps / segments.bincount(minlength=len(logps))
 
 
 def implicit_rewards(policy_logps: Tensor, reference_logps: Tensor, beta: float) -> Tensor:

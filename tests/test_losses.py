@@ -82,9 +82,9 @@ def test_completion_logps_by_hand() -> None:
 
 
 def test_likelihood_a_token_by_hand() -> None:
-    """Completions of three tokens, none and one."""
-    found = mean_nll(torch.tensor([-6.0, 0.0, -2.5]), torch.tensor([0, 0, 2, 0]))
-    assert found.tolist() == [2.0, 0.0, 2.5]
+    """Completions of three tokens and one."""
+    found = mean_nll(torch.tensor([-6.0, -2.5]), torch.tensor([0, 0, 1, 0]))
+    assert found.tolist() == [2.0, 2.5]
 
 
 def test_completion_logps_ignore_a_shift_of_the_logits() -> None:

@@ -18,7 +18,6 @@ from peft.tuners.lora.layer import Linear
 from torch import nn
 
 import train
-from sempa.config import TrainConfig
 from sempa.data.corpora import Corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
@@ -28,8 +27,7 @@ from sempa.models.fast.fused_lora import FusedLora
 from sempa.models.fast.prepacked import PrepackedLinear
 from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
-from sempa.models.rows import PairIds
-from sempa.training.policy import PolicyModel, row_reader
+from sempa.training.policy import PolicyModel
 
 ROOT = Path(__file__).parents[1]
 NEAR = 1e-4
@@ -140,20 +138,11 @@ def test_training_takes_the_same_steps(
     torch.testing.assert_close(*states, rtol=10 * NEAR, atol=10 * NEAR)
 
 
-def test_training_records_no_graph_and_fuses_no_term(
-    make_tuning: Callable[..., PolicyModel], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A machine that reports being launch-bound stands in for a GPU."""
-    tuning = make_tuning()
-    monkeypatch.setattr(ModelPair, "is_launch_bound", lambda self, tokens: True)
-    prompts = [PairIds((70, 71), ((73, 257), (74, 257)))]
-    for way in ("0", "1"):
+def test_training_fuses_no_term(make_tuning: Callable[..., PolicyModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    for way, fused in (("0", True), ("1", False)):
         monkeypatch.setenv("SEMPA_PLAIN", way)
-        reader = row_reader(tuning, prompts, TrainConfig(), logits=True, rows=1)
-        assert reader.uses_cuda_graphs == (way == "0")
-    fresh = make_tuning()
-    layers = [layer for layer in fresh.peft.modules() if isinstance(layer, LoraLayer)]
-    assert not any(FusedLora in layer.lora_variant.values() for layer in layers)
+        layers = [layer for layer in make_tuning().peft.modules() if isinstance(layer, LoraLayer)]
+        assert any(FusedLora in layer.lora_variant.values() for layer in layers) is fused
 
 
 def test_a_program_of_three_lines_reads_a_sentence(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Read token rows with a model: logits or states at chosen places, after a cached prompt prefix."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from itertools import starmap
 from typing import Any
 
@@ -11,8 +10,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from sempa.models.batching import length_batches
-from sempa.models.fast import is_plain
-from sempa.models.fast.cuda_graphs import PLACE_STEP, ROW_STEP, CudaGraphs
 from sempa.models.pair import BASE, ModelPair
 from sempa.models.prefix_cache import REFUSALS, PrefixCache, agreement, common_prefix, expand_prefix, read_prefix
 from sempa.models.prompts import padding_id
@@ -29,14 +26,12 @@ class RowReader:
         *,
         logits: bool,
         token_cap: int | None,
-        shared: bool = True,
         rows: int | None = None,
-        cuda_graphs: bool = False,
     ) -> None:
         """Prepare for rows like `prompts`: with `logits` (P, V) logits are read, else (P, D) states.
 
         `token_cap` bounds the tokens per forward; None suits the device. `rows` is how many rows share one prefix;
-        None: many. `cuda_graphs` allows CUDA graphs for passes that are bound by kernel launches.
+        None: many.
         """
         self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
         self._pad = padding_id(pair.tokenizer)
@@ -45,34 +40,19 @@ class RowReader:
         if rows is not None and pair.is_launch_bound(rows * len(self.prefix_ids)):
             self.prefix_ids = ()  # a pass for the prefix would take longer than it saves
         self._base_prefix: PrefixCache | None = None
-        self._cuda_graphs: CudaGraphs | None = None
-        self.shared = shared and self._shared_rows_agree(prompts[0])
+        self.shared = not pair.info.sharded and self._shared_rows_agree(prompts[0])
         if not self.shared:
             self.prefix_ids = ()
-        allowed = cuda_graphs and self.shared and not self.prefix_ids and not is_plain()
-        if allowed and pair.is_launch_bound(self.token_cap):
-            self._cuda_graphs = CudaGraphs()
-
-    @property
-    def uses_cuda_graphs(self) -> bool:
-        """Return whether `each` records CUDA graphs and replays them."""
-        return self._cuda_graphs is not None
 
     def each(
         self,
-        name: Hashable,
         function: Callable[..., tuple[Tensor, ...]],
         items: Sequence[tuple[Any, ...]],
         *,
         in_turn: bool = False,
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield `function(batch, *tensors)` for each item in order, on the pair's workers unless `in_turn`.
-
-        CUDA graphs are recorded by `name`, so one name must mean one function. It may read the weights and the
-        batch's tensors and numbers, but not its `order`.
-        """
-        run = partial(_recorded, self._cuda_graphs, name, function) if self._cuda_graphs else function
-        return starmap(run, items) if in_turn else self.pair.workers.map(lambda item: run(*item), items)
+        """Yield `function(*item)` for each item in order, on the pair's workers unless `in_turn`."""
+        return starmap(function, items) if in_turn else self.pair.workers.map(lambda item: function(*item), items)
 
     @property
     def layout(self) -> str:
@@ -94,10 +74,7 @@ class RowReader:
     def over(
         self, variant: str, batches: Sequence[RowBatch], reduce: Callable[[RowBatch, Tensor], tuple[Tensor, ...]]
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Yield `reduce(batch, logits or states)` for each batch in order, without gradient.
-
-        `reduce` identifies a CUDA graph, so pass the same function object every time.
-        """
+        """Yield `reduce(batch, logits or states)` for each batch in order, without gradient."""
         with self.pair.using(variant) as model:
             with torch.no_grad():
                 # The base never changes, so its prefix is computed once.
@@ -110,7 +87,7 @@ class RowReader:
                 with torch.no_grad():
                     return reduce(batch, self.read(model, batch, prefix))
 
-            yield from self.each((variant, reduce), read, [(batch,) for batch in batches])
+            yield from self.pair.workers.map(read, batches)
 
     def prefix(self, model: PreTrainedModel) -> PrefixCache:
         """Return the shared prefix's keys and values; empty without a prefix or for plain rows."""
@@ -140,8 +117,7 @@ class RowReader:
 
     def _batch(self, prompts: Sequence[PairIds], order: Sequence[int], shared: bool) -> RowBatch:
         if shared:
-            steps = (ROW_STEP, PLACE_STEP if self._logits else 1) if self.uses_cuda_graphs else (1, 1)
-            batch = shared_rows(prompts, order, len(self.prefix_ids), self._pad, self.pair.dtype, steps)
+            batch = shared_rows(prompts, order, len(self.prefix_ids), self._pad, self.pair.dtype)
         else:
             batch = plain_rows(prompts, order, self._pad)
         return batch.to(self.pair.device)
@@ -165,19 +141,3 @@ class RowReader:
         if self.pair.dtype == torch.bfloat16:
             return torch.autocast(self.pair.device.type, torch.bfloat16)
         return nullcontext()
-
-
-def _recorded(
-    graphs: CudaGraphs,
-    name: Hashable,
-    function: Callable[..., tuple[Tensor, ...]],
-    batch: RowBatch,
-    *more: Tensor,
-) -> tuple[Tensor, ...]:
-    """Return `function(batch, *more)` from a CUDA graph."""
-    count = len(batch.tensors)
-
-    def of_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-        return function(batch.holding(tensors[:count]), *tensors[count:])
-
-    return graphs.call((name, batch.pairs, batch.candidates), of_tensors, *batch.tensors, *more)

@@ -32,7 +32,6 @@ class RowBatch:
     input_ids (B', T) int64 with B' rows; attention_mask (B', T) int64 or, for shared rows, (B', 1, T, H + T) additive;
     position_ids (B', T); `at` (P,) indexes the flattened (B' * T) states that predict targets (P,); segments (P,)
     numbers the responses through, pair * K + candidate where all have K; `order` gives each pair's place in the step.
-    Padding places have the segment after the last response's.
     """
 
     input_ids: Tensor
@@ -45,43 +44,19 @@ class RowBatch:
     candidates: int
     order: tuple[int, ...]
 
-    @property
-    def is_real(self) -> Tensor:
-        """Return (P,) bool: which places are not padding."""
-        return self.segments < self.pairs * self.candidates
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Return the batch's tensors, in the order of its fields."""
-        return tuple(value for value in vars(self).values() if isinstance(value, Tensor))
-
-    def holding(self, tensors: Sequence[Tensor]) -> "RowBatch":
-        """Return the batch with other tensors in place of its own."""
-        names = [name for name, value in vars(self).items() if isinstance(value, Tensor)]
-        own: dict[str, Any] = dict(zip(names, tensors, strict=True))
-        return replace(self, **own)
-
     def to(self, device: torch.device) -> "RowBatch":
         """Return the batch with its tensors on a device."""
-        return self.holding([value.to(device) for value in self.tensors])
+        moved: dict[str, Any] = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
 
-def shared_rows(
-    pairs: Sequence[PairIds],
-    order: Sequence[int],
-    prefix: int,
-    pad: int,
-    dtype: torch.dtype,
-    steps: tuple[int, int] = (1, 1),
-) -> RowBatch:
+def shared_rows(pairs: Sequence[PairIds], order: Sequence[int], prefix: int, pad: int, dtype: torch.dtype) -> RowBatch:
     """Lay each pair out as one row [prompt after the prefix, response 1, ..., response K].
 
     No response sees another and all start at the same position, so that every log-probability is what separate rows
-    give. The `prefix` tokens are expected in the key-value cache and are visible to all. T and P are padded to
-    multiples of `steps`.
+    give. The `prefix` tokens are expected in the key-value cache and are visible to all.
     """
     longest = max(pair.row_length(prefix) for pair in pairs)
-    longest += -longest % steps[0]
     rows: list[list[list[int]]] = []  # of each row: ids, positions, and blocks, 0 for the prompt and k for response k
     at: list[int] = []
     targets: list[int] = []
@@ -101,8 +76,6 @@ def shared_rows(
             responses += 1
         missing = longest - len(ids)
         rows.append([ids + [pad] * missing, positions + [0] * missing, blocks + [-1] * missing])
-    missing = -len(at) % steps[1]
-    at, targets, segments = at + [0] * missing, targets + [0] * missing, segments + [responses] * missing
     input_ids, places, numbers = torch.tensor(rows).unbind(1)
     return _row_batch(pairs, order, (input_ids, _block_mask(numbers, prefix, dtype), places), (at, targets, segments))
 

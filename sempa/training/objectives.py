@@ -60,7 +60,7 @@ class PreferencePass(PolicyPass):
                 gradients = policy.gradients((losses + self._config.rpo_alpha * chosen).sum() / total)
                 return losses.detach(), rewards.detach(), logps.detach().view_as(rewards), chosen.detach(), *gradients
 
-            found = self.reader.each(("learn", total), learn, items, in_turn=self._model.in_turn)
+            found = self.reader.each(learn, items, in_turn=self._model.in_turn)
             for number, results in enumerate(found):
                 if number < count:
                     parts.append(tuple(x.cpu() for x in results[:4]))
@@ -89,15 +89,14 @@ class ContrastivePass(PolicyPass):
         """Add `weight` times the gradients of this process's part of the mean loss and return the metrics.
 
         `anchors` identifies triplets that share an anchor. The loss needs the embeddings of all sentences at once. Up
-        to `held_tokens` tokens keep their activations. Beyond that, and with CUDA graphs, sentences are encoded once
-        without gradients and again batch by batch with gradients, using the same random numbers.
+        to `held_tokens` tokens keep their activations. Beyond that, sentences are encoded once without gradients and
+        again batch by batch with gradients, using the same random numbers.
         Source: Gao, Zhang et al. 2021, GradCache.
         """
         prompts = [prompt for triplet in self._processes.part(triplets) for prompt in triplet]
         batches, count = self._batches(prompts, triplets[0][0])
         tokens = sum(batch.input_ids.numel() for batch in batches[:count])
-        may_hold = not self._model.sharded and not self.reader.uses_cuda_graphs
-        held = may_hold and tokens <= self._held
+        held = not self._model.sharded and tokens <= self._held
         random_states: list[Tensor] = []
         with as_policy(self._model, self.reader) as policy:
 
@@ -107,7 +106,7 @@ class ContrastivePass(PolicyPass):
                 with torch.set_grad_enabled(held):
                     return (self.reader.read(policy.model, batch, policy.prefix),)
 
-            found = self.reader.each("read", states_of, [(batch,) for batch in batches], in_turn=self._model.in_turn)
+            found = self.reader.each(states_of, [(batch,) for batch in batches], in_turn=self._model.in_turn)
             read = [states for (states,) in found]
             rows = torch.empty(len(prompts), self._model.pair.width, device=self._model.pair.device)
             for batch, states in zip(batches[:count], read, strict=False):
@@ -132,7 +131,7 @@ class ContrastivePass(PolicyPass):
                 results = self._model.pair.workers.map(lambda item: policy.gradients(*item), kept)
             else:
                 again = list(zip(batches, into, strict=True))
-                results = self.reader.each("learn", read_again, again, in_turn=self._model.in_turn)
+                results = self.reader.each(read_again, again, in_turn=self._model.in_turn)
             for number, gradients in enumerate(results):
                 if number < count:
                     policy.add(gradients)

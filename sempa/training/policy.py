@@ -132,22 +132,6 @@ def as_policy(model: PolicyModel, reader: RowReader) -> Iterator[Policy]:
         model.train(False)
 
 
-def row_reader(
-    model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int | None = None
-) -> RowReader:
-    """Return a row reader for prompts like these, with `rows` prompts per step."""
-    return RowReader(
-        model.pair,
-        prompts,
-        logits=logits,
-        token_cap=config.token_cap,
-        shared=config.shared_rows and not model.sharded,
-        rows=rows,
-        # A CUDA graph cannot repeat its dropout when sentences are encoded twice.
-        cuda_graphs=rows is not None and not config.lora_dropout,
-    )
-
-
 class PolicyPass:
     """Run one step's rows through the policy in micro-batches; the base of all loss terms."""
 
@@ -155,7 +139,7 @@ class PolicyPass:
         self, model: PolicyModel, prompts: Sequence[PairIds], config: TrainConfig, *, logits: bool, rows: int
     ) -> None:
         """Take the model, sample prompts that determine the row layout, and the number of rows per step."""
-        self.reader = row_reader(model, prompts, config, logits=logits, rows=rows)
+        self.reader = RowReader(model.pair, prompts, logits=logits, token_cap=config.token_cap, rows=rows)
         self._model, self._config, self._processes = model, config, model.processes
 
     def _batches(self, own: Sequence[PairIds], spare: PairIds) -> tuple[list[RowBatch], int]:

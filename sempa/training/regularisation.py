@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from sempa.config import TrainConfig
@@ -39,19 +38,18 @@ class KLPass(PolicyPass):
         rows = self._rows(texts)
         tokens = sum(len(row.responses[0]) for row in rows)
         batches, count = self._batches(self._processes.part(rows), rows[0])
-        references = self.reader.over(REFERENCE, batches, _as_they_are)
-        weight = torch.tensor(self._config.kl_weight / tokens, device=self._model.pair.device)
-        items = [(batch, logits, weight) for batch, (logits,) in zip(batches, references, strict=True)]
+        references = self.reader.over(REFERENCE, batches, lambda _, logits: (logits,))
+        items = [(batch, logits) for batch, (logits,) in zip(batches, references, strict=True)]
         totals = {"kl/loss": 0.0, "kl/divergence": 0.0}
         with as_policy(self._model, self.reader) as policy:
 
-            def learn(batch: RowBatch, reference: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+            def learn(batch: RowBatch, reference: Tensor) -> tuple[Tensor, ...]:
                 logits = self.reader.read(policy.model, batch, policy.prefix)
                 found = kl_loss(logits, reference, batch.targets, self._config.kl_text_share)
-                divergence, loss = (torch.where(batch.is_real, x, 0.0).sum() for x in found)
-                return loss.detach(), divergence.detach(), *policy.gradients(weight * loss)
+                divergence, loss = (x.sum() for x in found)
+                return loss.detach(), divergence.detach(), *policy.gradients(self._config.kl_weight / tokens * loss)
 
-            results = self.reader.each("learn", learn, items, in_turn=self._model.in_turn)
+            results = self.reader.each(learn, items, in_turn=self._model.in_turn)
             for number, (loss, divergence, *gradients) in enumerate(results):
                 if number < count:
                     policy.add(gradients)
@@ -64,7 +62,3 @@ class KLPass(PolicyPass):
         joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
         rows = [tuple(i for text in group for i in text)[: self._longest] for group in joined]
         return [PairIds((self._first,), (row,)) for row in rows]
-
-
-def _as_they_are(_: RowBatch, logits: Tensor) -> tuple[Tensor]:
-    return (logits,)

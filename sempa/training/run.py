@@ -35,7 +35,7 @@ MAX_PASSES = 3
 """Maximum passes over the data unless the user sets a number: more overfit a small file."""
 MIN_SCORES = 5
 """Minimum scores per run, if it has as many steps, unless the user sets `evaluate_every`."""
-HOW_COMPUTED = ("token_cap", "shared_rows")
+HOW_COMPUTED = ("token_cap",)
 """Settings that change only how a run is computed; a resumed run may change them."""
 
 

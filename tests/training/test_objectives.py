@@ -12,10 +12,11 @@ from sempa.config import TrainConfig
 from sempa.data.triplets import Triplet
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
+from sempa.models.row_reader import RowReader
 from sempa.training import objectives as passes
 from sempa.training.examples import Example, tokenize
 from sempa.training.objectives import Objective, PreferencePass
-from sempa.training.policy import PolicyModel, row_reader
+from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 from sempa.training.regularisation import ANCHORS_A_ROW, EVERY
 
@@ -76,10 +77,13 @@ def _naive_contrastive(
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared prefix", "plain rows"])
-def test_contrastive_is_exact(make_tuning: MakeTuning, make_pair: MakePair, architecture: str, shared: bool) -> None:
-    config = replace(CONFIG, shared_rows=shared)
-    tuning, examples = _setting(make_tuning, make_pair, config, architecture)
-    objective = Objective(tuning, examples, config)
+def test_contrastive_is_exact(
+    make_tuning: MakeTuning, make_pair: MakePair, architecture: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shared:
+        monkeypatch.setattr(RowReader, "_shared_rows_agree", lambda *_: False)
+    tuning, examples = _setting(make_tuning, make_pair, CONFIG, architecture)
+    objective = Objective(tuning, examples, CONFIG)
     assert ("shared prefix" in objective.layouts[0]) is shared
     metrics = objective.backward(examples)
     found = _gradients(tuning)
@@ -110,7 +114,7 @@ def test_a_token_cap_bounds_what_is_kept_too(make_tuning: MakeTuning, make_pair:
     tuning, examples = _setting(make_tuning, make_pair, CONFIG)
     for cap, tokens in ((64, 64), (20_000, 20_000), (None, passes.HELD_TOKENS)):
         config = replace(CONFIG, token_cap=cap)
-        reader = row_reader(tuning, [p for e in examples for p in e.sentences], config, logits=False)
+        reader = RowReader(tuning.pair, [p for e in examples for p in e.sentences], logits=False, token_cap=cap)
         assert passes.held_tokens(config, reader) == tokens
 
 
