@@ -1,7 +1,6 @@
 """Other sentence embedding methods, as baselines on the same data."""
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,11 +11,9 @@ from sempa.config import EncoderConfig
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation.judge import open_judge
 from sempa.evaluation.result_cache import read_rows
-from sempa.evaluation.token_prepending import prepended_states
 from sempa.models.batching import length_batches, right_padded
 from sempa.models.pair import BASE, SEMPA
 from sempa.models.prompts import padding_id
-from sempa.templates import SentenceTemplate, tidy_sentence
 
 Rows = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Rows]
@@ -44,13 +41,12 @@ def baselines(encoder: Encoder, also: Sequence[Encoder] = ()) -> dict[str, Calla
     All use the base model, with two exceptions: PromptEOL with the adapters of `encoder` and `also`, and
     all-MiniLM-L6-v2, a common embedding model that was trained on a billion pairs and cannot generate text.
     Sources: Jiang et al. 2023 (PromptEOL, example); Zhang et al. 2024 (Pretended CoT, Knowledge); Springer et al. 2024
-    (Echo); Fu et al. 2025 (Token Prepending).
+    (Echo).
     """
     made: dict[str, Callable[[], Encode]] = {
         f"base, {name}": functools.partial(_embed, encoder, BASE, **how) for name, how in _METHODS.items()
     }
     made["base, Echo"] = lambda: functools.partial(_echo, encoder)
-    made["base, Token Prepending"] = lambda: functools.partial(_prepended, encoder)
     for each in (encoder, *also):
         if each.pair.adapter:
             made[f"{each.pair.adapter.name}, PromptEOL"] = functools.partial(_embed, each, SEMPA, template="prompteol")
@@ -79,23 +75,6 @@ def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:
         for i, row in zip(group, states.float().cpu(), strict=True):
             ids, start = rows[i]
             out[i] = row[start : len(ids)].mean(dim=0).numpy()
-    return _unit(out)
-
-
-def _prepended(encoder: Encoder, sentences: Sequence[str]) -> Rows:
-    """Embed with PromptEOL and Token Prepending: prepend in the first quarter of the layers, exit after five sixths."""
-    pair = encoder.pair
-    template = SentenceTemplate.embedding("prompteol")
-    before = [*pair.tokenizer(template.before).input_ids, padding_id(pair.tokenizer)]
-    rows = [
-        before + pair.tokenizer(tidy_sentence(sentence) + template.after, add_special_tokens=False).input_ids
-        for sentence in sentences
-    ]
-    until, layer = max(2, math.ceil(pair.layers / 4)), math.ceil(pair.layers * 5 / 6)
-    out = np.empty((len(rows), pair.width), dtype=np.float32)
-    for group in length_batches([len(ids) for ids in rows], pair.forward_tokens):
-        held = [rows[i] for i in group]
-        out[group] = prepended_states(pair, held, len(before) - 1, until, layer).numpy()
     return _unit(out)
 
 
