@@ -67,8 +67,8 @@ class Read:
         request = {"recipe": asdict(config), "layers": self.layers, "texts": list(texts)}
 
         def read() -> Rows:
-            found = encoder.layer_states(texts, variant, self.layers)
-            return np.stack([found[layer] for layer in self.layers])
+            of_layers = [Encoder(encoder.pair, replace(encoder.config, layer=layer)) for layer in self.layers]
+            return np.stack([of_layer.states(texts, variant) for of_layer in of_layers])
 
         return dict(zip(self.layers, ResultCache(str(encoder.pair.info.precision)).cached(request, read), strict=True))
 

@@ -13,7 +13,7 @@ from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError, StorageError
 from sempa.models.batching import length_batches, right_padded
-from sempa.models.pair import Layers, ModelPair
+from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import PrefixCache, common_prefix, prefix_length
 from sempa.models.prompts import padding_id
 from sempa.templates import SentenceTemplate, tidy_sentence
@@ -124,35 +124,21 @@ class Encoder:
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
-        return self._states(sentences, variant, self.config.layer, progress, first)
-
-    def layer_states(self, sentences: Sequence[str], variant: str, layers: Sequence[int]) -> dict[int, Rows]:
-        """Return the `states` of several layers from one pass over the sentences.
-
-        Raises: what `states` raises; InputError for a layer the model does not have.
-        """
-        found = self._states(sentences, variant, tuple(layers))
-        return {layer: found[:, place] for place, layer in enumerate(layers)}
-
-    def _states(
-        self, sentences: Sequence[str], variant: str, layer: Layers, progress: Progress | None = None, first: int = 0
-    ) -> Rows:
-        """Return each sentence's state of one layer, (N, D), or of L layers, (N, L, D)."""
         prompts = self._prompts(sentences, first)
         prefix: PrefixCache = ()
         if len(prompts) >= PREFIX_FROM and self.config.pooling == "last" and self.pair.supports_prefix:
             prefix = self.pair.prefix_cache(variant, common_prefix(prompts))
             prompts = [ids[prefix_length(prefix) :] for ids in prompts]
-        pad, layers = padding_id(self.pair.tokenizer), (len(layer),) if isinstance(layer, tuple) else ()
-        states, done = np.zeros((len(prompts), *layers, self.width), np.float32), 0
+        pad = padding_id(self.pair.tokenizer)
+        states, done = np.zeros((len(prompts), self.width), np.float32), 0
         batches = length_batches([len(ids) for ids in prompts], self.pair.forward_tokens)
         together = 4 * self.pair.workers.count  # then other visitors get their turn
         for some in (batches[at : at + together] for at in range(0, len(batches), together)):
             padded = [right_padded([prompts[row] for row in batch], pad) for batch in some]
-            computed = self.pair.each_hidden_states(variant, padded, layer, prefix)
+            computed = self.pair.each_hidden_states(variant, padded, self.config.layer, prefix)
             for batch, (_, mask), hidden in zip(some, padded, computed, strict=True):
                 if self.config.pooling == "mean":
-                    weights = mask.reshape(*mask.shape, *[1] * (hidden.dim() - 2))
+                    weights = mask.unsqueeze(-1)
                     states[batch] = ((hidden.float().cpu() * weights).sum(1) / weights.sum(1)).numpy()
                 else:
                     states[batch] = hidden[torch.arange(len(mask)), mask.sum(1) - 1].float().cpu().numpy()

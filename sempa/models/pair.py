@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import torch
@@ -30,8 +30,6 @@ from sempa.models.source import locate, log
 from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
-Layers = int | tuple[int, ...]
-"""One layer, or several to read in one pass."""
 PROBE = "A prefix, and the row after it."
 """Read once to find out whether a model reads a row after a cached prefix as it reads the row complete."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
@@ -243,18 +241,17 @@ class ModelPair:
         return next(self.each_hidden_states(variant, [(input_ids, attention_mask)], layer))
 
     def each_hidden_states(
-        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: Layers = -1, prefix: PrefixCache = ()
+        self, variant: str, batches: Sequence[tuple[Tensor, Tensor]], layer: int = -1, prefix: PrefixCache = ()
     ) -> Iterator[Tensor]:
         """Yield one layer's states (B, T, D) of each batch: (B, T) ids of right-padded rows and their mask.
 
-        Of L layers, given as a tuple, one pass yields (B, T, L, D). Rows that lack `prefix` (from `prefix_cache`, of
-        the same variant) are read as if it stood before each. The LM head is not run. Layer -1 is the last, after
-        the final norm. The model is held until the last batch.
+        Rows that lack `prefix` (from `prefix_cache`, of the same variant) are read as if it stood before each. The LM
+        head is not run. Layer -1 is the last, after the final norm. The model is held until the last batch.
         Raises: InputError for a layer the model does not have.
         """
         self.require_layer(layer)
         with self.using(variant) as model:
-            yield from self.workers.map(lambda batch: self._states(model, *batch, layer, prefix), batches)
+            yield from self.workers.map(partial(self._states, model, layer, prefix), batches)
 
     def prefix_cache(self, variant: str, ids: Sequence[int]) -> PrefixCache:
         """Return one variant's keys and values for the token ids that many rows begin with."""
@@ -286,19 +283,14 @@ class ModelPair:
             each = [list(self.each_hidden_states(variant, batches, layer)) for variant in self.variants]
             yield from map(torch.cat, zip(*each, strict=True))
             return
-
-        def read(row: Tensor) -> Tensor:
-            ids = row.repeat(len(VARIANTS), 1)
-            return self._states(model, ids, torch.ones_like(ids), layer)
-
+        both = [row.repeat(len(VARIANTS), 1) for row in rows]
+        batches = [(ids, torch.ones_like(ids)) for ids in both]
         with self._lock, self._switch.mixed(self._adapter_name, [variant == SEMPA for variant in VARIANTS]):
-            model = self._model.get_base_model()
-            yield from self.workers.map(read, rows)
+            yield from self.workers.map(partial(self._states, self._model.get_base_model(), layer, ()), batches)
 
     @torch.no_grad()  # layers gathered in inference mode could not be gathered for training any more
-    def _states(
-        self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor, layer: Layers, prefix: PrefixCache = ()
-    ) -> Tensor:
+    def _states(self, model: PreTrainedModel, layer: int, prefix: PrefixCache, batch: tuple[Tensor, Tensor]) -> Tensor:
+        input_ids, mask = batch
         options: dict[str, object] = {"use_cache": False, "output_hidden_states": layer != -1}
         if prefix:
             rows, length = input_ids.shape
@@ -307,9 +299,6 @@ class ModelPair:
             options |= {"use_cache": True, "cache": expand_prefix(prefix, rows), "position_ids": places}
             mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)
         out = model.base_model(input_ids=input_ids.to(self.device), attention_mask=mask.to(self.device), **options)
-        if isinstance(layer, tuple):
-            each = [out.last_hidden_state if one == -1 else out.hidden_states[one] for one in layer]
-            return torch.stack(each, dim=2)
         states: Tensor = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
         return states
 
@@ -334,12 +323,11 @@ class ModelPair:
         with self._lock, self._switch.mixed(self._adapter_name, [variant == SEMPA for variant in variants]) as mixing:
             return self._model(input_ids=ids, **options, **mixing).logits[:, -1].float()
 
-    def require_layer(self, layer: Layers) -> None:
+    def require_layer(self, layer: int) -> None:
         """Raise InputError for a layer the model does not have."""
         most = self.layers
-        for each in layer if isinstance(layer, tuple) else (layer,):
-            if not -most - 1 <= each <= most:
-                raise InputError(f"There is no layer {each}: {self.info.name} has layers {-most - 1} to {most}.")
+        if not -most - 1 <= layer <= most:
+            raise InputError(f"There is no layer {layer}: {self.info.name} has layers {-most - 1} to {most}.")
 
     def _require(self, variant: str) -> None:
         if variant not in self.variants:

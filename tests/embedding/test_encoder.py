@@ -140,38 +140,14 @@ def test_an_earlier_layer(tuned_pair: ModelPair, layer: int) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_one_pass_gives_every_layer_asked_for(
-    make_pair: MakePair, architecture: str, pooling: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each state equals that of a naive forward; each sentence is fed once."""
+def test_states_of_any_layer_equal_a_naive_forward(make_pair: MakePair, architecture: str, pooling: str) -> None:
     pair = make_pair(architecture)
-    encoder = Encoder(pair, EncoderConfig(pooling=pooling))
-    expected = {
-        (layer, row): _naive(
-            pair, f'This sentence : "{tidy_sentence(text)}" means in one word:"', "base", layer, pooling
-        )
-        for layer in (-1, -3, 1)
-        for row, text in enumerate(SENTENCES)
-    }
     assert pair.supports_prefix
-    fed: list[int] = []
-    each_hidden_states = ModelPair.each_hidden_states
-
-    def record(self: ModelPair, variant: str, batches: list[Any], *rest: Any) -> Iterator[torch.Tensor]:
-        fed.extend(len(mask) for _, mask in batches)
-        return each_hidden_states(self, variant, batches, *rest)
-
-    monkeypatch.setattr(ModelPair, "each_hidden_states", record)
-    found = encoder.layer_states(SENTENCES, "base", [-1, -3, 1])
-    assert sum(fed) == len(SENTENCES)
-    assert list(found) == [-1, -3, 1]
-    for (layer, row), state in expected.items():
-        np.testing.assert_allclose(_unit(torch.from_numpy(found[layer][row])), state, atol=1e-5, rtol=0)
-
-
-def test_a_layer_among_others_that_is_not_there_is_refused(tiny_pair: ModelPair) -> None:
-    with pytest.raises(InputError, match="There is no layer 3"):
-        Encoder(tiny_pair).layer_states(SENTENCES, "base", [-1, 3])
+    for layer in (-1, -3, 1):
+        found = Encoder(pair, EncoderConfig(pooling=pooling, layer=layer)).states(SENTENCES, "base")
+        for text, state in zip(SENTENCES, torch.from_numpy(found), strict=True):
+            prompt = f'This sentence : "{tidy_sentence(text)}" means in one word:"'
+            np.testing.assert_allclose(_unit(state), _naive(pair, prompt, "base", layer, pooling), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("layer", [3, -4, 99])
