@@ -16,7 +16,7 @@ from sempa import __version__
 from sempa.config import CODE_KINDS, SHIPPED, cache_folder
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import InputError, SempaError
-from sempa.evaluation.command import add_evaluate, add_tables
+from sempa.evaluation.command import add_evaluate
 from sempa.sparse.command import add_sparse
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def parser() -> argparse.ArgumentParser:
         add_average,
         add_merge,
         add_export,
-        add_tables,
         add_cache,
     ):
         add(commands)

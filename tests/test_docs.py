@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tables import named_in, with_tables
 
 import app
 import train
 from sempa import cli
-from sempa.evaluation.tables import named_in, with_tables
 from tests.pages import CHANGELOG, PAGES, ROOT, WRITTEN, Block, blocks, prose
 
 PARSERS = {"app.py": app.parser, "train.py": train.parser, "-m": cli.parser}
@@ -94,7 +94,7 @@ def test_files_named_in_the_text_exist(page: Path) -> None:
 def test_tables_are_those_of_the_results() -> None:
     for page in PAGES:
         text = page.read_text("utf-8")
-        assert with_tables(text, ROOT / "results") == text, f"{page.name}: run `python -m sempa tables`"
+        assert with_tables(text, ROOT / "results") == text, f"{page.name}: run `python benchmarks/tables.py`"
 
 
 def test_every_result_is_shown_once() -> None:

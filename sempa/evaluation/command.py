@@ -1,4 +1,4 @@
-"""The commands `sempa evaluate` and `sempa tables`."""
+"""The command `sempa evaluate`."""
 
 import argparse
 import json
@@ -76,17 +76,3 @@ def _evaluate(args: argparse.Namespace) -> None:
     encoder = open_encoder(args)
     also = [Encoder(encoder.pair.with_adapter(name)) for name in args.also]
     measure(encoder, request, args.json, report, show, also)
-
-
-def add_tables(commands: Any) -> None:
-    """Add `sempa tables`."""
-    made = add_command(commands, "tables", _tables, "redraw the tables of a checkout's README and docs from results/")
-    made.add_argument("checkout", type=Path, nargs="?", default=Path(), help="default: the current folder")
-
-
-def _tables(args: argparse.Namespace) -> None:
-    from sempa.evaluation.tables import with_tables
-
-    root = args.checkout
-    for page in (root / "README.md", root / "benchmarks" / "README.md", *sorted((root / "docs").glob("*.md"))):
-        page.write_text(with_tables(page.read_text(encoding="utf-8"), root / "results"), encoding="utf-8")

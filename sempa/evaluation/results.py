@@ -10,7 +10,6 @@ from sempa.files import atomic_file
 
 STS_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND = "sts", "baselines", "paired", "geometry", "tokens"
 CONTRAST_KIND = "contrast"
-FRONTIER_KIND = "frontier"
 EVALUATIONS = (STS_KIND, CONTRAST_KIND, BASELINES_KIND, PAIRED_KIND, GEOMETRY_KIND, TOKENS_KIND)
 
 

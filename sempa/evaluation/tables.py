@@ -1,13 +1,11 @@
-"""Result tables for README, the docs and the app."""
+"""Result tables for the app and the docs."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
-from sempa.evaluation.code_tables import CODE_TABLES
 from sempa.evaluation.results import (
     BASELINES_KIND,
     CONTRAST_KIND,
@@ -15,16 +13,14 @@ from sempa.evaluation.results import (
     PAIRED_KIND,
     STS_KIND,
     TOKENS_KIND,
-    read_result,
 )
 from sempa.evaluation.retrieval import RERANKED
-from sempa.evaluation.speed_tables import SPEED_TABLES
 from sempa.evaluation.sts import is_test
 
 BY_SCORES = {"preference": "by preference", "both": "by both"}
 """Column heads of the aligned model's scores other than its cosine."""
-MARKED = re.compile(r"(<!-- results: ([a-z0-9, -]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
-"""A part of a document generated from result files, named without suffix."""
+Table = tuple[list[str], list[list[str]], str]
+"""Table head, rows of as many cells, and a note on the measurement."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,11 @@ class ResultTable:
         return "\n".join([*lines, "", self.about])
 
 
-def result_table(result: Mapping[str, Any]) -> ResultTable:
-    """Return the table of a result read from JSON."""
-    head, rows, measure = _TABLES[result["kind"]](result)
+def result_table(
+    result: Mapping[str, Any], more: Mapping[str, Callable[..., Table]] = MappingProxyType({})
+) -> ResultTable:
+    """Return the table of a result read from JSON; `more` has functions for other kinds than those of an evaluation."""
+    head, rows, measure = {**_TABLES, **more}[result["kind"]](result)
     where = [result[key] for key in ("hardware", "precision", "date") if result.get(key)]
     return ResultTable(head, rows, f"{measure}. {'; '.join(where)}.")
 
@@ -55,7 +53,7 @@ def mean_score(sets: Mapping[str, Mapping[str, Any]], variant: str) -> float:
     return fmean(figures[variant]["spearman"] for figures in tests or sets.values())
 
 
-def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _sts_table(result: Mapping[str, Any]) -> Table:
     sets, variants = result["sets"], list(result["recipes"])
     scores = [*variants, *(name for name in BY_SCORES if name in next(iter(sets.values())))]
     rows = [
@@ -69,10 +67,10 @@ def _sts_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], s
     by = [BY_SCORES[name] for name in scores if name in BY_SCORES]
     head = [result["text"], *model_names(result), *by, *(["change (95% interval)"] if moved else [])]
     recipe = result["recipes"]["base"]
-    reading = f"read by {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
+    settings = f"template {recipe['template']}, layer {recipe['layer']}, {recipe['pooling']} token"
     corrected = f", {result['postprocess']}" if result.get("postprocess") else ""
     both = f"; both: cosine + {result['weight']:g} x preference" if by else ""
-    return head, rows, f"Spearman x100, {reading}{corrected}{both}"
+    return head, rows, f"Spearman x100, {settings}{corrected}{both}"
 
 
 def method_means(result: Mapping[str, Any]) -> dict[str, float]:
@@ -82,7 +80,7 @@ def method_means(result: Mapping[str, Any]) -> dict[str, float]:
     return {method: fmean(found[name] for name in tests) for method, found in result["methods"].items()}
 
 
-def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _baselines_table(result: Mapping[str, Any]) -> Table:
     sets, means = list(next(iter(result["methods"].values()))), method_means(result)
     rows = [
         [method, *(f"{found[name]:.2f}" for name in sets), f"{means[method]:.2f}"]
@@ -92,7 +90,7 @@ def _baselines_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[st
     return [result["text"], *sets, "average of test sets"], rows, result["measure"]
 
 
-def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _paired_table(result: Mapping[str, Any]) -> Table:
     rows = []
     again = any("reranked" in figures for figures in result["tasks"].values())
     for task, figures in result["tasks"].items():
@@ -111,7 +109,7 @@ def _paired_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     return ["task", "items", *model_names(result), *compared], rows, measure
 
 
-def _contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _contrast_table(result: Mapping[str, Any]) -> Table:
     """Return a row per kind with all intervals; with baselines, a row per method with the interval over all kinds."""
     methods, adapter = result["methods"], result.get("adapter")
     shown = {name: BY_SCORES.get(name) or model_name(name, adapter) for name in methods}
@@ -153,14 +151,14 @@ _GEOMETRY = {
 }
 
 
-def _geometry_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _geometry_table(result: Mapping[str, Any]) -> Table:
     models = result["models"]
     rows = [[shown, *(f"{found[name]:g}" for found in models.values())] for name, shown in _GEOMETRY.items()]
     count = next(iter(models.values()))["triplets"]
     return [f"{count:,} triplets of {result['data']['name']}", *model_names(result)], rows, result["measure"]
 
 
-def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _tokens_table(result: Mapping[str, Any]) -> Table:
     models = result["models"]
     shown = {"gar": "the same word", "gar_stem": "the same stem"}
     rows = [[words, *(f"{found[name]:.3f}" for found in models.values())] for name, words in shown.items()]
@@ -168,72 +166,13 @@ def _tokens_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     return [f"aligned tokens, {count:,} sentences", *model_names(result)], rows, result["measure"]
 
 
-def _readings_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    rows = []
-    for name, model in result["models"].items():
-        best = model["best"]
-        corrected = f", {best['postprocess']}" if best["postprocess"] else ""
-        chosen = f"{best['template']}, layer {best['layer']}{corrected}"
-        for reading, found in (("the paper's: prompteol, layer -1", model["paper"]), (f"the best: {chosen}", best)):
-            rows.append([name, reading, *(f"{score:.2f}" for score in found["sets"].values()), f"{found['mean']:.2f}"])
-    sets = list(next(iter(result["models"].values()))["paper"]["sets"])
-    about = "Spearman x100; the best reading is chosen on STS-B dev, its post-processing fitted on"
-    return [result["text"], "reading", *sets, "mean"], rows, f"{about} {result['fitted_on']}"
-
-
-def _seeds_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    sets = list(result["base"]["sets"])
-    rows = [["base", "", *(f"{result['base']['sets'][name]:.2f}" for name in sets), f"{result['base']['mean']:.2f}"]]
-    for name, runs in result["adapters"].items():
-        figures = [[run["sets"][one] for run in runs] for one in sets] + [[run["mean"] for run in runs]]
-        seeds = ", ".join(str(run["seed"]) for run in runs)
-        rows.append([name, seeds, *(f"{fmean(values):.2f} ± {stdev(values):.2f}" for values in figures)])
-    about = f"Spearman x100, {result['text']}; mean ± standard deviation over the training seeds"
-    return ["", "seeds", *sets, "mean"], rows, about
-
-
-_LEARNED = {"sts": "STS dev, Spearman x100", "lambada_openai": "LAMBADA (%)", "wikitext": "word perplexity"}
-"""Figures shown for every dose and scale."""
-
-
-def _dose_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    tasks = [name for name in _LEARNED if name in result["doses"][0]]
-    rows = [[dose["run"], f"{dose['samples']:,}", *(f"{dose[task]:.2f}" for task in tasks)] for dose in result["doses"]]
-    dev = ", ".join(result["dev"])
-    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2; {dev}"
-    if seeds := sorted({dose["seed"] for dose in result["doses"] if "seed" in dose}):
-        about += f"; training seed {', '.join(map(str, seeds))}"
-    return ["run", "samples", *(_LEARNED[task] for task in tasks)], rows, about
-
-
-def _scale_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
-    named = _LEARNED | {
-        "copies": "copies (%)",
-        "meaning": "meaning kept (x100)",
-        "new_words": "new words (%)",
-        "runs_on": "runs on (%)",
-    }
-    rows = [
-        [f"{float(scale):.0%}", *(f"{found[name]:.2f}" for name in named)] for scale, found in result["scales"].items()
-    ]
-    sample = f"{result['sentences']} sentences of each file to paraphrase; {', '.join(result['dev'])}"
-    about = f"About {result['items']} items of LAMBADA, {result['pages']} pages of WikiText-2, {sample}"
-    return [f"scale of {result['adapter']['name']}", *named.values()], rows, about
-
-
-_TABLES = {
+_TABLES: dict[str, Callable[..., Table]] = {
     STS_KIND: _sts_table,
     BASELINES_KIND: _baselines_table,
     PAIRED_KIND: _paired_table,
     CONTRAST_KIND: _contrast_table,
     GEOMETRY_KIND: _geometry_table,
     TOKENS_KIND: _tokens_table,
-    "readings": _readings_table,
-    "seeds": _seeds_table,
-    "dose": _dose_table,
-    "adapter-scale": _scale_table,
-    **SPEED_TABLES,
-    **CODE_TABLES,
 }
 
 
@@ -256,22 +195,3 @@ def _change(figures: Mapping[str, Any]) -> list[str]:
         return []
     moved = change["spearman"] if "spearman" in change else change["figure"]
     return [f"{moved:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"]
-
-
-def with_tables(document: str, folder: Path) -> str:
-    """Regenerate the tables between the `results` marks of a Markdown document from the files in a folder.
-
-    Raises: InputError for a missing file.
-    """
-
-    def drawn(marked: re.Match[str]) -> str:
-        results = [read_result(folder / f"{name}.json") for name in named_in(marked[0])]
-        tables = "\n\n".join(result_table(result).markdown for result in results)
-        return f"{marked[1]}{tables}\n{marked[3]}"
-
-    return MARKED.sub(drawn, document)
-
-
-def named_in(document: str) -> list[str]:
-    """Return the result files named in a document's marks."""
-    return [name for marked in MARKED.finditer(document) for name in marked[2].split(", ")]

@@ -18,7 +18,7 @@ from sempa.embedding.index import SentenceIndex
 from sempa.embedding.ranking import RankedHit, search_each
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evaluation.candidates import Candidate, folded, judged
-from sempa.evaluation.results import FRONTIER_KIND, is_of, read_results
+from sempa.evaluation.results import is_of, read_results
 from sempa.evaluation.sts import MeasuredPairs, measured_pairs
 from sempa.evaluation.tokens import TOP, KeyToken, key_tokens
 from sempa.models.generate import Sampling, Texts, write
@@ -295,12 +295,6 @@ class Studio:
         name = self.encoder.recipe(BASE).base_model
         adapter = self.pair.adapter.sha256 if self.pair.adapter else None
         return [result for result in read_results(self._results_root) if is_of(result, name, adapter)]
-
-    def frontiers(self) -> list[dict[str, Any]]:
-        """Return the results in JSON on this adapter's sparse codes."""
-        adapter = self.pair.adapter.sha256 if self.pair.adapter else None
-        found = read_results(self._results_root, [FRONTIER_KIND])
-        return [result for result in found if adapter in result["adapters"].values()]
 
 
 def _counted(report: Report, model: str = "") -> Progress:

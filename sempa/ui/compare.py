@@ -66,8 +66,7 @@ def details(studio: Studio) -> list[Any]:
     return [
         fact_table(facts(studio)) + run_words(runs),
         offered(run_curves(runs)),
-        evidence(studio.results(), studio.frontiers(), studio.adapter)
-        or say("No measured results for this model and adapter yet."),
+        evidence(studio.results()) or say("No measured results for this model and adapter yet."),
     ]
 
 

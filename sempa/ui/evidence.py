@@ -23,20 +23,14 @@ def _cell(text: str) -> str:
     return escape(text).replace(" to ", "&nbsp;to&nbsp;").replace("_", "_<wbr>")
 
 
-def evidence(results: Sequence[Mapping[str, Any]], frontiers: Sequence[Mapping[str, Any]], adapter: str) -> str:
-    """Return results as lines that unfold to tables: gains first, then costs, then sparse codes."""
+def evidence(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return results as lines that unfold to tables: gains first, then costs."""
     shown = [(title(result), verdict(result), result) for result in sorted(results, key=_place)]
-    shown += [("Sparse codes", "quality by bytes per text", _of_adapter(result, adapter)) for result in frontiers]
     return "".join(
         f"<details class='sp-result'{' open' if result.get('what') in OPEN else ''}>"
         f"<summary><b>{escape(name)}</b> {escape(line)}</summary>{measured(result_table(result))}</details>"
         for name, line, result in shown
     )
-
-
-def _of_adapter(result: Mapping[str, Any], adapter: str) -> Mapping[str, Any]:
-    models = {name: model for name, model in result["models"].items() if name in ("base", adapter)}
-    return {**result, "models": models}
 
 
 def _place(result: Mapping[str, Any]) -> tuple[int, int]:

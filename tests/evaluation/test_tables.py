@@ -1,13 +1,10 @@
 """Result tables: every figure in its cell, for two models and for one."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sempa.errors import InputError
-from sempa.evaluation.results import read_results, write_result
-from sempa.evaluation.tables import mean_score, named_in, result_table, with_tables
+from sempa.evaluation.tables import mean_score, result_table
 
 READING = {"template": "prompteol", "layer": -1, "pooling": "last", "postprocess": None, "base_model": "tiny"}
 BASE, TUNED = {**READING, "adapter": None}, {**READING, "adapter": "abc"}
@@ -47,7 +44,7 @@ def test_sts_shows_both_models_the_change_and_the_mean_without_dev() -> None:
         ["b-dev", "10.00", "9.00"],
         ["average of test sets", "60.00", "62.50", "+2.50"],
     ]
-    assert table.about == "Spearman x100, read by prompteol, layer -1, last token. two cores; float32; a day."
+    assert table.about == "Spearman x100, template prompteol, layer -1, last token. two cores; float32; a day."
 
 
 def test_generation_shows_items_change_interval_and_test() -> None:
@@ -95,43 +92,5 @@ def test_geometry_and_tokens_show_each_model_s_figures() -> None:
     assert table.rows == [["the same word", "0.123", "0.300"], ["the same stem", "0.200", "0.400"]]
 
 
-def test_seeds_show_the_mean_and_the_sample_s_deviation() -> None:
-    runs = [{"seed": s, "sets": {"sts12": 60.0 + s}, "mean": 60.0 + s} for s in (1, 2, 3)]
-    found = {"kind": "seeds", "text": "raw", "base": {"sets": {"sts12": 50.0}, "mean": 50.0}, "adapters": {"a": runs}}
-    table = result_table(found)
-    assert table.head == ["", "seeds", "sts12", "mean"]
-    assert table.rows == [["base", "", "50.00", "50.00"], ["a", "1, 2, 3", "62.00 ± 1.00", "62.00 ± 1.00"]]
-
-
-def test_every_model_is_shown_under_both_readings() -> None:
-    best = {"template": "cot", "layer": -2, "postprocess": "whiten", "sets": {"sts12": 55.0}, "mean": 55.0}
-    models = {"base": {"paper": {"sets": {"sts12": 50.0}, "mean": 50.0}, "best": best}}
-    table = result_table({"kind": "readings", "text": "raw", "fitted_on": "9 texts", "models": models})
-    assert table.head == ["raw", "reading", "sts12", "mean"]
-    assert table.rows == [
-        ["base", "the paper's: prompteol, layer -1", "50.00", "50.00"],
-        ["base", "the best: cot, layer -2, whiten", "55.00", "55.00"],
-    ]
-    assert "fitted on 9 texts" in table.about
-
-
 def test_only_development_sets_have_a_mean_too() -> None:
     assert mean_score({"b-dev": SETS["b-dev"]}, "base") == 10.0
-
-
-def test_a_folder_s_tables_go_between_the_marks(tmp_path: Path) -> None:
-    write_result(_result(PAIRED), tmp_path / "a.json")
-    write_result(_result(STS), tmp_path / "b.json")
-    (tmp_path / "speed.json").write_text('{"kind": "speed"}')
-    assert [result["kind"] for result in read_results(tmp_path)] == ["sts", "paired"]
-    document = "before<!-- results: b, a -->\nold<!-- /results -->after <!-- results: b -->\n<!-- /results -->"
-    assert named_in(document) == ["b", "a", "b"]
-    drawn = with_tables(document, tmp_path)
-    tables = "\n\n".join(result_table(result).markdown for result in read_results(tmp_path))
-    sts = result_table(read_results(tmp_path)[0]).markdown
-    assert drawn == (
-        f"before<!-- results: b, a -->\n{tables}\n<!-- /results -->after <!-- results: b -->\n{sts}\n<!-- /results -->"
-    )
-    assert "| sts-test | 60.00 | 62.50 | +2.50 (+1.00 to +4.00) |" in drawn
-    with pytest.raises(InputError, match="There is no result .*c.json"):
-        with_tables("<!-- results: c -->\n<!-- /results -->", tmp_path)

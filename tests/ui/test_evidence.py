@@ -164,7 +164,7 @@ def test_a_result_is_a_line_that_unfolds() -> None:
     tasks[EVIL]["change"] = {"figure": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}
     result = {"kind": "paired", "what": "generation", "measure": "Tasks", "data": {"name": "d"}, "tasks": tasks}
     shown = {**result, "recipes": {"base": {}, "sempa": {}}, "hardware": "h"}
-    first, second = evidence([shown, {**shown, "what": "paraphrase"}], [], "mine").split("</details>")[:2]
+    first, second = evidence([shown, {**shown, "what": "paraphrase"}]).split("</details>")[:2]
     assert _plain(first)[:2] == ["Knowledge and writing", "better on 1 of 1, worse on 0 (at the 5% level)"]
     assert "<details class='sp-result' open>" in first
     assert "<details class='sp-result'>" in second
@@ -186,7 +186,7 @@ def test_what_is_gained_comes_first_and_then_what_it_costs() -> None:
         {**paired, "what": "generation", "tasks": {"arc_easy": task, "sciq": task}},
         {**sts, "text": "two sets", "sets": {"a": score, "b": score}},
     ]
-    titles = [_plain(part)[0] for part in evidence(results, [], "mine").split("</details>")[:-1]]
+    titles = [_plain(part)[0] for part in evidence(results).split("</details>")[:-1]]
     assert titles == [
         "Similarity, two sets",
         "Similarity, one set",
@@ -194,14 +194,3 @@ def test_what_is_gained_comes_first_and_then_what_it_costs() -> None:
         "Knowledge and writing, drop",
         "Paraphrases",
     ]
-
-
-def test_the_frontier_of_codes_is_a_table_of_this_adapter_alone() -> None:
-    codes = [{"coder": "words", "k": 8, "spearman": 58, "ndcg": 28, "ndcg_queries_as_texts": 19, "bytes_a_text": 40}]
-    dense = {"spearman": 80.0, "ndcg": 40.0, "bytes_a_text": 2304, "uniformity": -1.5, "isotropy": 0.2}
-    about = {"text": "as it is", "pairs": "stsb-test", "retrieval": "captions", "hardware": "two cores"}
-    models = {name: {"dense": dense, "codes": codes} for name in ("base", "mine", "other")}
-    html = evidence([], [{"kind": "frontier", "models": models, **about}], "mine")
-    assert "Sparse codes" in html
-    assert "mine" in html
-    assert "other" not in html

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-
-from sempa.evaluation.tables import result_table
+from tables import drawn_table
 
 WEAK = {"lambada_openai": 30, "wikitext": 38.1, "copies": 20, "meaning": 82, "new_words": 21}
 RATIO = {"median": 1.96, "low": 1.5, "high": 2.25}
@@ -29,7 +28,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "tokens_a_sentence": 40.5,
                 "difference_float32": 2.34e-6,
             },
-            ["way to read", "sentences per second", "ours is faster by", "peak memory", "sts_raw/stsb-dev"],
+            ["method", "sentences per second", "ours is faster by", "peak memory", "sts_raw/stsb-dev"],
             [
                 ["ours", "40.0 (39.0 to 41.0)", "", "1.0 GiB", "73.80"],
                 ["another", "10.0 (9.0 to 11.0)", "4.0", "1.0 GiB", ""],
@@ -167,10 +166,10 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
                 "base_model": "small",
                 "data": "wiki.txt",
             },
-            ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"],
+            ["texts", "time to encode 1,000", "index built in", "memory before", "at most", "index on disk"],
             [["10,000", "1.25 s", "1 s", "512 MiB", "1,024 MiB", "16 MiB"]],
-            "Read by the first layer of small alone; the complete model takes 0.80 to 0.85 s per 1,000 tokens of text "
-            "for 500 to 4,000 sentences of wiki.txt. a day.",
+            "Encoded by the first layer of small alone; the complete model takes 0.80 to 0.85 s per 1,000 tokens of "
+            "text for 500 to 4,000 sentences of wiki.txt. a day.",
         ),
         (
             {"kind": "visitor", "seconds": {"started": 6.04, "answered": 1.0}, "total": 7.04},
@@ -182,7 +181,7 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
     ids=lambda given: given.get("kind") if isinstance(given, dict) else "",
 )
 def test_every_figure_is_shown(result: dict[str, Any], head: list[str], rows: list[list[str]], about: str) -> None:
-    table = result_table(result | {"date": "a day"})
+    table = drawn_table(result | {"date": "a day"})
     assert table.head == head
     assert table.rows == rows
     assert table.about == about

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sempa.evaluation.tables import result_table
+from tables import drawn_table
 
 
 def _code(kind: str, k: int, spearman: float, ndcg: float, size: float) -> dict[str, Any]:
@@ -32,7 +32,7 @@ RESULT: dict[str, Any] = {
 
 
 def test_codes_are_told_beside_dense_vectors() -> None:
-    table = result_table(RESULT)
+    table = drawn_table(RESULT)
     assert table.rows[0] == ["base", "dense", "", "80.00", "40.00", "", "2,304", "-1.500", "0.200"]
     assert table.rows[1] == ["base", "words", "32", "60.00 (75.0%)", "30.00 (75.0%)", "29.00", "161 (7.0%)", "", ""]
     assert table.rows[2] == ["base", "features", "32", "76.00 (95.0%)", "39.00 (97.5%)", "38.00", "160 (7.0%)", "", ""]
@@ -53,7 +53,7 @@ def test_sparse_search_is_told_as_a_multiple_of_dense() -> None:
         "queries": 100,
         "threads": 2,
     }
-    table = result_table(speed)
+    table = drawn_table(speed)
     assert table.rows[0] == ["dense", "8.0", "100.0", "1,024 MiB", "100.0%"]
     assert table.rows[1] == ["features, k = 32", "64.0 (x 8.0)", "80.0 (x 0.8)", "64 MiB", "6.2%"]
     assert "1,000,000 texts" in table.about

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Table = tuple[list[str], list[list[str]], str]
-"""Table head, rows of as many cells, and a note on the measurement."""
+from sempa.evaluation.tables import Table
 
 
 def _memory(result: Mapping[str, Any]) -> Table:
@@ -46,7 +45,7 @@ def _encoding(result: Mapping[str, Any]) -> Table:
         ratio = "" if name == "ours" else f"{way['ratio']:.1f}"
         sts = "" if way["sts"] is None else f"{way['sts']:.2f}"
         rows.append([name, speed, ratio, f"{way['peak_bytes'] / 2**30:.1f} GiB", sts])
-    head = ["way to read", "sentences per second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
+    head = ["method", "sentences per second", "ours is faster by", "peak memory", result["sts_data"] or "STS"]
     share = f"{result['share_of_matrix_rate']:.0%}"
     about = (
         f"{result['sentences']:,} sentences of {result['data']}, {result['tokens_a_sentence']:g} tokens each, prompt"
@@ -98,12 +97,12 @@ def _index_size(result: Mapping[str, Any]) -> Table:
         thousand = 1000 * part["read_seconds"] / part["texts"]
         memory = [f"{part[when] / 2**20:,.0f} MiB" for when in ("bytes_before", "peak_bytes", "disk_bytes")]
         rows.append([f"{part['texts']:,}", f"{thousand:.2f} s", f"{part['build_seconds']:.0f} s", *memory])
-    head = ["texts", "time to read 1,000", "index built in", "memory before", "at most", "index on disk"]
+    head = ["texts", "time to encode 1,000", "index built in", "memory before", "at most", "index on disk"]
     each = [1000 * part["seconds"] / part["tokens"] for part in result["whole_model"]]
     first, last = (result["whole_model"][at]["sentences"] for at in (0, -1))
     complete = f"the complete model takes {min(each):.2f} to {max(each):.2f} s per 1,000 tokens of text"
-    read = f"for {first:,} to {last:,} sentences of {result['data']}"
-    return head, rows, f"Read by the first layer of {result['base_model']} alone; {complete} {read}"
+    measured = f"for {first:,} to {last:,} sentences of {result['data']}"
+    return head, rows, f"Encoded by the first layer of {result['base_model']} alone; {complete} {measured}"
 
 
 def _visitor(result: Mapping[str, Any]) -> Table:

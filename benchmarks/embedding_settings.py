@@ -1,11 +1,11 @@
 """Choose each model's best embedding settings (template, layer, post-processing) on development pairs only.
 
-`python benchmarks/readings.py --data FOLDER --texts TRIPLETS.csv --json results/readings.json` measures the base model
-and every given adapter. It tries each template at the last and at earlier layers, with each post-processing; the
-settings that do best on the folder's `*dev` pairs are then measured once on its other sets, beside the paper's
-settings. Post-processing is fitted on `--texts`, never on the pairs. `--save` stores each adapter's best settings in a
-folder `reading` beside it, for `python -m sempa ... --settings`. All adapters share one base in memory. Rows are
-cached, so an interrupted run resumes.
+`python benchmarks/embedding_settings.py --data FOLDER --texts TRIPLETS.csv --json results/embedding-settings.json`
+measures the base model and every given adapter. It tries each template at the last and at earlier layers, with each
+post-processing; the settings that do best on the folder's `*dev` pairs are then measured once on its other sets,
+beside the paper's settings. Post-processing is fitted on `--texts`, never on the pairs. `--save` stores each
+adapter's best settings in a folder `settings` beside it, for `python -m sempa ... --settings`. All adapters share one
+base in memory. Rows are cached, so an interrupted run resumes.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--texts", type=Path, required=True, help="triplets whose anchors post-processing is fitted on")
     made.add_argument("--limit", type=int, default=4096, help="about so many anchors (default: %(default)s)")
     made.add_argument("--json", type=Path, required=True)
-    made.add_argument("--save", action="store_true", help="keep each adapter's best reading beside it")
+    made.add_argument("--save", action="store_true", help="keep each adapter's best settings beside it")
     return made
 
 
@@ -132,9 +132,9 @@ def main() -> int:
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)
         if args.save and variant == SEMPA:
-            save_settings(encoder, pair.adapter.folder / "reading")
+            save_settings(encoder, pair.adapter.folder / "settings")
     result = {
-        "kind": "readings",
+        "kind": "embedding-settings",
         "text": args.text,
         "templates": {name: SentenceTemplate.embedding(text).render("{sentence}") for name, text in TEMPLATES.items()},
         "models": models,
