@@ -43,14 +43,15 @@ def add_evaluate(commands: Any) -> None:
     made.add_argument("--weight", type=float, help="weight of the preference score when added to the cosine")
     made.add_argument("--judge", help="paraphrase: sentence-transformers model (default: all-MiniLM-L6-v2)")
     made.add_argument("--text", default="as the files give it", help="how the text was prepared, in your words")
-    made.add_argument("--json", type=Path, help="write the result here; if interrupted, the same command resumes")
+    made.add_argument("--json", type=Path, help="write the result here")
     add_encoder_options(made)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     from sempa.embedding.encoder import Encoder
     from sempa.evaluation.contrast import CONTRAST
-    from sempa.evaluation.run import Measurement, measure
+    from sempa.evaluation.parts import Measurement
+    from sempa.evaluation.run import measure
     from sempa.models.preference import WEIGHT
 
     def show(name: str, figures: dict[str, Any]) -> None:

@@ -1,69 +1,19 @@
-"""Measure both models part by part; an interrupted run with an output file can resume."""
+"""Measure both models part by part. What was computed is cached, so the same measurement resumes if interrupted."""
 
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from sempa.data.rows import subsample
-from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.evaluation.result_cache import ResultCache, read_preferences, read_rows
-from sempa.evaluation.results import (
-    BASELINES_KIND,
-    CONTRAST_KIND,
-    GEOMETRY_KIND,
-    PAIRED_KIND,
-    STS_KIND,
-    TOKENS_KIND,
-    write_result,
-)
-from sempa.machine import MEASURING, environment, hardware, versions
-from sempa.models.pair import BASE, SEMPA
-from sempa.models.preference import WEIGHT
-
-Figures = dict[str, Any]
-Report = Callable[[str], None]
-Part = tuple[str, Callable[[], Figures]]
-"""A part's name and the function that computes its figures."""
-
-HUB = Path("hub")
-"""Stands for the paper's seven STS sets and five generation tasks on the hub, in place of a folder."""
-HUB_SETS = {
-    **{f"sts{year}": (f"mteb/sts{year}-sts", "test") for year in (12, 13, 14, 15, 16)},
-    "stsb-dev": ("mteb/stsbenchmark-sts", "validation"),
-    "stsb-test": ("mteb/stsbenchmark-sts", "test"),
-    "sickr": ("mteb/sickr-sts", "test"),
-}
-DRAWN = 100
-"""Triplets stored in a geometry result for plotting."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Request a measurement: its kind (see `KINDS`) and data; `text` describes how the text was prepared.
-
-    `data` may be HUB for sts, baselines and generation. `limit` measures about that many items per part; sts and
-    baselines ignore it. `judge` names the encoder that judges paraphrases (None: all-MiniLM-L6-v2). `tasks` lists
-    generation tasks (empty: the defaults). `split` applies to contrast. `preference` adds the preference score, with
-    `weight`, to the cosine in sts and in retrieval, which it re-ranks; contrast always uses it. `baselines` adds other
-    embedding methods to contrast.
-    """
-
-    what: str
-    data: Path
-    text: str = "as the files give it"
-    limit: int | None = None
-    judge: str | None = None
-    tasks: tuple[str, ...] = ()
-    split: str = "test"
-    preference: bool = False
-    weight: float = WEIGHT
-    baselines: bool = False
+from sempa.evaluation.judge import HUB_NAME
+from sempa.evaluation.parts import HUB, HUB_SETS, KINDS, Figures, Measurement, Report, baselines_parts
+from sempa.evaluation.results import PAIRED_KIND, write_result
+from sempa.machine import environment
+from sempa.models.pair import SEMPA
 
 
 def measure(
@@ -76,9 +26,8 @@ def measure(
 ) -> Figures:
     """Measure both variants and return the result, written to `output` if given.
 
-    `report` receives progress messages, `on_part` the figures of each finished part. Finished parts are saved beside
-    `output`, so an interrupted measurement resumes; another precision, machine or package version starts over. `also`
-    adds adapters of the same base to the table of baselines.
+    `report` receives progress messages, `on_part` the figures of each finished part. `also` adds adapters of the same
+    base to the table of baselines.
     Raises: InputError for missing or malformed data or a missing package; StorageError.
     """
     if request.what not in KINDS:
@@ -87,14 +36,11 @@ def measure(
     recipes = {variant: asdict(encoder.recipe(variant)) for variant in encoder.variants}
     others = _also_recipes(encoder, request, also)
     _require_known_flags(encoder, request)
-    parts = functools.partial(_baselines, also=also) if others else kind.parts
-    precision = str(encoder.pair.info.precision)
-    begun = {**asdict(request), "data": _fingerprint(request.data), "recipes": recipes, "also": others}
-    begun |= {"precision": precision, "hardware": hardware(), "versions": versions(*MEASURING)}
-    finished = FinishedParts(output, begun)
+    parts = functools.partial(baselines_parts, also=also) if others else kind.parts
+    sha256 = _fingerprint(request.data)
     figures: Figures = {}
     for name, compute in parts(encoder, request, report):
-        found = finished.parts.get(name) or finished.add(name, compute())
+        found = compute()
         figures |= found if kind.name == PAIRED_KIND else {name: found}
         on_part(name, found)
     result = {
@@ -104,7 +50,7 @@ def measure(
         "measure": kind.measure,
         kind.key: figures,
         "limit": request.limit,
-        "data": {"name": request.data.name, "sha256": begun["data"]},
+        "data": {"name": request.data.name, "sha256": sha256},
         "recipes": recipes,
         **({"also": others} if others else {}),
         **({"judge": _judge(request)} if request.what == "paraphrase" else {}),
@@ -112,90 +58,13 @@ def measure(
         **({"weight": request.weight} if request.what == "contrast" or request.preference else {}),
         "postprocess": encoder.postprocess and encoder.postprocess.about,
         "adapter": encoder.pair.adapter and encoder.pair.adapter.name,
-        "precision": precision,
+        "precision": str(encoder.pair.info.precision),
         **environment(),
         "seed": "0 for the bootstrap; nothing else is drawn",
     }
     if output is not None:
         write_result(result, output)
-        finished.clear()
     return result
-
-
-class FinishedParts:
-    """Save a measurement's finished parts in a file beside its output, for the same measurement to resume."""
-
-    def __init__(self, output: Path | None, begun: Mapping[str, Any]) -> None:
-        """Load the parts saved for `output` if their `begun` is equal; without an output, save nothing."""
-        self._path = output and output.with_name(output.name + ".parts")
-        self._begun = json.loads(json.dumps(begun, default=str))
-        self.parts: dict[str, Figures] = {}
-        if self._path and self._path.is_file():
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            if kept["begun"] == self._begun:
-                self.parts = kept["parts"]
-
-    def add(self, name: str, figures: Figures) -> Figures:
-        """Save a part's figures and return them."""
-        self.parts[name] = figures
-        if self._path:
-            write_result({"begun": self._begun, "parts": self.parts}, self._path)
-        return figures
-
-    def clear(self) -> None:
-        """Delete the saved parts."""
-        if self._path:
-            self._path.unlink(missing_ok=True)
-
-
-def _readers(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[str]], Any]]:
-    return {variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants}
-
-
-def _sts(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.sts import measured_pairs, preference_figures
-
-    for name, load in _sets(request.data).items():
-
-        def compute(load: Callable[[], Any] = load) -> Figures:
-            pairs = load()
-            content = json.dumps([pairs.first, pairs.second, pairs.scores])
-            measured = measured_pairs(_readers(encoder, report), pairs)
-            figures = dict(measured.figures)
-            if request.preference:
-                scores = read_preferences(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)), report)
-                figures |= preference_figures(measured, scores, request.weight)
-            return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
-
-        yield name, compute
-
-
-def _contrast(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.baselines import baselines
-    from sempa.evaluation.contrast import contrast_figures, cosine_margins, read_contrast, score_margins
-
-    triplets = subsample(read_contrast(request.data, request.split), request.limit)
-    report(f"{request.data.name}, {request.split}: {len(triplets):,} triplets.")
-
-    def cosines(prepare: Callable[[], Any]) -> Callable[[], Any]:
-        return functools.cache(lambda: cosine_margins(prepare(), triplets))
-
-    readers = _readers(encoder, report)
-    margins = {name: cosines(functools.partial(readers.__getitem__, name)) for name in readers}
-    if SEMPA in margins:
-        scores = functools.cache(
-            lambda: score_margins(functools.partial(read_preferences, encoder.pair, report=report), triplets)
-        )
-        margins |= {"preference": scores, "both": lambda: margins[SEMPA]() + request.weight * scores()}
-    if request.baselines:
-        margins |= {name: cosines(prepare) for name, prepare in baselines(encoder).items()}
-    for name in margins:
-
-        def compute(name: str = name) -> Figures:
-            found = {each: margins[each]() for each in dict.fromkeys((BASE, name))}
-            return contrast_figures(triplets, found, errors=name == SEMPA)
-
-        yield name, compute
 
 
 def _require_known_flags(encoder: Encoder, request: Measurement) -> None:
@@ -207,19 +76,6 @@ def _require_known_flags(encoder: Encoder, request: Measurement) -> None:
         raise InputError(f"--baselines works with contrast, not with {request.what}.")
 
 
-def _sets(data: Path) -> dict[str, Callable[[], Any]]:
-    """Return a function that reads each set of scored pairs, by name."""
-    from sempa.data.hub_rows import hub_rows
-    from sempa.data.scored_pairs import read_scored_pairs, scored_pairs_from_rows
-
-    def from_hub(repository: str, split: str) -> Any:
-        return scored_pairs_from_rows(hub_rows(repository, split), f"{repository}, {split}")
-
-    if data == HUB:
-        return {name: functools.partial(from_hub, *where) for name, where in HUB_SETS.items()}
-    return {path.stem: functools.partial(read_scored_pairs, path) for path in _files_of(data, (".tsv", ".csv"))}
-
-
 def _also_recipes(encoder: Encoder, request: Measurement, also: Sequence[Encoder]) -> dict[str, Figures]:
     if also and request.what != "baselines":
         raise InputError(f"Only baselines can measure several adapters in one table, not {request.what}.")
@@ -229,167 +85,8 @@ def _also_recipes(encoder: Encoder, request: Measurement, also: Sequence[Encoder
     return {name: asdict(each.recipe(SEMPA)) for name, each in zip(names[1:], also, strict=True)}
 
 
-def _baselines(encoder: Encoder, request: Measurement, report: Report, also: Sequence[Encoder] = ()) -> Iterator[Part]:
-    from sempa.evaluation.baselines import baselines
-    from sempa.evaluation.sts import sts_spearman
-
-    sets = _sets(request.data)
-    for name, prepare in baselines(encoder, also).items():
-
-        def compute(prepare: Callable[[], Any] = prepare) -> Figures:
-            encode = prepare()
-            return {each: round(sts_spearman(encode, load()), 2) for each, load in sets.items()}
-
-        yield name, compute
-
-
-def _generation(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.generation import PAPER, USUAL, generation_figures
-
-    data = None if request.data == HUB else request.data
-    cache = ResultCache(str(encoder.pair.info.precision)).cached
-    for task in request.tasks or (USUAL if data else PAPER):
-        compute = functools.partial(generation_figures, encoder.pair, data, report, request.limit, [task], cache=cache)
-        yield task, compute
-
-
-def _paraphrase(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.judge import open_judge
-    from sempa.evaluation.paraphrase import paraphrase_figures, read_sentences
-
-    judge = functools.cache(functools.partial(open_judge, request.judge))
-    cache = ResultCache(str(encoder.pair.info.precision), judge=request.judge).cached
-    for path in _files_of(request.data, (".tsv",)):
-
-        def compute(path: Path = path) -> Figures:
-            sentences = read_sentences(path, request.limit)
-            found = paraphrase_figures(encoder.pair, sentences, judge(), report, cache=cache)
-            return {f"{path.stem}, {name}": figures for name, figures in found.items()}
-
-        yield path.stem, compute
-
-
 def _judge(request: Measurement) -> str:
-    from sempa.evaluation.judge import HUB_NAME
-
     return Path(request.judge).name if request.judge and Path(request.judge).exists() else request.judge or HUB_NAME
-
-
-def _retrieval(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    from sempa.evaluation.retrieval import Rerank, read_retrieval, retrieval_figures
-
-    def compute() -> Figures:
-        data = read_retrieval(request.data, request.limit)
-        report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
-        score = functools.partial(read_preferences, encoder.pair, report=report)
-        rerank = Rerank(score, request.weight) if request.preference else None
-        found = retrieval_figures(_readers(encoder, report), data, rerank)
-        return {f"{data.name}, {name}": figures for name, figures in found.items()}
-
-    yield request.data.name, compute
-
-
-def _geometry(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    import numpy as np
-
-    from sempa.evaluation.geometry import geometry_figures, plane
-
-    kept = subsample(read_triplets(request.data)[0], request.limit)
-    columns = {
-        "anchor": [triplet.anchor for triplet in kept],
-        "positive": [triplet.entailment for triplet in kept],
-        "negative": [triplet.contradiction for triplet in kept],
-    }
-    for variant, read in _readers(encoder, report).items():
-
-        def compute(read: Callable[[Sequence[str]], Any] = read) -> Figures:
-            rows = {name: read(sentences) for name, sentences in columns.items()}
-            points, shares = plane(np.concatenate([values[:DRAWN] for values in rows.values()]))
-            drawn = np.split(points.round(4), len(rows))
-            return {
-                "triplets": len(kept),
-                **geometry_figures(rows),
-                "plane": {name: place.tolist() for name, place in zip(rows, drawn, strict=True)},
-                "plane_variance": [round(share, 4) for share in shares],
-            }
-
-        yield variant, compute
-
-
-def _tokens(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    import numpy as np
-
-    from sempa.data.corpora import read_corpus
-    from sempa.evaluation.tokens import TOP, aligned_ratio
-
-    sentences = list(read_corpus(request.data, at_most=request.limit).texts)
-    plain = Encoder(encoder.pair, replace(encoder.config, postprocess=None))  # the LM head expects unprocessed states
-    for variant in encoder.variants:
-
-        def compute(variant: str = variant) -> Figures:
-            rows = dict(zip(sentences, read_rows(plain, variant, sentences, report), strict=True))
-
-            def aligned(some: Sequence[str]) -> list[list[tuple[str, float]]]:
-                return plain.top_tokens(np.stack([rows[sentence] for sentence in some]), variant, TOP)
-
-            return aligned_ratio(sentences, aligned, encoder.own_tokens)
-
-        yield variant, compute
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Describe a kind of measurement: the result's kind, the key of its figures, the measure, and the parts."""
-
-    name: str
-    key: str
-    measure: str
-    parts: Callable[[Encoder, Measurement, Report], Iterator[Part]]
-
-
-KINDS = {
-    "sts": Kind(STS_KIND, "sets", "Spearman x100 of cosines over all pairs of a set", _sts),
-    "contrast": Kind(
-        CONTRAST_KIND, "methods", "Accuracy (%): the paraphrase is nearer than the edit by cosine", _contrast
-    ),
-    "baselines": Kind(
-        BASELINES_KIND,
-        "methods",
-        "Spearman x100 of cosines over all pairs of a set, no post-processing",
-        _baselines,
-    ),
-    "generation": Kind(
-        PAIRED_KIND,
-        "tasks",
-        "Tasks of EleutherAI's lm-evaluation-harness; positive changes are improvements",
-        _generation,
-    ),
-    "paraphrase": Kind(
-        PAIRED_KIND, "tasks", "Greedy paraphrases, prompt P1; positive changes are improvements", _paraphrase
-    ),
-    "retrieval": Kind(
-        PAIRED_KIND,
-        "tasks",
-        "Cosine over all texts, scored by trec_eval; positive changes are improvements",
-        _retrieval,
-    ),
-    "geometry": Kind(
-        GEOMETRY_KIND, "models", "Unit vectors of NLI anchors, their entailments and contradictions", _geometry
-    ),
-    "tokens": Kind(
-        TOKENS_KIND, "models", "Share of the sentences' words among the ten tokens nearest to their embeddings", _tokens
-    ),
-}
-
-
-def _files_of(data: Path, endings: Sequence[str]) -> list[Path]:
-    named = " or ".join(ending[1:].upper() for ending in endings)
-    if not data.exists():
-        raise InputError(f"{data} does not exist: --data needs a {named} file or a folder of them.")
-    paths = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.suffix in endings)
-    if not paths:
-        raise InputError(f"{data} contains no {named} file.")
-    return paths
 
 
 def _fingerprint(data: Path) -> str:

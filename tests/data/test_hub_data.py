@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sempa.evaluation.run import HUB_SETS
+from sempa.evaluation.parts import HUB_SETS
 from tests.hub_stub import COMMIT, HubStub, Reply, serving
 
 pytestmark = pytest.mark.slow

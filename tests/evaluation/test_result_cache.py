@@ -72,6 +72,12 @@ def _entries() -> list[Path]:
     return list((cache_folder() / "results").iterdir())
 
 
+def test_another_machine_computes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _cached("a", 1) == 1
+    monkeypatch.setattr(result_cache, "hardware", lambda: "another machine")
+    assert _cached("a", 2) == 2
+
+
 def test_a_full_disk_costs_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def full(path: Path, *_: object, **__: object) -> None:
         path.write_bytes(b"begun")

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import spearmanr
 
 from sempa.data.scored_pairs import read_scored_pairs
@@ -17,8 +15,9 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError
 from sempa.evaluation.geometry import uniformity
+from sempa.evaluation.parts import KINDS, Measurement
 from sempa.evaluation.results import is_of, read_results
-from sempa.evaluation.run import KINDS, Measurement, measure
+from sempa.evaluation.run import measure
 from sempa.evaluation.sts import sts_cosines
 from sempa.evaluation.tables import result_table
 from sempa.evaluation.tokens import aligned_ratio
@@ -283,35 +282,6 @@ def test_the_base_is_read_once_beside_several_adapters(
     assert read == ["sempa"]
     assert other["base"] == before["base"]
     assert other["sempa"] != before["sempa"]
-
-
-@pytest.mark.parametrize("change", ["nothing", "data", "precision", "machine"])
-def test_parts_are_taken_up_of_the_same_data_precision_and_machine_alone(
-    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    data = _scored(tmp_path / "sets", "a", "b")
-    out = tmp_path / "out.json"
-
-    def leave(name: str, _: object) -> None:
-        if name == "a":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        measure(encoder, Measurement("sts", data), out, on_part=leave)
-    parts = out.with_name("out.json.parts")
-    kept = json.loads(parts.read_text())
-    kept["parts"]["a"]["pairs"] = -1  # distinguishable from a new measurement
-    parts.write_text(json.dumps(kept))
-    if change == "data":
-        (data / "b.tsv").write_text((data / "b.tsv").read_text() + "1\tA last line.\tAnother.\n")
-    if change == "precision":
-        info = replace(encoder.pair.info, precision=replace(encoder.pair.info.precision, dtype=torch.bfloat16))
-        monkeypatch.setattr(encoder.pair, "info", info)
-    if change == "machine":
-        monkeypatch.setattr("sempa.evaluation.run.hardware", lambda: "another machine")
-    found = measure(encoder, Measurement("sts", data), out)["sets"]["a"]["pairs"]
-    assert found == (-1 if change == "nothing" else 36)
-    assert not parts.exists()
 
 
 @pytest.mark.parametrize("what", list(KINDS))
