@@ -67,7 +67,6 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--license", help="licence for the adapter's card")
     run.add_argument("--attribution", help="attribution of the training data, for the adapter's card")
-    run.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the adapter to this hub repository")
     run.add_argument(
         "--export",
         choices=("trl", "swift", "llama-factory"),
@@ -126,7 +125,6 @@ def _request(args: argparse.Namespace) -> "TrainRequest":
     """Return the run requested by the arguments; reject bad values before torch is imported."""
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     replace(TrainConfig(), **given)
-    from sempa.models.publish import require_repository
     from sempa.training.inputs import TrainRequest
     from sempa.training.run import SAMPLE_SETTINGS
 
@@ -138,8 +136,6 @@ def _request(args: argparse.Namespace) -> "TrainRequest":
         raise InputError(
             f"--stop-after is {config.stop_after}, but the schedule ends at {config.max_samples}: raise --max-samples."
         )
-    if args.push_to_hub:
-        require_repository(args.push_to_hub)
     args.output = args.output or (_interrupted() if args.resume else RUNS / time.strftime("sempa-%Y%m%d-%H%M%S"))
     shared = {field.name: getattr(args, field.name) for field in fields(TrainRequest) if hasattr(args, field.name)}
     return TrainRequest(**{**shared, "config": config, "dev": tuple(args.dev), "given": frozenset(given)})
@@ -164,10 +160,6 @@ def _report(outcome: "Outcome", args: argparse.Namespace) -> None:
     _say(f"  before {outcome.before:.2f}   after {outcome.after:.2f}")
     if outcome.after <= outcome.before:
         _say("  No checkpoint scored above the base model: try more triplets or another --lr.")
-    if args.push_to_hub:
-        from sempa.models.publish import push_to_hub
-
-        _say(f"Uploaded to {push_to_hub(outcome.folder, args.push_to_hub)}.")
     base = "" if args.base == DEFAULT_BASE else f" --base {args.base}"
     _say(f"The adapter is in {outcome.folder}. Open it in the app:\n  python app.py{base} --adapter {outcome.folder}")
 

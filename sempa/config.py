@@ -15,8 +15,8 @@ from sempa.errors import InputError, RecipeMismatch, StorageError
 from sempa.templates import SentenceTemplate
 
 SCHEMA_VERSION = 2
-RECIPE_FILE, METRICS, RUN_FACTS, PLOT = "sempa.json", "metrics.jsonl", "training.json", "training.png"
-"""Files beside an adapter's weights: its recipe, its log (one object per step), facts of the run, and a plot."""
+RECIPE_FILE, METRICS, RUN_FACTS = "sempa.json", "metrics.jsonl", "training.json"
+"""Files beside an adapter's weights: its recipe, its log (one object per step), and facts of the run."""
 DEFAULT_BASE = "smollm2-135m-instruct"
 """The default model, which needs neither account nor hub; see `sempa.models.source`."""
 DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -31,7 +31,6 @@ FILES = {
     "sempa.json",
     "metrics.jsonl",
     "training.json",
-    "training.png",
     "README.md",
 }
 DEV = "score\tsentence1\tsentence2\n" + "".join(f'{i}\tA "quoted" cat {"s" * i}at.\tA cat sat.\n' for i in range(5))
@@ -200,9 +199,6 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     again = tmp_path / "again"
     assert cli.main(["average", str(again), "--adapter", str(weaker), "--adapter", str(runs[0])]) == 0
     assert "then scaled" not in (again / "README.md").read_text(encoding="utf-8")
-    for folder, drawn in ((runs[0], True), (weaker, True), (again, False)):  # a mean has no steps of its own
-        assert (folder / "training.png").is_file() is drawn
-        assert ("training.png" in (folder / "README.md").read_text(encoding="utf-8")) is drawn
     parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["averaged_from"]
     assert [part.get("scale") for part in parts] == [0.5, None]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, PLOT, RUN_FACTS, TrainConfig
+from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, RUN_FACTS, TrainConfig
 from sempa.models.source import can_be_hub_id
 
 
@@ -26,8 +26,6 @@ def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> 
         settings += (
             f" The adapter was then scaled to {facts['scale']:g}; the scores below were measured before scaling."
         )
-    if (folder / PLOT).is_file():
-        scores += f"\n\n![Loss and score by triplets seen]({PLOT})"
     sha256 = facts["data"]["sha256"]  # None for a hub data set
     digest = f" SHA-256 of the file: `{sha256}`." if sha256 else ""
     base, published = facts["base_model"], _published(facts["base_model"])

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import METRICS, PLOT, RUN_FACTS, Recipe, TrainConfig
+from sempa.config import METRICS, RUN_FACTS, Recipe, TrainConfig
 from sempa.files import atomic_folder, sha256_of
 from sempa.models.adapters import WEIGHTS_FILE
 from sempa.models.combine import write_average, write_scaled
 from sempa.training.card import write_facts
-from sempa.training.plot import plot_runs
 
 
 def scaled(adapter: str, output: Path, scale: float) -> None:
@@ -21,9 +20,8 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
     """
     with atomic_folder(output, "The adapter") as aside:
         source = write_scaled(adapter, aside, scale)
-        for path in (*source.glob(METRICS.replace(".", "*.")), source / PLOT):
-            if path.is_file():
-                shutil.copy(path, aside / path.name)
+        for path in source.glob(METRICS.replace(".", "*.")):
+            shutil.copy(path, aside / path.name)
         if known := _training(source):
             facts, config = known
             write_facts(aside, {**facts, "scale": scale * facts.get("scale", 1.0)}, config)
@@ -32,8 +30,7 @@ def scaled(adapter: str, output: Path, scale: float) -> None:
 def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> None:
     """Write the weight average of adapters into a new folder, with the facts of each run.
 
-    The runs' metrics become `metrics-1.jsonl`, `metrics-2.jsonl` and so on, plotted in one picture. The recipe is that
-    of the first adapter.
+    The runs' metrics become `metrics-1.jsonl`, `metrics-2.jsonl` and so on. The recipe is that of the first adapter.
     Raises: InputError if the folder exists; what `write_average` raises; StorageError if the disk refuses.
     """
     with atomic_folder(output, "The adapter") as aside:
@@ -49,12 +46,6 @@ def average(adapters: Sequence[str], output: Path, rank: int | None = None) -> N
             ]
             facts, config = known[0]
             facts = {name: fact for name, fact in facts.items() if name != "scale"}  # applies to the part only
-            if all((source / METRICS).is_file() for source in sources):
-                runs = {
-                    f"{number}: seed {part['seed']}": (_lines(source / METRICS), part["scores"])
-                    for number, (source, part) in enumerate(zip(sources, parts, strict=True), 1)
-                }
-                plot_runs(runs, facts["score_name"], aside / PLOT)
             write_facts(aside, {**facts, "averaged_from": parts, "rank": size, "energy_kept": round(kept, 4)}, config)
 
 
@@ -62,7 +53,3 @@ def _training(folder: Path) -> tuple[dict[str, Any], TrainConfig] | None:
     if not (folder / RUN_FACTS).is_file() or not (config := Recipe.load(folder).training):
         return None
     return json.loads((folder / RUN_FACTS).read_text(encoding="utf-8")), config
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

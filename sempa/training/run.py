@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sempa.config import PLOT, EncoderConfig, Recipe, TrainConfig
+from sempa.config import EncoderConfig, Recipe, TrainConfig
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError, SempaError
 from sempa.files import sha256_of
@@ -23,7 +23,6 @@ from sempa.training.card import write_facts
 from sempa.training.examples import tokenize
 from sempa.training.inputs import TrainRequest, development_pairs, run_triplets, source_name, source_sha256
 from sempa.training.loop import TrainStep, train
-from sempa.training.plot import plot_runs
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
 from sempa.training.run_folder import RunFolder
@@ -160,7 +159,6 @@ class TrainRun:
         adapter = sha256_of(folder / WEIGHTS_FILE)
         with self._run.writing("The facts of the run"):
             Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
-            plot_runs({"": (lines, scores)}, self.score_name, folder / PLOT)
             write_facts(folder, facts, config)
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 
