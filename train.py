@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--attribution", help="attribution of the training data, for the adapter's card")
     run.add_argument(
         "--export",
-        choices=("trl", "swift", "llama-factory"),
-        help="write preference pairs for TRL, ms-swift or LLaMA-Factory to --output instead of training",
+        action="store_true",
+        help="write preference pairs in TRL's format to --output instead of training",
     )
     settings = made.add_argument_group("settings")
     settings.add_argument(
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.export:
             from sempa.training.exports import export
 
-            _say(f"Preference pairs written to {export(request, args.export, _say)}.")
+            _say(f"Preference pairs written to {export(request, _say)}.")
             return 0
         from tqdm import tqdm
 

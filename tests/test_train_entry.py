@@ -235,7 +235,7 @@ def test_several_dev_files_count_together_however_they_are_given(small: list[str
 def test_export_writes_what_would_be_trained_on(
     small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main([*small, "--export", "trl", "--tokenised-share", "0"]) == 0
+    assert train.main([*small, "--export", "--tokenised-share", "0"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "preferences.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) == 18, "what a run holds out to score by is not trained on elsewhere either"
     for row in rows:
@@ -245,7 +245,7 @@ def test_export_writes_what_would_be_trained_on(
         assert row["chosen"] == f"b, {number}"
     assert "preferences.jsonl" in capsys.readouterr().out
     scored = ["--dev", str(tmp_path / "dev.tsv"), "--max-length", "1", "--output", str(tmp_path / "other")]
-    assert train.main([*small, *scored, "--export", "trl", "--tokenised-share", "0"]) == 0
+    assert train.main([*small, *scored, "--export", "--tokenised-share", "0"]) == 0
     assert "Left out 20 triplets longer than 1 tokens" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Exports, read back by the rules of their target tools."""
+"""Exported preferences, read back by the rules of TRL."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def _render(request: str) -> str:
 
 
 def test_trl_rows_are_prompt_chosen_rejected(tmp_path: Path) -> None:
-    path = export_preferences(PAIRS, "trl", tmp_path / "out", _render)
+    path = export_preferences(PAIRS, tmp_path / "out", _render)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert rows[0] == {
         "prompt": '<user>Generate a paraphrase of the sentence: "A é.".<answer>',
@@ -32,49 +32,20 @@ def test_trl_rows_are_prompt_chosen_rejected(tmp_path: Path) -> None:
 
 def test_trl_rows_load_with_datasets(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install datasets")
-    path = export_preferences(PAIRS, "trl", tmp_path / "out", _render)
+    path = export_preferences(PAIRS, tmp_path / "out", _render)
     loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
     assert [row["chosen"] for row in loaded] == ["None", "c,d"]
 
 
-def test_swift_rows_are_messages(tmp_path: Path) -> None:
-    path = export_preferences(PAIRS, "swift", tmp_path / "out", _render)
-    row = json.loads(path.read_text(encoding="utf-8").splitlines()[1])
-    assert [turn["role"] for turn in row["messages"]] == ["system", "user", "assistant"]
-    assert [turn["content"] for turn in row["messages"]] == [
-        "You are a helpful assistant",
-        'Generate a paraphrase of the sentence: "Say "x".".',
-        "c,d",
-    ]
-    assert row["rejected_response"] == "e"
-
-
-def test_llama_factory_names_its_columns(tmp_path: Path) -> None:
-    path = export_preferences(PAIRS, "llama-factory", tmp_path / "out", _render)
-    info = json.loads((path.parent / "dataset_info.json").read_text())["sempa"]
-    assert info["ranking"] is True
-    rows = json.loads((path.parent / info["file_name"]).read_text(encoding="utf-8"))
-    assert all(set(info["columns"].values()) == set(row) for row in rows)
-    assert [row[info["columns"]["rejected"]] for row in rows] == ["b", "e"]
-
-
-def test_plain_requests_are_exported_as_they_are_and_only_for_trl(tmp_path: Path) -> None:
+def test_plain_requests_are_exported_as_they_are(tmp_path: Path) -> None:
     plain = preferences([Triplet("A é.", "None", "b")], TrainConfig(prompt_format="plain", template="Say {sentence}: "))
-    path = export_preferences(plain, "trl", tmp_path / "out", _render)
+    path = export_preferences(plain, tmp_path / "out", _render)
     assert json.loads(path.read_text(encoding="utf-8"))["prompt"] == "Say A é.: "
-    with pytest.raises(InputError, match="use --prompt-format chat"):
-        export_preferences(plain, "swift", tmp_path / "other", _render)
 
 
-@pytest.mark.parametrize(
-    ("pairs", "form", "message"),
-    [(PAIRS, "axolotl", "choose trl, swift, llama-factory"), ([Preference("r", ("a", "b", "c"))], "trl", "Only pairs")],
-)
-def test_what_cannot_be_exported_is_one_sentence(
-    tmp_path: Path, pairs: list[Preference], form: str, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        export_preferences(pairs, form, tmp_path / "out", _render)
+def test_what_cannot_be_exported_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Only pairs"):
+        export_preferences([Preference("r", ("a", "b", "c"))], tmp_path / "out", _render)
     with pytest.raises(InputError, match="exists already"):
-        export_preferences(PAIRS, "trl", tmp_path, _render)
+        export_preferences(PAIRS, tmp_path, _render)
     assert list(tmp_path.iterdir()) == []
