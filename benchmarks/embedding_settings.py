@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from shared import keep
+from shared import keep, set_scores
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.data.rows import subsample
@@ -29,7 +29,7 @@ from sempa.embedding.postprocess import KINDS, Postprocess, Rows
 from sempa.embedding.settings import save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
 from sempa.evaluation.result_cache import ResultCache, read_rows
-from sempa.evaluation.sts import is_test, set_scores, sts_spearman
+from sempa.evaluation.sts import is_test, sts_spearman
 from sempa.files import sha256_of
 from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import BASE, SEMPA, ModelPair

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import earlier_result, keep
+from shared import earlier_result, keep, set_scores
 
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation.result_cache import read_rows
-from sempa.evaluation.sts import is_test, set_scores
+from sempa.evaluation.sts import is_test
 from sempa.files import sha256_of
 from sempa.models.pair import BASE, SEMPA, ModelPair
 

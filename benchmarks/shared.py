@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -17,10 +18,18 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
+from sempa.data.scored_pairs import ScoredPairs
 from sempa.evaluation.results import write_result
+from sempa.evaluation.sts import Encode, sts_spearman
 from sempa.machine import environment
 
 MARK, SIDE = "benchmark: ", "--side"
+
+
+def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
+    """Return Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
+    found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}
+    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 class Side:

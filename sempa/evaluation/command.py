@@ -55,7 +55,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from sempa.models.preference import WEIGHT
 
     def show(name: str, figures: dict[str, Any]) -> None:
-        shown = {key: value for key, value in figures.items() if key not in ("plane", "errors")}
+        shown = {key: value for key, value in figures.items() if key != "errors"}
         print(f"{name:15} {json.dumps(shown)}", flush=True)
         for one in figures.get("errors", ()) if args.errors else ():
             print("{errs} errs ({kind}): {sentence} | {paraphrase} | {edit}".format(**one))

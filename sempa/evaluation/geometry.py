@@ -1,4 +1,4 @@
-"""Geometry of a model's embeddings: uniformity, alignment, isotropy, effective rank, and a 2D projection."""
+"""Geometry of a model's embeddings: uniformity, alignment, isotropy and effective rank."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -61,19 +61,6 @@ def effective_rank(rows: Rows) -> float:
         raise InputError("The effective rank of rows that are all zero is undefined.")
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def plane(rows: Rows) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Project rows onto their first two principal components; return (N, 2) coordinates and explained variances (0..1).
-
-    Each axis takes the sign that makes its largest weight positive.
-    """
-    _require(rows, 3)
-    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    shares = singular**2 / (singular**2).sum()
-    return centred @ axes.T, (float(shares[0]), float(shares[1]))
 
 
 def geometry_figures(rows: Mapping[str, Rows]) -> dict[str, Any]:

@@ -37,8 +37,6 @@ HUB_SETS = {
     "stsb-test": ("mteb/stsbenchmark-sts", "test"),
     "sickr": ("mteb/sickr-sts", "test"),
 }
-DRAWN = 100
-"""Triplets stored in a geometry result for plotting."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +183,7 @@ def _retrieval(encoder: Encoder, request: Measurement, report: Report) -> Iterat
 
 
 def _geometry(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
-    import numpy as np
-
-    from sempa.evaluation.geometry import geometry_figures, plane
+    from sempa.evaluation.geometry import geometry_figures
 
     kept = subsample(read_triplets(request.data)[0], request.limit)
     columns = {
@@ -199,14 +195,7 @@ def _geometry(encoder: Encoder, request: Measurement, report: Report) -> Iterato
 
         def compute(read: Callable[[Sequence[str]], Any] = read) -> Figures:
             rows = {name: read(sentences) for name, sentences in columns.items()}
-            points, shares = plane(np.concatenate([values[:DRAWN] for values in rows.values()]))
-            drawn = np.split(points.round(4), len(rows))
-            return {
-                "triplets": len(kept),
-                **geometry_figures(rows),
-                "plane": {name: place.tolist() for name, place in zip(rows, drawn, strict=True)},
-                "plane_variance": [round(share, 4) for share in shares],
-            }
+            return {"triplets": len(kept), **geometry_figures(rows)}
 
         yield variant, compute
 

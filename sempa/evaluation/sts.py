@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -29,12 +28,6 @@ def sts_spearman(encode: Encode, pairs: ScoredPairs) -> float:
 def is_test(name: str) -> bool:
     """Return whether a set is for testing: no word of its name is dev or train."""
     return not {"dev", "train"} & set(re.split(r"[^a-z0-9]+", name.lower()))
-
-
-def set_scores(encode: Encode, sets: Mapping[str, ScoredPairs]) -> dict[str, Any]:
-    """Return Spearman x100 of each set by name (`sets`) and their mean (`mean`)."""
-    found = {name: sts_spearman(encode, pairs) for name, pairs in sets.items()}
-    return {"sets": {name: round(score, 2) for name, score in found.items()}, "mean": round(fmean(found.values()), 2)}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sempa.errors import InputError
 from sempa.evaluation import geometry
-from sempa.evaluation.geometry import alignment, effective_rank, geometry_figures, isotropy, plane, uniformity
+from sempa.evaluation.geometry import alignment, effective_rank, geometry_figures, isotropy, uniformity
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -58,19 +58,6 @@ def test_effective_rank_by_hand() -> None:
     assert effective_rank(np.repeat(CROSS[:1], 5, axis=0)) == pytest.approx(1)
     with pytest.raises(InputError, match="all zero"):
         effective_rank(np.zeros((3, 2), dtype=np.float32))
-
-
-def test_the_plane_shows_where_most_variance_lies() -> None:
-    generator = np.random.default_rng(0)
-    spread = generator.normal(size=(500, 3)) * [5.0, 2.0, 0.1]
-    turn, _ = np.linalg.qr(generator.normal(size=(3, 3)))
-    points, shares = plane((spread @ turn).astype(np.float32))
-    assert shares[0] == pytest.approx(25 / 29, abs=0.03)
-    assert shares[1] == pytest.approx(4 / 29, abs=0.03)
-    for axis in (0, 1):
-        assert abs(np.corrcoef(points[:, axis], spread[:, axis])[0, 1]) > 0.99
-    again, _ = plane((spread @ turn).astype(np.float32))
-    assert np.array_equal(points, again)
 
 
 def test_figures_of_a_model() -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from shared import set_scores
 
 from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs, scored_pairs_from_rows
 from sempa.errors import InputError
-from sempa.evaluation.sts import is_test, measured_pairs, set_scores, sts_spearman
+from sempa.evaluation.sts import is_test, measured_pairs, sts_spearman
 
 GOOD = "score\tsentence1\tsentence2\n"
 
