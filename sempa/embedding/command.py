@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sempa.config import DEFAULT_BASE
+from sempa.errors import InputError
 
 if TYPE_CHECKING:
     from sempa.embedding.encoder import Encoder
@@ -99,11 +100,18 @@ def _fit(args: argparse.Namespace) -> None:
 
 def add_export(commands: Any) -> None:
     """Add `sempa export`."""
-    made = add_command(commands, "export", _export, "write a folder that sentence-transformers loads")
-    made.add_argument("--to", choices=("sentence-transformers",), required=True, help="the library to write for")
-    made.add_argument("output", type=Path, help="new folder")
+    made = add_command(commands, "export", _export, "write a model for sentence-transformers or llama.cpp")
+    made.add_argument(
+        "--to",
+        choices=("sentence-transformers", "gguf", "gguf-adapter"),
+        required=True,
+        help="a folder for sentence-transformers, a GGUF file, or the adapter alone as a GGUF file",
+    )
+    made.add_argument("output", type=Path, help="new folder or file")
     made.add_argument("--variant", choices=("base", "sempa"), help="default: sempa if there is an adapter")
-    made.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
+    made.add_argument(
+        "--dtype", default="float32", help="float32, bfloat16, float16 or, as GGUF, q8_0 (default: %(default)s)"
+    )
     made.add_argument(
         "--framed", action="store_true", help="let the tokenizer add the prompt, for engines that apply no template"
     )
@@ -112,6 +120,17 @@ def add_export(commands: Any) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from sempa.embedding.export import export_sentence_transformers
+    from sempa.embedding.gguf_export import export_gguf, export_gguf_adapter
 
-    export_sentence_transformers(open_encoder(args), args.output, args.variant, args.dtype, framed=args.framed)
-    print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
+    if args.framed and args.to != "sentence-transformers":
+        raise InputError("llama.cpp cannot add the prompt: leave out --framed and send complete prompts.")
+    encoder = open_encoder(args)
+    if args.to == "sentence-transformers":
+        export_sentence_transformers(encoder, args.output, args.variant, args.dtype, framed=args.framed)
+        print(f"{args.output}: load it with SentenceTransformer({str(args.output)!r}).")
+    elif args.to == "gguf":
+        export_gguf(encoder, args.output, args.variant, args.dtype)
+        print(f"{args.output}: serve it with llama-server -m {args.output} --embedding --embd-normalize 2.")
+    else:
+        export_gguf_adapter(encoder, args.output, args.dtype)
+        print(f"{args.output}: load it beside the base with --lora {args.output}.")

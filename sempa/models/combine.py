@@ -26,15 +26,15 @@ _A, _B = ".lora_A.", ".lora_B."
 
 
 @dataclass(frozen=True)
-class _Lora:
-    """An adapter that consists of low-rank products alone."""
+class Lora:
+    """An adapter of low-rank products alone: its folder, PEFT configuration and weights."""
 
     folder: Path
     config: Mapping[str, Any]
     weights: Mapping[str, Tensor]
 
     @classmethod
-    def read(cls, adapter: str) -> "_Lora":
+    def read(cls, adapter: str) -> "Lora":
         """Return an adapter from its folder or the hub; InputError if it is more than plain LoRA."""
         folder = adapter_folder(adapter)
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def write_scaled(adapter: str, output: Path, scale: float) -> Path:
     """
     if not 0 < scale <= LARGEST:
         raise InputError(f"The scale is {scale}: it must be above 0 and at most {LARGEST:g}; 1 changes nothing.")
-    found = _Lora.read(adapter)
+    found = Lora.read(adapter)
     scaled = {name: weight * scale if _B in name else weight for name, weight in found.weights.items()}
     _write(scaled, found.config, found.folder, output)
     return found.folder
@@ -84,7 +84,7 @@ def write_average(adapters: Sequence[str], output: Path, rank: int | None = None
     """
     if len(adapters) < 2:
         raise InputError("An average needs at least two adapters: repeat --adapter.")
-    found = [_Lora.read(adapter) for adapter in adapters]
+    found = [Lora.read(adapter) for adapter in adapters]
     first = found[0]
     base = first.config.get("base_model_name_or_path")
     for other in found[1:]:
