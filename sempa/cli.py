@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sempa import __version__
-from sempa.config import CODE_KINDS, SHIPPED, cache_folder
+from sempa.config import CODE_KINDS, SHIPPED
 from sempa.embedding.command import add_command, add_encoder_options, add_export, add_fit, open_encoder
 from sempa.errors import InputError, SempaError
 from sempa.evaluation.command import add_evaluate
+from sempa.files import cache_folder
 from sempa.sparse.command import add_sparse
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ apart before their numbers are mixed. Standard library only.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -22,8 +21,6 @@ DEFAULT_BASE = "smollm2-135m-instruct"
 DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """Its hub id."""
 DEFAULT_WEIGHTS = "its Q4_1 GGUF in bfloat16: four bits per weight, close to the published weights but not equal"
-CODES_FOLDER = "codes"
-"""Folder of an adapter's sparse codes, beside its weights."""
 WORDS, FEATURES = "words", "features"
 CODE_KINDS = (WORDS, FEATURES)
 """Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
@@ -75,10 +72,6 @@ class EncoderConfig:
         if different := self.differences(other):
             named = "; ".join(f"{field}: {mine} {a!r}, {theirs} {b!r}" for field, (a, b) in different.items())
             raise RecipeMismatch(f"{mine} and {theirs} were made with different recipes ({named}). {cure}")
-
-    def with_adapter(self, sha256: str | None) -> "EncoderConfig":
-        """Return the same recipe for another adapter."""
-        return replace(self, adapter=sha256)
 
 
 @dataclass(frozen=True)
@@ -148,12 +141,12 @@ class TrainConfig:
             raise InputError(f"The prompt format {self.prompt_format!r} is unknown: choose chat or plain.")
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.embedding_template)
-        _require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight")
-        _require(self, "at least 0", lambda x: x >= 0, "kl_weight rpo_alpha")
+        require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight")
+        require(self, "at least 0", lambda x: x >= 0, "kl_weight rpo_alpha")
         counts = "batch_size max_samples stop_after evaluate_every token_cap max_length lora_r lora_alpha"
-        _require(self, "at least 1", lambda x: x is None or x >= 1, counts)
+        require(self, "at least 1", lambda x: x is None or x >= 1, counts)
         shares = "warmup_ratio lora_dropout weight_decay adam_beta2 tokenised_share kl_text_share"
-        _require(self, "at least 0 and below 1", lambda x: 0 <= x < 1, shares)
+        require(self, "at least 0 and below 1", lambda x: 0 <= x < 1, shares)
 
     def summary(self) -> str:
         """Return the settings that matter to the objective, for the model card."""
@@ -191,33 +184,13 @@ class TrainConfig:
         return self.objective in ("contrastive", "joint")
 
 
-@dataclass(frozen=True)
-class CodingConfig:
-    """How sparse codes are learned from embeddings. `batch_size` counts triplets.
-
-    Source: Wen et al. 2025 (CSR).
-    """
-
-    expansion_factor: Annotated[int, "features per vector dimension; more reconstruct better but retrieve worse"] = 1
-    k: Annotated[int, "active features per text while fitting"] = 32
-    tau: Annotated[float, "temperature of the codes' similarities"] = 0.1
-    preference_weight: Annotated[float, "weight of the preference loss, relative to the reconstruction loss"] = 0.03
-    lr: Annotated[float, "learning rate"] = 3e-3
-    batch_size: int = 256
-    epochs: Annotated[int, "passes over the triplets"] = 20
-    seed: Annotated[int, "seed for weights and data order"] = 42
-
-    def __post_init__(self) -> None:
-        _require(self, "greater than 0", lambda x: x > 0, "expansion_factor k tau lr batch_size epochs")
-        _require(self, "at least 0", lambda x: x >= 0, "preference_weight")
-
-
-def settings_of(kind: type[TrainConfig | CodingConfig]) -> dict[str, str]:
+def settings_of(kind: type[Any]) -> dict[str, str]:
     """Return the settings that a command line offers, each with its help."""
     return {field.name: field.type.__metadata__[0] for field in fields(kind) if hasattr(field.type, "__metadata__")}
 
 
-def _require(config: object, bounds: str, hold: Callable[[Any], bool], names: str) -> None:
+def require(config: object, bounds: str, hold: Callable[[Any], bool], names: str) -> None:
+    """Raise InputError, naming the field, its value and the bounds, unless all fields named hold."""
     for name in names.split():
         if not hold(value := getattr(config, name)):
             raise InputError(f"{name} is {value}: it must be {bounds}.")
@@ -321,10 +294,3 @@ INSTALLED = Path(__file__).with_name("_shipped").is_dir()
 """Whether this is the installed package, not a checkout."""
 SHIPPED = Path(__file__).with_name("_shipped") if INSTALLED else Path(__file__).parents[1]
 """The folder of app.py, train.py, adapters/, index/demo/ and results/."""
-
-
-def cache_folder() -> Path:
-    """Return where fetched models are kept: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
-    if own := os.environ.get("SEMPA_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "sempa"

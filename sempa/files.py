@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, and their hashes."""
+"""Files and folders that appear complete or not at all, their hashes, and the folder of what is fetched."""
 
 import hashlib
 import os
@@ -101,3 +101,10 @@ def sha256_of(path: Path) -> str:
     """Return the hex SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where fetched models are kept: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
+    if own := os.environ.get("SEMPA_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "sempa"

@@ -21,6 +21,7 @@ WITHOUT_TORCH = [
     "sempa.embedding.command",
     "sempa.evaluation.command",
     "sempa.sparse.command",
+    "sempa.sparse.settings",
     "sempa.cli",
     "sempa.training.preferences",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sempa.config import EncoderConfig, Recipe, TrainConfig, cache_folder
+from sempa.config import EncoderConfig, Recipe, TrainConfig
 from sempa.errors import InputError, RecipeMismatch, StorageError
 
 OTHER = EncoderConfig(
@@ -80,7 +80,6 @@ def test_several_differing_fields_are_all_named() -> None:
 
 def test_equal_recipes_pass() -> None:
     OTHER.require_same(replace(OTHER), mine="a", theirs="b", cure="c")
-    assert OTHER.with_adapter(None) == replace(OTHER, adapter=None)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +121,3 @@ def test_a_reading_recipe_that_cannot_work_is_refused(values: dict[str, object],
 def test_a_training_recipe_that_cannot_work_is_refused_naming_the_field(field: str, value: object) -> None:
     with pytest.raises(InputError, match="Template 'P6'" if field == "template" else field):
         TrainConfig(**{field: value})
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEMPA_CACHE", "~/models")
-    assert cache_folder() == Path.home() / "models"
-    monkeypatch.delenv("SEMPA_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
-    assert cache_folder() == Path("/var/cache/sempa")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "sempa"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sempa.errors import InputError, StorageError
-from sempa.files import atomic_file, atomic_folder
+from sempa.files import atomic_file, atomic_folder, cache_folder
 from sempa.training.run_folder import RunFolder
 
 
@@ -70,3 +70,13 @@ def test_a_folder_can_be_replaced(tmp_path: Path) -> None:
         with atomic_folder(tmp_path / "made", "It", replace=True) as aside:
             (aside / text).write_text(text)
     assert [path.name for path in tmp_path.rglob("*")] == ["made", "new"]
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMPA_CACHE", "~/models")
+    assert cache_folder() == Path.home() / "models"
+    monkeypatch.delenv("SEMPA_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
+    assert cache_folder() == Path("/var/cache/sempa")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "sempa"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sempa.config import EncoderConfig, cache_folder
+from sempa.config import EncoderConfig
 from sempa.embedding.encoder import Encoder, Rows
 from sempa.errors import StorageError
-from sempa.files import atomic_file
+from sempa.files import atomic_file, cache_folder
 from sempa.machine import MEASURING, hardware, versions
 from sempa.models.pair import SEMPA, ModelPair
 from sempa.models.preference import TEMPLATE, preference

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sempa.config import DEFAULT_BASE, cache_folder
-from sempa.files import COMPLETE, REFUSALS, sha256_of, share
+from sempa.config import DEFAULT_BASE
+from sempa.files import COMPLETE, REFUSALS, cache_folder, sha256_of, share
 from sempa.models.load import ModelSource, Report, read_weights
 from sempa.models.precision import Precision
 

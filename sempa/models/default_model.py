@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from sempa.config import DEFAULT_BASE, cache_folder
+from sempa.config import DEFAULT_BASE
 from sempa.errors import ModelUnavailable, StorageError
-from sempa.files import COMPLETE, REFUSALS, sha256_of
+from sempa.files import COMPLETE, REFUSALS, cache_folder, sha256_of
 from sempa.models.conversions import convert, is_kept
 from sempa.models.load import Report
 from sempa.models.precision import Precision

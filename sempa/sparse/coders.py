@@ -15,13 +15,14 @@ from safetensors.torch import save
 from scipy import sparse
 from torch import Tensor
 
-from sempa.config import CODE_KINDS, CODES_FOLDER, FEATURES, WORDS, CodingConfig, EncoderConfig
+from sempa.config import CODE_KINDS, FEATURES, WORDS, EncoderConfig
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
 from sempa.files import atomic_folder, sha256_of
 from sempa.models.pair import ModelPair
 from sempa.sparse.autoencoder import SparseCoder
+from sempa.sparse.settings import CODES_FOLDER, CodingConfig
 
 Rows = NDArray[np.float32]
 CODER_FILE, ABOUT_FILE = "coder.safetensors", "codes.json"

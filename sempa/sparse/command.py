@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sempa.config import CodingConfig, settings_of
+from sempa.config import settings_of
 from sempa.embedding.command import add_command, add_encoder_options, open_encoder, report
+from sempa.sparse.settings import CodingConfig
 
 
 def add_sparse(commands: Any) -> None:

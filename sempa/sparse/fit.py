@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch.nn.functional import normalize as unit
 
-from sempa.config import CODES_FOLDER, CodingConfig
 from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
@@ -25,6 +24,7 @@ from sempa.machine import environment
 from sempa.sparse.autoencoder import SparseCoder, largest
 from sempa.sparse.coders import Feature, FittedCodes, fit_direction, save_coders
 from sempa.sparse.loss import fit_coder
+from sempa.sparse.settings import CODES_FOLDER, CodingConfig
 
 Rows = NDArray[np.float32]
 WORDS_A_FEATURE, TEXTS_A_FEATURE = 3, 3

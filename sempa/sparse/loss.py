@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sempa.config import CodingConfig
 from sempa.errors import InputError, SempaError
 from sempa.losses import contrastive_scores, plackett_luce_nll, reconstruction_loss, same_anchors
 from sempa.sparse.autoencoder import SparseCoder, largest
+from sempa.sparse.settings import CodingConfig
 
 WIDER = 4
 """The second reconstruction keeps so many times k features, so that one fit serves other k as well."""

@@ -158,7 +158,7 @@ class TrainRun:
         folder = self._run.scored_folder(int(best["samples"]))
         adapter = sha256_of(folder / WEIGHTS_FILE)
         with self._run.writing("The facts of the run"):
-            Recipe(self._encoder.recipe(BASE).with_adapter(adapter), config).save(folder)
+            Recipe(replace(self._encoder.recipe(BASE), adapter=adapter), config).save(folder)
             write_facts(folder, facts, config)
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 

@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_another_recipe_is_refused_naming_the_field_that_differs(index: Sentence
     tuned = SentenceIndex(_corpus())
     tuned.add(TUNED, _rows(N, 2))
     with pytest.raises(RecipeMismatch, match=f"adapter: The index '{'a1' * 32}', the model '{'b2' * 32}'.*Build"):
-        tuned.search(TUNED.with_adapter("b2" * 32), _rows(1, 9), 1)
+        tuned.search(replace(TUNED, adapter="b2" * 32), _rows(1, 9), 1)
 
 
 ODD = Corpus(

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sempa.config import cache_folder
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation import result_cache
+from sempa.files import cache_folder
 from sempa.models.pair import ModelPair
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -4,7 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +291,7 @@ def test_only_results_of_this_model_and_adapter_are_shown(studio: Studio, roots:
     about = {"hardware": "h", "date": "d", "precision": "p"}
     sets = {"a-test": {"pairs": 2, "base": {"spearman": 1.0}, "sempa": {"spearman": 2.0}}}
     own = {variant: studio.encoder.recipe(variant) for variant in ("base", "sempa")}
-    others = {**own, "sempa": own["sempa"].with_adapter("0" * 64)}
+    others = {**own, "sempa": replace(own["sempa"], adapter="0" * 64)}
     for name, recipes in (("own", own), ("other", others), ("base alone", {"base": own["base"]})):
         written = {variant: asdict(recipe) for variant, recipe in recipes.items()}
         result = {"kind": "sts", "text": name, "sets": sets, "recipes": written, **about}

@@ -7,12 +7,13 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
-from sempa.config import FEATURES, CodingConfig
+from sempa.config import FEATURES
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
 from sempa.sparse.coders import FeatureCoder, open_coders
 from sempa.sparse.fit import fit_codes, name_features
+from sempa.sparse.settings import CodingConfig
 
 CONFIG = CodingConfig(k=4, batch_size=16, epochs=2)
 

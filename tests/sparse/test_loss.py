@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sempa.config import CodingConfig
 from sempa.errors import InputError, SempaError
 from sempa.sparse.autoencoder import SparseCoder, largest
 from sempa.sparse.loss import DEAD_AFTER, CodeLoss, fit_coder
+from sempa.sparse.settings import CodingConfig
 
 CONFIG = CodingConfig(k=2, tau=0.5, preference_weight=0.3, batch_size=4, epochs=3)
 
