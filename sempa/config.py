@@ -1,7 +1,7 @@
 """The recipes: how sentences are embedded, and how an adapter is trained.
 
-The embedding recipe travels as `sempa.json` with every adapter, index and result, so that two artefacts can be told
-apart before their numbers are mixed. Standard library only.
+The embedding recipe travels as `sempa.json` with every adapter, index and result, so that artefacts made with different
+recipes are never mixed. Standard library only.
 """
 
 import json
@@ -26,7 +26,7 @@ CODE_KINDS = (WORDS, FEATURES)
 """Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
 
 VARIANTS = ("base", "sempa")
-"""The two names of the one resident model: adapter off, adapter on."""
+"""The two names of the loaded model: adapter off, adapter on."""
 OBJECTIVES = ("dpo", "listwise", "contrastive", "joint")
 
 
@@ -78,9 +78,9 @@ class EncoderConfig:
 class TrainConfig:
     """How an adapter is trained; RECIPES has settings that belong together.
 
-    Without `balance_negation` a preference for entailments is also one against negation. `stop_after` does not change
-    the learning-rate schedule, whose length `max_samples` fixes. `token_cap` changes the result by rounding only (None:
-    by device).
+    Without `balance_negation`, a preference for entailments also teaches the model to avoid negation. `stop_after` does
+    not change the learning-rate schedule, whose length `max_samples` fixes. `token_cap` changes the result by rounding
+    only (None: by device).
     Source: Chen et al. 2026, experimental set-up; DPO beta is the framework default there. Pang et al. 2024
     (`rpo_alpha`; TRL's and ms-swift's `rpo_alpha`).
     """
@@ -164,7 +164,7 @@ class TrainConfig:
 
     @property
     def idle(self) -> set[str]:
-        """Return the fields without effect on this objective with these settings."""
+        """Return the fields that have no effect with this objective and these settings."""
         used = {
             ("template", "prompt_format", "beta", "rpo_alpha"): self.prefers,
             ("embedding_template", "tau"): self.contrasts,
@@ -231,8 +231,8 @@ RECIPES = {
         evaluate_every=20_000,
     ),
 }
-"""Settings by name: the method's as they serve small models best, those that embed best and still write (one pass over
-all triplets), and the paper's with its framework's defaults."""
+"""Settings by name: best for small models by the paper's method, best embeddings that still write (one pass over all
+triplets), and the paper's own with its framework's defaults."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ class Recipe:
     def from_dict(cls, payload: Mapping[str, Any], where: str) -> Self:
         """Build a recipe from parsed JSON; `where` names the file in errors.
 
-        Raises: StorageError if it is no recipe, of another schema version, or has fields this version does not know.
+        Raises: StorageError if it is not a recipe, has another schema version, or has unknown fields.
         """
         if not (isinstance(payload, Mapping) and isinstance(payload.get("encoder", {}), Mapping)):
             raise StorageError(f"{where} is not a valid recipe: restore the file or recreate the artefact.")

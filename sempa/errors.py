@@ -22,4 +22,4 @@ class RecipeMismatch(SempaError):
 
 
 class StorageError(SempaError):
-    """Report a folder or file that could not be read or written whole."""
+    """Report a folder or file that could not be read or written completely."""

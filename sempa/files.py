@@ -15,12 +15,12 @@ from sempa.errors import InputError, StorageError
 COMPLETE = "complete"
 """The marker file written last into a folder that takes long to make; a folder without it is incomplete."""
 REFUSALS = (OSError, SafetensorError)
-"""What a failed write raises; safetensors turns a full disk into an error of its own."""
+"""Errors of a failed write; safetensors reports a full disk by its own class."""
 
 
 @contextmanager
 def writing(what: str, path: Path, cure: str = "make room there") -> Iterator[None]:
-    """Turn a failed write in the block into an error that says `what` was to be written where, and the cure.
+    """Name `what`, the path and the cure in an error if a write in the block fails.
 
     Raises: StorageError.
     """
@@ -35,7 +35,7 @@ def writing(what: str, path: Path, cure: str = "make room there") -> Iterator[No
 def atomic_file(path: Path, what: str, cure: str = "make room there") -> Iterator[Path]:
     """Yield a hidden path beside `path` to write to; the file is flushed to disk and renamed when the block ends.
 
-    Raises: StorageError if the disk refuses; what was at `path` is then unchanged.
+    Raises: StorageError if the disk refuses; the old file is then unchanged.
     """
     aside = path.with_name(f".new-{secrets.token_hex(4)}-{path.name}")
     with writing(what, path, cure):
@@ -52,8 +52,8 @@ def atomic_file(path: Path, what: str, cure: str = "make room there") -> Iterato
 def atomic_folder(folder: Path, what: str, cure: str = "make room there", *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty hidden folder beside `folder` to write into; it is renamed when the block ends.
 
-    Raises: InputError if the folder exists, unless it is to be replaced; StorageError if the disk refuses. What was
-    there is then unchanged.
+    Raises: InputError if the folder exists, unless it is to be replaced; StorageError if the disk refuses. The old
+    folder is then unchanged.
     """
     if folder.exists() and not replace:
         raise InputError(f"{folder} exists already: choose another folder or remove it.")
@@ -81,7 +81,7 @@ def _rename(made: Path, folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, are on the disk; Windows lets neither be opened for that."""
+    """Wait until a file's content or a folder's entries are on the disk; Windows can open neither for that."""
     if os.name == "nt":
         return
     held = os.open(path, os.O_RDONLY)
@@ -92,7 +92,7 @@ def flush(path: Path) -> None:
 
 
 def share(folder: Path) -> None:
-    """Give weights the permissions of the settings beside them: safetensors lets only the owner read them."""
+    """Give weights the permissions of the settings beside them: safetensors lets the owner alone read them."""
     for weights in folder.rglob("*.safetensors"):
         shutil.copymode(next(weights.parent.glob("*.json")), weights)
 
@@ -104,7 +104,7 @@ def sha256_of(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return where fetched models are kept: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
+    """Return the folder of fetched models: $SEMPA_CACHE, else `sempa` in the user's cache folder."""
     if own := os.environ.get("SEMPA_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "sempa"

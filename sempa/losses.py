@@ -53,8 +53,8 @@ def same_anchors(anchors: Sequence[Hashable]) -> Tensor:
 def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, tau: float, same: Tensor) -> Tensor:
     """Return each anchor's cosine over `tau` with every positive and negative of the batch, its own positive first.
 
-    Three (B, D) of any length in, (B, 2B) out. `same` (B, B) bool marks rows that share an anchor: another row's
-    positive is no negative for the same anchor, so its score is minus infinity, as if it were not there.
+    Takes three (B, D) of any length and returns (B, 2B). `same` (B, B) bool marks rows that share an anchor: another
+    row's positive is no negative for the same anchor, so its score is minus infinity, as if it were not there.
     Source: Gao et al. 2021, eq. 5.
     """
     normalize = torch.nn.functional.normalize
@@ -64,12 +64,12 @@ def contrastive_scores(anchors: Tensor, positives: Tensor, negatives: Tensor, ta
     hidden = torch.cat([same & ~own, torch.zeros_like(own)], dim=1)
     order = torch.arange(2 * count, device=anchors.device).repeat(count, 1)
     rows = torch.arange(count, device=anchors.device)
-    order[rows, 0], order[rows, rows] = rows, torch.zeros_like(rows)  # the own positive changes places with the first
+    order[rows, 0], order[rows, rows] = rows, torch.zeros_like(rows)  # swap the own positive with the first column
     return scores.masked_fill(hidden, -torch.inf).gather(1, order)
 
 
 def reconstruction_loss(rows: Tensor, reconstructed: Tensor) -> Tensor:
-    """Return the mean squared error of restoring (N, D) rows as a share of their variance: 0 is exact, 1 the mean."""
+    """Return the squared error of reconstructed (N, D) rows as a share of their variance: 0 is exact, 1 the mean."""
     return (rows - reconstructed).square().sum() / (rows - rows.mean(dim=0)).square().sum()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 PACKAGES = ("torch", "transformers", "peft", "faiss-cpu", "gradio")
 MEASURING = ("lm_eval", "sentence-transformers", "pytrec-eval-terrier")
-"""What figures of evaluations come from besides; not needed for anything else."""
+"""Packages that figures of evaluations also depend on."""
 
 
 def hardware() -> str:
@@ -24,7 +24,7 @@ def hardware() -> str:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Return the versions of the packages that move numbers and of `more`, as far as they are installed."""
+    """Return the versions of Python, of PACKAGES and of `more`, as far as they are installed."""
     found = {"python": platform.python_version()}
     for name in (*PACKAGES, *more):
         with suppress(PackageNotFoundError):
@@ -33,7 +33,7 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Return what every written figure says of where and when it was measured: hardware, versions, date."""
+    """Return hardware, versions and date, which every result states."""
     return {"hardware": hardware(), "versions": versions(*MEASURING), "date": time.strftime("%Y-%m-%d")}
 
 

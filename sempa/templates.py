@@ -22,7 +22,7 @@ EMBEDDING_TEMPLATES = {
     ),
     "plain": "{sentence}",
 }
-"""Prompts an embedding is read from; `plain` is the sentence alone, for mean pooling."""
+"""Prompts for embeddings; `plain` is the sentence alone, for mean pooling."""
 
 PARAPHRASE_TEMPLATES = {
     "P1": 'Keep the same meaning of this sentence: "{sentence}", while making some changes.',
@@ -36,7 +36,7 @@ PARAPHRASE_TEMPLATES = {
         "but the wording may be simplified or rephrased."
     ),
 }
-"""Prompts a paraphrase is asked for with, in training and in the app; P1 is the paper's default."""
+"""Prompts for paraphrases, in training and in the app; P1 is the paper's default."""
 
 SYSTEM_PROMPT = "You are a helpful assistant"
 
@@ -45,7 +45,7 @@ _PUNCTUATION = re.compile(r"(?<!\d)[.,]|[.,](?!\d)|[^\w\s.,-]|_")
 
 @dataclass(frozen=True)
 class SentenceTemplate:
-    """Hold the text before and after the one place where the sentence goes."""
+    """Hold the text before and after a sentence."""
 
     before: str
     after: str
@@ -76,7 +76,7 @@ class SentenceTemplate:
         return cls(*text.split(SLOT))
 
     def render(self, sentence: str) -> str:
-        """Put a sentence into its place."""
+        """Insert a sentence."""
         return f"{self.before}{sentence}{self.after}"
 
 
@@ -89,7 +89,7 @@ def tokenised_text(sentence: str) -> str:
 
 
 def tidy_sentence(sentence: str) -> str:
-    """Return the sentence as the paper feeds it: one line, closed by a full stop, without double quotes.
+    """Return the sentence in the paper's form: one line, a final full stop, no double quotes.
 
     A full stop is added unless the last character is one of `.?"'`; double quotes become single; a final question
     mark becomes a full stop.

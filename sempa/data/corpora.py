@@ -11,12 +11,12 @@ from sempa.errors import InputError
 
 TEXT_COLUMNS = ("text", "sentence")
 MAX_CHARACTERS = 20_000
-"""Longest text of one row; a longer one is a mistake in the file more often than a sentence."""
+"""Maximum characters of a text; a longer one is usually a mistake in the file."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Hold N texts and, for each, its tags by name (empty where the file has none)."""
+    """Hold N texts and, for each, its tags by name (empty if the file has none)."""
 
     texts: tuple[str, ...]
     tags: tuple[Mapping[str, str], ...]
@@ -26,8 +26,7 @@ def read_corpus(path: Path, column: str | None = None, at_most: int | None = Non
     """Read a corpus from a table or a text file (see `read_rows`); other columns become tags.
 
     `column` names the text column; without it `text` or `sentence` is taken, or the only column.
-    A tag that is itself named `text` becomes `text_`, since `text` is what the corpus' own column is called. After
-    `at_most` rows nothing more is read.
+    A tag named `text` becomes `text_`, since the corpus' own column has that name. Reading stops after `at_most` rows.
     Raises: InputError if the file has no such column or a row has no text; what `read_rows` raises.
     """
     rows = list(islice(read_rows(path), at_most))
@@ -64,7 +63,7 @@ def write_corpus(corpus: Corpus, path: Path) -> None:
     names = list(dict.fromkeys(name for tags in corpus.tags for name in tags))
     rows = [{"text": text, **tags} for text, tags in zip(corpus.texts, corpus.tags, strict=True)]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        # The csv module quotes a lone carriage return only where everything is quoted.
+        # The csv module quotes a lone carriage return only if everything is quoted.
         returns = any("\r" in cell for row in rows for cell in row.values())
         dialect = "unix" if returns else "excel"  # unix quotes everything
         writer = csv.DictWriter(stream, ["text", *names], dialect=dialect, lineterminator="\n")

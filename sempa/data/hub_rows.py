@@ -22,7 +22,7 @@ def hub_rows(spec: str, split: str) -> Iterable[Row]:
     """Return the rows of `owner/name`, `owner/name:subset` or `owner/name:file.csv|.jsonl`.
 
     A named file is fetched and read as it is, since `datasets` reads sentences such as "None" as missing values.
-    Raises: ModelUnavailable if the hub does not give it; InputError if the spec is no hub id.
+    Raises: ModelUnavailable if the hub does not deliver it; InputError if the spec is not a hub id.
     """
     name, _, part = spec.partition(":")
     if "/" not in name or not can_be_hub_id(name):

@@ -15,15 +15,15 @@ Row = Mapping[str, object]
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLES = (".csv", ".tsv", *JSON_LINES)
 MAX_COLUMNS = 100
-"""Most columns of a table: short rows under a long head hold far more cells than the file has bytes."""
+"""Maximum columns of a table: short rows under a long header have far more cells than the file has bytes."""
 
 
 def read_rows(path: Path, name: str = "") -> Iterator[Row]:
     """Yield a file's rows: CSV (RFC 4180), TSV (unquoted), JSON Lines, else one text per line as {"text": line}.
 
-    "None", "NA" and "null" are sentences. A cell that its row lacks is None. A line of JSON may be a text alone.
+    "None", "NA" and "null" are sentences. A cell missing from its row is None. A line of JSON may be a single text.
     `name` replaces the path in errors.
-    Raises: InputError, naming the file and, where one is at fault, the row (from 1, without head and empty lines).
+    Raises: InputError, naming the file and, if a row is faulty, its number (from 1, without header and empty lines).
     """
     name, kind, number = name or str(path), path.suffix.lower(), 0
     with _open(path, name) as stream:
@@ -42,7 +42,7 @@ class _Unquoted(csv.excel_tab):
 
 
 class _Fault(Exception):
-    """What is wrong with a row, to follow its number."""
+    """Describe what is wrong with a row; the number comes before it."""
 
 
 def _rows(stream: TextIO, kind: str, name: str) -> Iterator[Row]:
@@ -84,7 +84,7 @@ def _require_complete(text: str) -> None:
 
 @contextmanager
 def _open(path: Path, name: str) -> Iterator[TextIO]:
-    """Open a UTF-8 file; its lines end at line feeds and returns, not at every sign Unicode counts as a line end."""
+    """Open a UTF-8 file; its lines end at line feeds and returns, not at every line end that Unicode knows."""
     if not path.is_file():
         raise InputError(f"The file {name} does not exist.")
     try:
@@ -108,7 +108,7 @@ def read_text(path: Path) -> str:
 def texts_of(rows: Iterable[Row], columns: Sequence[str], name: str) -> Iterator[tuple[str, ...]]:
     """Yield the cells of `columns` of each row; `name` names the source in errors.
 
-    Raises: InputError if a column is missing, or a cell is missing or no text.
+    Raises: InputError if a column is missing, or a cell is missing or is not text.
     """
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in columns if column not in row]:
@@ -121,5 +121,5 @@ def texts_of(rows: Iterable[Row], columns: Sequence[str], name: str) -> Iterator
 
 
 def subsample(items: Sequence[_Item], limit: int | None) -> Sequence[_Item]:
-    """Return every n-th item, so that at most `limit` are left; all of them without a limit."""
+    """Return every n-th item, so that at most `limit` are left; without a limit, all items."""
     return items[:: max(1, -(-len(items) // limit))] if limit else items

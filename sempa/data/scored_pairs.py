@@ -1,4 +1,4 @@
-"""Scored pairs: two sentences and how alike people find them. Standard library only."""
+"""Scored pairs: two sentences and a human similarity score. Standard library only."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from sempa.errors import InputError
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Hold N pairs of sentences and people's similarity scores (any scale, higher is more alike)."""
+    """Hold N pairs of sentences and human similarity scores (any scale, higher is more similar)."""
 
     name: str
     first: tuple[str, ...]
@@ -28,9 +28,9 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
 
 
 def scored_pairs_from_rows(rows: Iterable[Row], name: str) -> ScoredPairs:
-    """Take the columns score, sentence1, sentence2 of any rows; `name` names the source in errors.
+    """Return the scored pairs of rows with score, sentence1, sentence2; `name` names the source in errors.
 
-    Raises: InputError on other columns, an empty source, a row without its sentences or a score that is no number.
+    Raises: InputError on other columns, an empty source, a row without its sentences or a score that is not a number.
     """
     numbers_as_text = ({**row, "score": str(row["score"])} if "score" in row else row for row in rows)
     cells = list(texts_of(numbers_as_text, ("score", "sentence1", "sentence2"), name))

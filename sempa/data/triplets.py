@@ -14,7 +14,7 @@ COLUMN_SETS = (
     ("anchor", "positive", "negative"),
     ("anchor", "entailment", "contradiction"),
 )
-"""Names of the three columns: SimCSE's, sentence-transformers/all-nli's, and in words."""
+"""Names of the three columns: SimCSE's, sentence-transformers/all-nli's, and plain ones."""
 
 
 SAMPLE_TRIPLETS = Path(__file__).with_name("sample_triplets.csv")
@@ -39,7 +39,7 @@ class TripletReport:
     skipped: Counter[str] = field(default_factory=Counter)
 
     def leave_out(self, count: int, reason: str) -> None:
-        """Count triplets as skipped that were used until now."""
+        """Move triplets from used to skipped."""
         if count:
             self.skipped[reason] += count
             self.used -= count
@@ -106,7 +106,7 @@ def _reason_to_skip(sentences: list[object]) -> str | None:
 def read_neutrals(path: Path) -> dict[str, str]:
     """Read a table with the columns premise, neutral; return the first neutral sentence of each premise.
 
-    Rows that end before it are skipped.
+    Rows without a neutral cell are skipped.
     Raises: InputError on other columns; what `read_rows` raises.
     """
     neutrals: dict[str, str] = {}
@@ -117,7 +117,7 @@ def read_neutrals(path: Path) -> dict[str, str]:
 
 
 def with_neutrals(triplets: Iterable[Triplet], neutrals: Mapping[str, str]) -> list[Triplet]:
-    """Return the triplets whose anchor has a neutral sentence unlike the other two, with that sentence."""
+    """Return the triplets with their neutral sentence; those without one unlike the other two are dropped."""
     found = ((triplet, neutrals.get(triplet.anchor)) for triplet in triplets)
     return [replace(t, neutral=n) for t, n in found if n and n not in (t.entailment, t.contradiction)]
 

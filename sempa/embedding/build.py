@@ -18,11 +18,11 @@ from sempa.errors import InputError
 from sempa.models.processes import Processes
 
 BLOCK = 2_048
-"""Texts that a process embeds before their rows go to disk."""
+"""Texts per process that are embedded before their rows are written to disk."""
 
 
 def partial_folder(folder: Path) -> Path:
-    """Return where rows of an unfinished index are kept, beside its folder; remove it once the index is saved."""
+    """Return the folder of an unfinished index's rows, beside its own; remove it once the index is saved."""
     return folder.with_name(f".{folder.name}-partial")
 
 
@@ -38,11 +38,11 @@ def embed_corpus(
 ) -> None:
     """Add the vectors of an encoder's models to an index: of `variants`, by default of all.
 
-    With `partial`, rows are kept in that folder block by block, and the same call resumes after the blocks it finds.
-    Each of several processes embeds its part of a block, and the first one gets the vectors. With `parquet`, it also
-    writes them as Parquet files to `parquet/VARIANT`. `progress` counts the vectors of all models.
+    With `partial`, rows are written to that folder block by block, and the same call resumes after them. Several
+    processes share each block, and the first one gets the vectors. With `parquet`, it also writes them as Parquet files
+    to `parquet/VARIANT`. `progress` counts the vectors of all models.
     Raises: what `encode`, `SentenceIndex.add` and `write_shards` raise; InputError for a vector that is not finite or
-    has no direction; StorageError if the disk refuses.
+    is zero; StorageError if the disk refuses.
     """
     variants, processes = variants or encoder.variants, processes or Processes()
     texts = index.corpus.texts
@@ -57,7 +57,7 @@ def embed_corpus(
                     progress(before + done, len(variants) * len(texts))
 
             _embed(file, texts, encoder, variant, processes, counted)
-        if processes.first:  # the others need not wait for what follows
+        if processes.first:  # the other processes are done
             for variant, file in zip(variants, files, strict=True):
                 recipe = encoder.recipe(variant)
                 if parquet is not None:
@@ -66,7 +66,7 @@ def embed_corpus(
 
 
 def _path(folder: Path, index: SentenceIndex, encoder: Encoder, variant: str) -> Path:
-    """Name a variant's file of rows after all that its numbers depend on."""
+    """Name a variant's file of rows after everything its numbers depend on."""
     digest = hashlib.sha256(json.dumps([asdict(encoder.recipe(variant)), str(encoder.pair.info)]).encode())
     for text in index.corpus.texts:
         digest.update(f"{len(text)}:{text}".encode())
@@ -81,10 +81,10 @@ def _embed(
     processes: Processes,
     progress: Callable[[int], None],
 ) -> None:
-    """Embed the texts whose rows the first process's file does not hold yet."""
+    """Embed the texts that are not in the first process's file yet."""
 
     def kept() -> int:
-        if len(file) != len(texts):  # a block that broke off is computed again, so that its vectors are the same
+        if len(file) != len(texts):  # an incomplete block is computed again, so that its vectors are the same
             file.cut(len(file) // BLOCK * BLOCK)
         return len(file)
 

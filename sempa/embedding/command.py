@@ -32,7 +32,7 @@ def add_model_options(made: argparse._ActionsContainer) -> None:
 
 
 def add_encoder_options(made: argparse.ArgumentParser, *, settings: bool = True) -> None:
-    """Add the options that choose an encoder: base model, adapter and, unless refused, embedding settings."""
+    """Add the options that choose an encoder: base model, adapter and, if `settings`, embedding settings."""
     model = made.add_argument_group("model")
     add_model_options(model)
     model.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`, on the default base)")

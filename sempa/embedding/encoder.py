@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 """Receives (done, total)."""
 
 PREFIX_FROM = 8
-"""Sentences from which computing the prompts' common beginning once pays off."""
+"""Number of sentences from which a prefix cache pays off."""
 
 
 class Encoder:
@@ -34,10 +34,10 @@ class Encoder:
     def __init__(
         self, pair: ModelPair, config: EncoderConfig | None = None, postprocess: Postprocess | None = None
     ) -> None:
-        """Take the recipe of `config`, else of the pair's adapter, else of the paper.
+        """Use the recipe `config`, by default the adapter's, or else the paper's.
 
         Post-processing statistics that it names are read from the adapter's folder unless given.
-        Raises: InputError if the template leaves no room for a sentence or there is no such layer; StorageError if
+        Raises: InputError if the template leaves no room for a sentence or the layer does not exist; StorageError if
         the statistics are missing.
         """
         if config is None:
@@ -56,7 +56,7 @@ class Encoder:
         self.width = pair.width
         """D, the length of a vector."""
         self.limit = min(config.max_length, pair.context_length or config.max_length)
-        """Tokens of the longest prompt; a longer one is shortened."""
+        """Maximum tokens of a prompt; longer ones are shortened."""
         self._template = SentenceTemplate.embedding(config.template)
         pair.require_layer(config.layer)
         frame = len(pair.tokenizer(self._template.render("")).input_ids)
@@ -68,7 +68,7 @@ class Encoder:
 
     @classmethod
     def default(cls, base: str = DEFAULT_BASE, adapter: str | None = None) -> Self:
-        """Open a base model with an adapter, by default those that are shipped; raises what ModelPair.open raises."""
+        """Open a base model with an adapter, by default the shipped ones; raises what `ModelPair.open` raises."""
         from sempa.models.adapters import shipped_adapters
 
         return cls(ModelPair.open(base, adapter or next(iter(shipped_adapters(base)), None)).for_inference())
@@ -87,16 +87,16 @@ class Encoder:
     ) -> Rows:
         """Return the embeddings of N sentences as (N, D) unit float32 rows, in order.
 
-        `variant` is "base" or "sempa" (default: the best there is). `first` is the number messages give the first
-        sentence. Sentences are computed in batches, so in bfloat16 a vector depends a little on its neighbours (a
-        cosine by up to 0.01, in float32 by 1e-5); see `encode_each`.
+        `variant` is "base" or "sempa" (default: `best_variant`). `first` is the first sentence's number in messages.
+        Sentences are computed in batches, so in bfloat16 a vector depends a little on its neighbours (a cosine by up to
+        0.01, in float32 by 1e-5); see `encode_each`.
         Raises: InputError, with the row number, for an empty or non-string sentence, or a vector that is not finite.
         """
         variant = variant or self.best_variant
         return self._unit(self.states(sentences, variant, progress=progress, first=first), variant, first)
 
     def encode_each(self, sentences: Sequence[str]) -> dict[str, Rows]:
-        """Return every model's embeddings of N sentences as (N, D) unit float32 rows, each computed by itself.
+        """Return every model's embeddings of N sentences as (N, D) unit float32 rows, each computed alone.
 
         A vector does not depend on its neighbours. All models share one pass: faster than `encode` for few sentences.
         Raises: what `encode` raises.
@@ -120,7 +120,7 @@ class Encoder:
     def states(
         self, sentences: Sequence[str], variant: str, *, progress: Progress | None = None, first: int = 0
     ) -> Rows:
-        """Return (N, D) float32 states as the decoder gives them: not of unit length, no post-processing.
+        """Return the decoder's (N, D) float32 states: not of unit length, without post-processing.
 
         Raises: InputError, with the row number, for an empty or non-string sentence.
         """
@@ -132,7 +132,7 @@ class Encoder:
         pad = padding_id(self.pair.tokenizer)
         states, done = np.zeros((len(prompts), self.width), np.float32), 0
         batches = length_batches([len(ids) for ids in prompts], self.pair.forward_tokens)
-        together = 4 * self.pair.workers.count  # then other visitors get their turn
+        together = 4 * self.pair.workers.count  # other threads get their turn in between
         for some in (batches[at : at + together] for at in range(0, len(batches), together)):
             padded = [right_padded([prompts[row] for row in batch], pad) for batch in some]
             computed = self.pair.each_hidden_states(variant, padded, self.config.layer, prefix)
@@ -148,7 +148,7 @@ class Encoder:
         return states
 
     def top_tokens(self, states: Rows, variant: str, k: int) -> list[list[tuple[str, float]]]:
-        """Return the k tokens that each of (N, D) `states` predicts most: (text, unembedding score), best first.
+        """Return the k most likely tokens of each of (N, D) `states`: (text, unembedding score), best first.
 
         Unit rows give the same tokens. Raises: InputError if the recipe reads another layer than the last, or the mean.
         """
@@ -168,7 +168,7 @@ class Encoder:
         return [self.pair.tokenizer.decode([token]) for token in ids]
 
     def _prompts(self, sentences: Sequence[str], first: int = 0) -> list[list[int]]:
-        """Return each sentence's prompt as token ids; too long a sentence loses its end, the prompt around it stays."""
+        """Return each sentence's prompt as token ids; a sentence that is too long loses its end, not the template."""
         if isinstance(sentences, str):
             raise InputError("encode takes a list of sentences, not a single text: put the text in brackets.")
         tokenizer, before, after, prompts = self.pair.tokenizer, self._template.before, self._template.after, []
@@ -178,7 +178,7 @@ class Encoder:
             if not sentence.strip():
                 raise InputError(f"Row {row} is empty: every sentence needs at least one word.")
             tidy = tidy_sentence(sentence) if self.config.template != "plain" else sentence
-            # No token is longer than 64 characters in practice; this keeps a pasted book from being tokenised whole.
+            # No token is longer than 64 characters in practice; this avoids tokenising a pasted book completely.
             text = tidy[: self.limit * 64]
             while len(ids := list(tokenizer(f"{before}{text}{after}").input_ids)) > self.limit:
                 text = text[: int(len(text) * min(0.95, self.limit / len(ids)))]

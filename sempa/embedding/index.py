@@ -24,7 +24,7 @@ Rows = NDArray[np.float32]
 Query: TypeAlias = Rows | sparse.csr_array
 """Queries of one model: (Q, D) unit rows, or (Q, H) sparse codes."""
 INDEX_ROOT = Path("index") if INSTALLED else SHIPPED / "index"
-"""Where indexes are kept: index/ of the checkout, or of the current folder if the package is installed."""
+"""The folder of indexes: index/ of the checkout, or of the current folder if the package is installed."""
 TEXTS = "texts.csv"
 RANKED = 1_000
 """How far down an approximate search looks for a text's rank."""
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True)
 class Hit:
-    """Say which text was found: its id, text, cosine, rank from 1, and tags."""
+    """Hold a text that was found: its id, text, cosine, rank from 1, and tags."""
 
     id: int
     text: str
@@ -43,7 +43,7 @@ class Hit:
 
 
 class _ByRecipe(dict[EncoderConfig, Vectors | Codes]):
-    """Hold vectors by recipe; a recipe that is not there is an error naming the field that differs."""
+    """Hold vectors by recipe; a missing recipe is an error that names the fields that differ."""
 
     def __missing__(self, recipe: EncoderConfig) -> Vectors | Codes:
         if not self:
@@ -74,7 +74,7 @@ class SentenceIndex:
 
     @contextmanager
     def adding(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold the index while vectors are computed for it, so that two visitors do not embed the same texts.
+        """Lock the index while vectors are computed for it, so that two visitors do not embed the same texts.
 
         `waiting` is called every second until the index is free.
         """
@@ -149,7 +149,7 @@ class SentenceIndex:
         return np.sort(vectors.pair_cosines(first, second))
 
     def save(self, folder: Path) -> None:
-        """Write texts, vectors and recipes to a folder, atomically, in place of what was there.
+        """Write texts, vectors and recipes to a folder, atomically; an older index there is replaced.
 
         Raises: StorageError if the disk refuses; the old folder is then unchanged.
         """
@@ -159,7 +159,7 @@ class SentenceIndex:
             for recipe, vectors in self.vectors.items():
                 name = f"{recipe.adapter[:12] if recipe.adapter else 'base'}-{recipe.template[:12]}"
                 file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
-                # faiss's own writer goes on when the disk fills up with the last bytes.
+                # faiss's own writer does not notice a disk that fills up with the last bytes.
                 (made / file).write_bytes(vectors.serialised())
                 hashed = sha256_of(made / file)
                 parts.append({"file": file, "sha256": hashed, "encoder": asdict(recipe), **vectors.how})

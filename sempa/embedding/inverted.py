@@ -23,7 +23,7 @@ LEVELS = 255
 class Codes:
     """Hold N codes over H features, column by column; ids are their places.
 
-    A query visits the columns of its own features and no others. Activations are kept to within a step of LEVELS.
+    A query visits only the columns of its own features. Activations are rounded to LEVELS steps.
     """
 
     suffix = ".npz"
@@ -38,7 +38,7 @@ class Codes:
         if columns.dtype != np.uint8:
             raise ValueError(f"codes of type {columns.dtype} where uint8 is expected")
         columns.sort_indices()
-        # scipy keeps places in eight bytes where one of its parts came so; four hold two thousand million.
+        # scipy may store indices in eight bytes; four are enough for two thousand million.
         if columns.nnz < np.iinfo(np.int32).max:
             columns.indices, columns.indptr = (part.astype(np.int32) for part in (columns.indices, columns.indptr))
         self._columns, self._step = columns, step
@@ -96,7 +96,7 @@ class Codes:
         return np.asarray(rows[first].multiply(rows[second]).sum(axis=1), dtype=np.float32).ravel()
 
     def serialised(self) -> bytes:
-        """Return the bytes `read` reads."""
+        """Return the codes as bytes for `read`."""
         made = io.BytesIO()
         parts = {"data": self._columns.data, "indices": self._columns.indices, "indptr": self._columns.indptr}
         np.savez(made, **parts, shape=np.array(self._columns.shape), step=np.float64(self._step))
@@ -104,9 +104,9 @@ class Codes:
 
     @classmethod
     def read(cls, path: Path, _: Mapping[str, Any]) -> Self:
-        """Read a file of `serialised`.
+        """Read a file with the bytes of `serialised`.
 
-        Raises: ValueError or OSError if it is none.
+        Raises: ValueError or OSError for any other file.
         """
         try:
             with np.load(path, allow_pickle=False) as stored:

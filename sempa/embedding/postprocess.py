@@ -25,9 +25,9 @@ KINDS = ("centre", "remove-top", "whiten")
 
 @dataclass(frozen=True)
 class Postprocess:
-    """Hold, for each variant, the mean (D,) to take off and the matrix (D, D) to multiply by.
+    """Hold, for each variant, the mean (D,) to subtract and the matrix (D, D) to multiply by.
 
-    `fitted_on` says in words which text the statistics come from.
+    `fitted_on` describes the text that the statistics come from.
     """
 
     kind: str
@@ -58,12 +58,12 @@ class Postprocess:
 
     @property
     def about(self) -> str:
-        """Return in words what is done and which text it was fitted on."""
+        """Return a description: the kind, and the text it was fitted on."""
         return f"{self.kind} fitted on {self.fitted_on}"
 
     @property
     def sha256(self) -> str:
-        """Return the hash a recipe names these statistics by: that of the file `save` writes."""
+        """Return the hash that names these statistics in a recipe: that of the file `save` writes."""
         return hashlib.sha256(self._serialised()).hexdigest()
 
     def save(self, folder: Path) -> str:
@@ -78,7 +78,7 @@ class Postprocess:
     def _serialised(self) -> bytes:
         tensors = {f"{v}.mean": mean for v, mean in self.means.items()}
         tensors |= {f"{v}.matrix": matrix for v, matrix in self.matrices.items()}
-        # One entry alone: safetensors writes several in an order that changes from call to call, and so the hash.
+        # A single entry: safetensors writes several in varying order, which would change the hash.
         about = json.dumps({"kind": self.kind, "fitted_on": self.fitted_on})
         return bytes(save(tensors, metadata={"about": about}))
 
@@ -86,7 +86,7 @@ class Postprocess:
     def load(cls, folder: Path, sha256: str) -> Self:
         """Read statistics from a folder.
 
-        Raises: StorageError if they are missing or are not those of `sha256`.
+        Raises: StorageError if they are missing or have another hash.
         """
         path = folder / FILE
         if not path.is_file() or sha256_of(path) != sha256:

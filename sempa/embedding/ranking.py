@@ -14,7 +14,7 @@ from sempa.embedding.index import Hit, Query, SentenceIndex
 class RankedHit:
     """Hold a hit and the rank the same text has under the other model.
 
-    The rank is None where there is one model, or where the search is approximate and the text ranks below RANKED.
+    The rank is None with a single model, or if the search is approximate and the text ranks below RANKED.
     """
 
     hit: Hit

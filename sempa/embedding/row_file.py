@@ -13,10 +13,10 @@ WHAT = "The vectors"
 
 
 class RowFile:
-    """Hold the first rows of N, `width` float32 numbers each, in a file that need not exist yet."""
+    """Hold rows of `width` float32 numbers in a file that need not exist yet."""
 
     def __init__(self, path: Path, width: int) -> None:
-        """Look at what is there.
+        """Find out how many rows the file has.
 
         Raises: StorageError if the disk refuses, as all methods do.
         """

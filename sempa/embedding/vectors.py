@@ -16,21 +16,21 @@ from sempa.errors import InputError
 Rows = NDArray[np.float32]
 Ids = NDArray[np.int64]
 EXACT_UP_TO = 50_000
-"""Vectors that are searched exactly: two cores compare a query with so many in a few milliseconds."""
+"""Maximum vectors searched exactly: two cores compare a query with this many in a few milliseconds."""
 LEAST_RECALL = 0.95
-"""Share of the exact ten nearest that an approximate search must find, on vectors set aside to measure it."""
+"""Share of the exact ten nearest that an approximate search must find, measured on a sample of the vectors."""
 NEAREST, MEASURED = 10, 256
 _READING = threading.Lock()
 _DIRECT = faiss.DirectMap  # type: ignore[attr-defined]  # its stubs leave it out
 PER_LIST = 64
-"""Vectors a list that its centre is learned from."""
+"""Vectors per list from which its centre is learned."""
 
 
 @dataclass(frozen=True)
 class Approximation:
-    """Say how an approximate search is done and what it finds.
+    """Describe an approximate search and its recall.
 
-    The vectors lie in `lists` lists, one byte a number; a query looks into `probes` of them and finds `recall` (0..1)
+    The vectors are in `lists` lists, one byte per number; a query searches `probes` of them and finds `recall` (0..1)
     of the exact ten nearest, measured when it was built.
     """
 
@@ -40,14 +40,14 @@ class Approximation:
 
 
 class Vectors:
-    """Hold N unit rows; ids are their places."""
+    """Hold N unit rows; ids are row numbers."""
 
     suffix = ".faiss"
 
     def __init__(self, engine: Any, approximation: Approximation | None = None) -> None:
         """Take a faiss index of unit rows, made here or read from disk.
 
-        Raises: ValueError if it is not of the kind that `approximation` says, or its rows are not of unit length.
+        Raises: ValueError if its kind does not match `approximation`, or its rows are not of unit length.
         """
         self.engine, self.approximation = engine, approximation
         kind: Any = faiss.IndexIVFScalarQuantizer if approximation else faiss.IndexFlatIP
@@ -78,21 +78,21 @@ class Vectors:
 
     @property
     def how(self) -> dict[str, object]:
-        """Return what `read` needs to know besides the file."""
+        """Return what `read` needs in addition to the file."""
         return {"approximation": asdict(self.approximation)} if self.approximation else {}
 
     def serialised(self) -> memoryview:
-        """Return the bytes `read` reads."""
+        """Return the vectors as bytes for `read`."""
         return faiss.serialize_index(self.engine).data
 
     @classmethod
     def read(cls, path: Path, how: Mapping[str, Any]) -> Self:
-        """Read a file of `serialised`; `how` is what it had been.
+        """Read a file with the bytes of `serialised`, given the `how` of those vectors.
 
         No more is allocated than the file has bytes. Raises: ValueError, TypeError or RuntimeError for another file.
         """
         approximation = how.get("approximation")
-        with _READING:  # the limit is one of the whole process
+        with _READING:  # the limit applies to the process
             faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
             engine = faiss.read_index(str(path))
         return cls(engine, approximation and Approximation(**approximation))
@@ -103,7 +103,7 @@ class Vectors:
         return found
 
     def cosines(self, query: Rows) -> Rows:
-        """Return a (1, D) row's cosine with every vector, (N,); for exact vectors alone."""
+        """Return a (1, D) row's cosine with every vector, (N,); only for exact vectors."""
         return np.asarray(self._all() @ query[0])
 
     def pair_cosines(self, first: Ids, second: Ids) -> Rows:
@@ -111,7 +111,7 @@ class Vectors:
         return np.einsum("nd,nd->n", self.rows(first), self.rows(second))
 
     def rows(self, ids: Ids) -> Rows:
-        """Return the vectors of some ids as they are held: to within a byte a number where they are approximate."""
+        """Return the vectors of some ids as they are held: rounded to a byte per number if they are approximate."""
         if self.approximation is None:
             return np.asarray(self._all()[ids])
         self.engine.set_direct_map_type(_DIRECT.Array)
@@ -126,8 +126,8 @@ class Vectors:
 
 
 def of_unit_length(rows: Rows) -> bool:
-    """Whether all of (N, D) rows are."""
-    squares = np.einsum("nd,nd->n", rows, rows)  # takes no copy of rows, which may lie on disk
+    """Return whether all (N, D) rows are of unit length."""
+    squares = np.einsum("nd,nd->n", rows, rows)  # does not copy rows, which may be on disk
     return bool(np.allclose(np.sqrt(squares), 1, atol=1e-3))
 
 

@@ -79,7 +79,7 @@ def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
 def attach_adapter(
     model: PreTrainedModel | PeftModel, adapter: str, base_name: str, adapter_name: str = ADAPTER_NAME
 ) -> tuple[PeftModel, AdapterInfo]:
-    """Load a PEFT adapter from a folder or hub id onto a base model, beside those it has; check that each weight fits.
+    """Load a PEFT adapter from a folder or hub id onto a base model, beside its other adapters; check every weight.
 
     A different base name alone is only a warning, since the same weights go by many names.
     Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,

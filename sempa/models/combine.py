@@ -21,7 +21,7 @@ from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_folder
 from sempa.models.pair import SEMPA, ModelPair
 
 LARGEST = 2.0
-"""Largest scale of an adapter: beyond its training, what a larger one does is unknown."""
+"""Maximum scale of an adapter; the effect of larger ones is untested."""
 _A, _B = ".lora_A.", ".lora_B."
 
 
@@ -139,7 +139,7 @@ def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) 
     """Return a copy of one variant as a plain model, in the base's number format or `dtype`.
 
     bfloat16 rounds the small changes of an adapter: vectors then differ by about as much as from batching.
-    Raises: InputError for a variant that is not there, or for a base in four bits.
+    Raises: InputError for an unknown variant, or for a base in four bits.
     """
     if pair.info.precision.four_bit:
         raise InputError("Weights in four bits cannot be merged without loss: use --precision bfloat16.")

@@ -11,9 +11,9 @@ from sempa.models.prefix_cache import PrefixCache, common_prefix, expand_prefix,
 from sempa.models.prompts import padding_id, request_ids
 
 CPU_ROWS, GPU_ROWS = 16, 64
-"""Requests answered together: a step for this many takes little longer than a step for one."""
+"""Requests answered in one batch: a step for this many takes little longer than for one."""
 LONG_PREFIX = 128
-"""Tokens that all prompts begin with (usually worked examples) from which on a prefix cache pays."""
+"""Minimum length of a common prefix (usually worked examples) for which a prefix cache pays off."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def complete_ids(
 ) -> list[Completion]:
     """Return one variant's greedy continuation of each prompt, in order, by transformers' own generation.
 
-    An answer ends where the model ends it, or soon after one of the texts `stops`, which is left in. A long common
-    beginning is computed once if the model supports it.
-    In bfloat16 an answer can depend on its neighbours in the batch when two tokens are almost equally likely.
+    An answer ends at the model's end token, or soon after one of the texts `stops`, which stays in it. A long common
+    prefix is computed once if the model supports it. In bfloat16 an answer can depend on its neighbours in the batch
+    when two tokens are almost equally likely.
     Raises: InputError for an unknown variant.
     """
     until = {"stop_strings": list(stops), "tokenizer": pair.tokenizer} if stops else {}
@@ -64,7 +64,7 @@ def complete_ids(
 
 
 def _prefix(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], most: int) -> PrefixCache:
-    """Return the cache of the prompts' common beginning; empty if it is short or would not be exact."""
+    """Return the cache of the prompts' common prefix; empty if it is short or would not be exact."""
     ids = common_prefix([list(prompt) for prompt in prompts]) if len(prompts) > 1 else ()
     if len(ids) < LONG_PREFIX or not pair.supports_prefix:
         return ()
@@ -75,7 +75,7 @@ def _prefix(pair: ModelPair, variant: str, prompts: Sequence[Sequence[int]], mos
 
 
 def _laid_out(prompts: Sequence[Sequence[int]], prefix: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prompts as rows with their mask, padded between the prefix of so many tokens and the rest.
+    """Return prompts as rows with their mask, padded between the first `prefix` tokens and the rest.
 
     Generation needs the padding before the last tokens, and counts positions from the mask.
     """

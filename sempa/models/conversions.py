@@ -1,7 +1,7 @@
-"""GGUF weights kept as safetensors, so that each file is de-quantised once: 80 s for 268 million parameters.
+"""Cache of GGUF weights as safetensors: de-quantising 268 million parameters takes 80 s, so it is done once.
 
 An entry is a folder in `cache_folder()`: that of the default model, or one named after a GGUF file's SHA-256 and a
-number format. Its marker file, written last, tells a damaged entry by its fingerprint; damaged entries are made again.
+number format. Its marker file, written last, holds a fingerprint of the others; damaged entries are made again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from sempa.models.precision import Precision
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 16 * 2**30
-"""Size of all entries together, above which the least recently used go; the default model stays."""
+"""Maximum bytes of all entries; beyond it, the least recently used are deleted, but not the default model."""
 UNFINISHED = ".converting-"
 SAMPLES, SAMPLED = 16, 2**18
 """Places of a file, and bytes at each, that its fingerprint covers."""
@@ -40,9 +40,9 @@ class Conversion(NamedTuple):
 
 
 def converted(source: ModelSource, precision: Precision, report: Report = log.info) -> ModelSource:
-    """Return where the safetensors of a GGUF file are, converting it on first use; other sources as they are.
+    """Return the safetensors of a GGUF file, converted on first use; other sources are returned unchanged.
 
-    Weights are kept in the number format asked for, as if read from the GGUF, which is returned if the disk refuses.
+    Weights are stored in the requested number format. If the disk refuses, the GGUF file itself is returned.
     Raises: ModelUnavailable for a file that is not GGUF, or not of a causal language model.
     """
     if not source.gguf_file or precision.four_bit:
@@ -103,7 +103,7 @@ def conversions() -> list[Conversion]:
 
 
 def clear(names: Collection[str] = ()) -> int:
-    """Delete the entries of these names, or all and what killed conversions left; return the bytes freed."""
+    """Delete the named entries, or all and the leftovers of interrupted conversions; return the bytes freed."""
     going = [entry for entry in conversions() if not names or entry.folder.name in names]
     for entry in going:
         shutil.rmtree(entry.folder, ignore_errors=True)
@@ -127,7 +127,7 @@ def _folder_fingerprint(folder: Path) -> str:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """Return a hash of the files' names, sizes and bytes at SAMPLES places: large models take minutes to read whole."""
+    """Return a hash of the files' names, sizes and bytes at SAMPLES places: large models take minutes to read."""
     found = hashlib.sha256()
     for path in sorted(files):
         size = path.stat().st_size

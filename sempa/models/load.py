@@ -34,7 +34,7 @@ Report = Callable[[str], None]
 class ModelSource:
     """Name the place of weights: a folder or hub id, and the GGUF file in it if that is the format.
 
-    `fingerprint` distinguishes weights on this disk from others that were or will be in the same place.
+    `fingerprint` distinguishes weights on this disk from other weights in the same place.
     """
 
     name: str
@@ -120,11 +120,11 @@ def _where(source: ModelSource) -> dict[str, Any]:
 
 
 def _hub_answers(source: ModelSource) -> bool:
-    """Ask the hub once whether it is there; its client would try every file of a model for half a minute."""
+    """Check once whether the hub responds; its client would try every file of a model for half a minute."""
     try:
         HfApi().model_info(source.location, revision=source.revision, timeout=10)
     except HfHubHTTPError:
-        return True  # it answers; fetching the files will tell what is wrong with the model
+        return True  # it responds; fetching the files will show what is wrong with the model
     except Exception as error:  # network errors of any HTTP client the hub's client may use
         log.info("The hub does not answer (%s): using the local cache only.", error)
         return False

@@ -31,7 +31,7 @@ from sempa.models.workers import Workers
 
 BASE, SEMPA = VARIANTS
 PROBE = "A prefix, and the row after it."
-"""Read once to find out whether a model reads a row after a cached prefix as it reads the row complete."""
+"""Text to test whether rows after a cached prefix get the states of complete rows."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens per forward: what the caches of a CPU hold, and what fills a GPU with a large model."""
 LAUNCH_BOUND = 4e12
@@ -124,7 +124,7 @@ class ModelPair:
         """
         self._require(SEMPA)
         with self._lock:
-            # PEFT tells adapters apart by looking for a name within a name: none may be part of another.
+            # PEFT finds adapters by substring: no name may be part of another.
             adapter_name = f"further-{len(self._model.peft_config):03}"
             try:
                 _, info = attach_adapter(self._model, adapter, self.info.name, adapter_name)
@@ -164,7 +164,7 @@ class ModelPair:
         if self.device.type != "cuda":
             return CPU_TOKENS
         free, total = torch.cuda.mem_get_info(self.device)
-        if self.info.sharded:  # every process makes as many forwards: what is free differs between cards
+        if self.info.sharded:  # all processes run equally many forwards, but free memory differs between cards
             free = total // 2
         kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
         return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
@@ -190,7 +190,7 @@ class ModelPair:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Return the variants that can be asked for: both, or only base when there is no adapter."""
+        """Return the available variants: both, or only base without an adapter."""
         return VARIANTS if isinstance(self._model, PeftModel) else (BASE,)
 
     @property
@@ -274,7 +274,7 @@ class ModelPair:
         return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
 
     def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
-        """Yield a known layer's states (V, T, D) of each (1, T) row of ids, read alone, under all V variants.
+        """Yield a known layer's states (V, T, D) of each (1, T) row of ids, computed alone, under all V variants.
 
         If the adapter allows, one pass reads both variants: a third less time than two passes.
         """

@@ -13,7 +13,7 @@ from sempa.templates import SentenceTemplate
 
 TEMPLATE = "P1"
 WEIGHT = 1.0
-"""What a preference score counts when added to a cosine."""
+"""Weight of a preference score when it is added to a cosine."""
 
 
 def preference(

@@ -1,4 +1,4 @@
-"""Prefix cache: the keys and values of a common beginning, computed once for all rows."""
+"""Prefix cache: the keys and values of a common prefix, computed once for all rows."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ PrefixCache = Sequence[tuple[Tensor, Tensor]]
 """Keys and values (1, heads, H, width) of a prefix of H tokens, layer by layer; empty without a prefix."""
 
 REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError)
-"""What the forward of a model raises that takes no such cache, mask or positions."""
+"""Errors of a model whose forward does not accept such a cache, mask or positions."""
 
 
 def common_prefix(prompts: Sequence[tuple[int, ...]] | Sequence[list[int]]) -> Sequence[int]:

@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 
 
 class Processes:
-    """Share each step among the processes, and add up what they found.
+    """Divide each step among processes and combine their results.
 
     Every process reads the same data and goes through the same steps; each step's batch is cut into consecutive parts.
     Gradients are sums over examples, so their sum over processes is the gradient of the batch, to rounding.
@@ -44,7 +44,7 @@ class Processes:
 
     @property
     def shard(self) -> bool:
-        """Whether the launch asked to share out the weights too: `accelerate launch --use_fsdp`."""
+        """Whether the weights are sharded too: `accelerate launch --use_fsdp`."""
         return self.count > 1 and launched_with("ACCELERATE_USE_FSDP")
 
     @property
@@ -80,7 +80,7 @@ class Processes:
             parameter.grad = summed.view_as(parameter)
 
     def gather(self, rows: Tensor, items: int) -> Tensor:
-        """Return all processes' rows, (items, ...), in the order of the step's items; `rows` are this one's part's."""
+        """Return all processes' rows, (items, ...), in the order of the step's items; `rows` are this one's."""
         if self.count == 1:
             return rows
         counts = [self._start(rank + 1, items) - self._start(rank, items) for rank in range(self.count)]
@@ -90,7 +90,7 @@ class Processes:
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
-        """Return the first process's result to all; `together` all compute, as sharded weights need."""
+        """Return the first process's result to all; with `together`, all compute, as sharded weights need."""
         value = compute() if self.first or together else 0.0
         return value if self.count == 1 else float(broadcast(self._tensor([value])))
 

@@ -64,7 +64,7 @@ def response_ids(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the token ids of running text that continues what is before it."""
+    """Return the token ids of plain text that continues other text."""
     return list(tokenizer(f" {text}", add_special_tokens=False).input_ids)
 
 

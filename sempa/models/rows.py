@@ -92,7 +92,7 @@ def _block_mask(blocks: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
 
 
 def plain_rows(pairs: Sequence[PairIds], order: Sequence[int], pad: int) -> RowBatch:
-    """Lay each pair out as K right-padded rows [prompt, response k]: what every causal model can read."""
+    """Lay each pair out as K right-padded rows [prompt, response k], which every causal model supports."""
     rows = [(pair.prompt, response) for pair in pairs for response in pair.responses]
     input_ids, mask = right_padded([(*prompt, *response[:-1]) for prompt, response in rows], pad)
     count, longest = input_ids.shape

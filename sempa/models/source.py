@@ -1,4 +1,4 @@
-"""Where a base model's weights are: the default model, a folder, a GGUF file or a hub id."""
+"""Find a base model's weights: the default model, a folder, a GGUF file or a hub id."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,7 @@ def can_be_hub_id(name: str) -> bool:
 
 
 def locate(base: str, revision: str | None = None, report: Report = log.info) -> ModelSource:
-    """Return where the weights of `base` are, fetching the default model on first use.
+    """Return the source of the weights of `base`, fetching the default model on first use.
 
     `base` is DEFAULT_BASE, a folder, a `.gguf` file, or a hub id, which the hub client fetches when it is loaded.
     Raises: ModelUnavailable if neither source gives the default model, or a path does not exist.

@@ -24,7 +24,7 @@ class Workers:
     def map(self, call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
         """Yield `call(item)` in the items' order; a single item is computed by the caller, on every core.
 
-        The caller holds the model meanwhile. `call` sets its own gradient mode, which is per thread.
+        The caller holds the model's lock. `call` sets its own gradient mode, which is per thread.
         """
         if self.count == 1 or len(items) == 1:
             yield from map(call, items)

@@ -44,12 +44,12 @@ class SparseCoder(nn.Module):
         return (codes @ self.decoder) * self.scale + self.centre
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the weights in float16, as they are kept on disk."""
+        """Return the weights in float16, as they are stored on disk."""
         return {name: value.detach().half() for name, value in self.state_dict().items()}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Return the coder that `tensors` made, in float32."""
+        """Return a coder with the weights of `tensors`, in float32."""
         features, width = tensors["decoder"].shape
         made = cls(width, features)
         made.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -57,6 +57,6 @@ class SparseCoder(nn.Module):
 
 
 def largest(activations: Tensor, k: int) -> Tensor:
-    """Keep each row's k largest activations where they are positive, the rest is 0; (N, H) in and out."""
+    """Keep each row's k largest activations if they are positive, and set the rest to 0; (N, H) in and out."""
     values, places = activations.topk(min(k, activations.shape[-1]), dim=-1)
     return torch.zeros_like(activations).scatter(-1, places, values.relu())

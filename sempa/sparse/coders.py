@@ -28,11 +28,11 @@ Rows = NDArray[np.float32]
 CODER_FILE, ABOUT_FILE = "coder.safetensors", "codes.json"
 CODED_AT_ONCE = 4096
 TAKEN_AT_ONCE = 65_536
-"""Vectors that are taken out of an index at once to be coded."""
+"""Vectors of an index that are coded at once."""
 OWN_AND_ALIGNED = 16
 """Words added to a query's own. Source: Nie et al. 2025."""
 QUERY_WIDER = 4
-"""A query keeps this many times the features of a text: it is not stored, and they help it find more."""
+"""A query keeps this many times a text's features: it is not stored, and more features find more."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class FittedCodes:
-    """What is fitted for one variant: the direction (D,) removed before words are read, and the autoencoder."""
+    """Hold one variant's fit: the direction (D,) to remove before words are found, and the autoencoder."""
 
     direction: Rows
     coder: SparseCoder
@@ -58,10 +58,10 @@ class FittedCodes:
 
 
 class WordCoder:
-    """Code a row by the k words of the vocabulary it points at most, without what all rows point at.
+    """Code a row by the k vocabulary words it points at most, after removing the direction all rows share.
 
-    A feature is a token id; its activation is the token's unembedding score if positive. A query names its own words
-    and OWN_AND_ALIGNED more, all with the same weight, so a text's score is the sum over the words they share.
+    A feature is a token id; its activation is the token's unembedding score if positive. A query has its own words and
+    OWN_AND_ALIGNED more, all with the same weight, so that a text's score is a sum over shared words.
     Source: Nie et al. 2025.
     """
 
@@ -88,7 +88,7 @@ class WordCoder:
         return sparse.csr_array((weights, np.concatenate(named), ends), shape=(len(named), self._width))
 
     def _words(self, sentence: str) -> list[int]:
-        """Return the ids of a sentence's tokens, also as they are after a space, where most of the vocabulary is."""
+        """Return the ids of a sentence's tokens, with and without the leading space that most of the vocabulary has."""
         tokenizer = self._pair.tokenizer
         texts = (sentence, f" {sentence}")
         return [i for text in texts for i in tokenizer(text, add_special_tokens=False).input_ids]
@@ -106,7 +106,7 @@ class FeatureCoder:
     """Code a row by the k most active features of a fitted autoencoder."""
 
     def __init__(self, fitted: Mapping[str, FittedCodes], sha256: str) -> None:
-        """Take every variant's codes; `sha256` is that of the file they are kept in, and names them."""
+        """Take every variant's codes, and the SHA-256 of their file, which names them."""
         self._fitted = fitted
         self.name = f"{FEATURES}-{sha256[:12]}"
 
@@ -144,7 +144,7 @@ class SparseEncoder:
 
     @classmethod
     def open(cls, encoder: Encoder, kind: str, coders: Mapping[str, Coder] | None = None) -> Self:
-        """Return the encoder of one kind of the codes kept beside the adapter, or of those given.
+        """Return the encoder for one kind of codes: those stored with the adapter, or those given.
 
         Raises: InputError for an unknown kind, or if the adapter has no codes; StorageError if they are damaged.
         """
@@ -169,7 +169,7 @@ class SparseEncoder:
         return self.coder.queries(sentences, rows, variant, self.k)
 
     def add_to(self, index: SentenceIndex) -> None:
-        """Add the codes of the vectors that an index holds, for every variant it has none of.
+        """Code the vectors of an index, for every variant whose codes it lacks.
 
         Raises: RecipeMismatch if the index has no vectors of a variant.
         """
@@ -192,13 +192,13 @@ class SparseEncoder:
 
 
 def fit_direction(rows: Rows) -> Rows:
-    """Return the unit direction (D,) of the mean of (N, D) rows: what all of them point at, mostly stop words."""
+    """Return the unit direction (D,) of the mean of (N, D) rows: what all rows share, mostly stop words."""
     mean = rows.mean(axis=0)
     return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
 
 def save_coders(folder: Path, fitted: Mapping[str, FittedCodes], about: Mapping[str, Any]) -> None:
-    """Write the codes of an adapter's variants into a new folder; `about` says how they were fitted.
+    """Write the codes of an adapter's variants into a new folder; `about` describes the fit.
 
     Raises: InputError if the folder exists; StorageError if the disk refuses.
     """
@@ -234,7 +234,7 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
 
 
 def load_coders(pair: ModelPair) -> dict[str, Coder]:
-    """Return the codes kept beside a pair's adapter, by kind; empty if it has none.
+    """Return the codes stored with a pair's adapter, by kind; empty if it has none.
 
     Raises: StorageError if they are damaged.
     """
@@ -243,7 +243,7 @@ def load_coders(pair: ModelPair) -> dict[str, Coder]:
 
 
 def codes_folder(pair: ModelPair) -> Path | None:
-    """Return the folder of the codes kept beside a pair's adapter, None where there is none."""
+    """Return the folder of the codes stored with a pair's adapter, None if it has none."""
     folder = pair.adapter.folder / CODES_FOLDER if pair.adapter else None
     return folder if folder and folder.is_dir() else None
 

@@ -29,7 +29,7 @@ from sempa.sparse.settings import CODES_FOLDER, CodingConfig
 Rows = NDArray[np.float32]
 WORDS_A_FEATURE, TEXTS_A_FEATURE = 3, 3
 RAREST = 1 / 500
-"""Words rarer than this among the texts count as this rare: else features are named by words of a single text."""
+"""Minimum frequency of a word in comparisons: otherwise words of a single text would name features."""
 HELD_OUT = 20
 """One triplet in this many is held out and measured."""
 
@@ -42,7 +42,7 @@ def fit_codes(
     output: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Fit codes for every variant on about `limit` triplets and write them; return what was measured, by variant.
+    """Fit codes for every variant on about `limit` triplets and write them; return each variant's figures.
 
     `output` is by default the folder beside the adapter's weights that the app looks into. Embeddings are kept in the
     cache folder, so that fitting again with other settings takes minutes.
@@ -75,7 +75,7 @@ def _fitted(
     config: CodingConfig,
     report: Callable[[str], None],
 ) -> tuple[FittedCodes, dict[str, float]]:
-    """Return one variant's codes and what was measured of them; `texts` are those of the triplets, three by three."""
+    """Return one variant's codes and their figures; `texts` are those of the triplets, three by three."""
     rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
     held = torch.arange(len(rows)) % HELD_OUT == 0

@@ -13,7 +13,7 @@ from sempa.sparse.autoencoder import SparseCoder, largest
 from sempa.sparse.settings import CodingConfig
 
 WIDER = 4
-"""The second reconstruction keeps so many times k features, so that one fit serves other k as well."""
+"""The second reconstruction keeps this many times k features, so that one fit also serves other k."""
 WIDER_SHARE, REVIVAL_SHARE = 1 / 8, 1 / 32
 """Weights of the wider reconstruction and of the revival of dead features. Source: Wen et al. 2025."""
 DEAD_AFTER = 30
@@ -41,7 +41,7 @@ class CodeLoss:
         L(k) + L(4k) / 8 + L_revival / 32 + `preference_weight` times the Plackett-Luce likelihood, scored by the dot
         product of unit-length codes over `tau`, that the entailment's is the first of the batch. Rows are brought
         to unit length. `anchors` are B texts or ids, equal where anchors are.
-        Dead features reconstruct what the living left.
+        Dead features reconstruct the residual of the others.
         Source: Wen et al. 2025 (CSR), eq. 1-5; Chen et al. 2026, section 4.4 (likelihood).
         """
         flat = torch.nn.functional.normalize(rows.flatten(0, 1), dim=-1)
@@ -73,7 +73,7 @@ class CodeLoss:
 
 
 def fit_coder(rows: Tensor, anchors: Sequence[str], config: CodingConfig, coder: SparseCoder) -> Iterator[CodingStep]:
-    """Fit a coder that has begun to (N, 3, D) unit rows of N triplets, in place; `anchors` are their N texts.
+    """Fit an initialised coder in place to (N, 3, D) unit rows of N triplets; `anchors` are their N texts.
 
     Raises: InputError for fewer triplets than one batch; SempaError if the loss is not finite.
     """

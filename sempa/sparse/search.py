@@ -54,8 +54,8 @@ class SparseSearch:
     def search(self, index: SentenceIndex, query: str, rows: Mapping[str, Rows], k: int) -> dict[str, list[SparseHit]]:
         """Return each model's k best texts, each with its rank under the other model and what matched.
 
-        `rows` has each model's (1, D) unit row of the query. Codes that the index lacks are computed from the vectors
-        it holds and added to it, in memory.
+        `rows` has each model's (1, D) unit row of the query. Codes that the index lacks are computed from its vectors
+        and added in memory.
         Raises: what `SparseEncoder.add_to` and `SentenceIndex.search` raise.
         """
         recipes = {variant: self._encoder.recipe(variant) for variant in rows}
