@@ -28,7 +28,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import KINDS, Postprocess, Rows
 from sempa.embedding.settings import save_settings
 from sempa.evaluation.baselines import ONE_EXAMPLE
-from sempa.evaluation.result_cache import ResultCache, read_rows
+from sempa.evaluation.result_cache import ResultCache, cached_rows
 from sempa.evaluation.sts import is_test, sts_spearman
 from sempa.files import sha256_of
 from sempa.models.adapters import shipped_adapters
@@ -126,8 +126,8 @@ def main() -> int:
         encoder = Encoder(pair, config, Postprocess.fit(kind, rows, fitted_on)) if kind else plain
         name = variant if variant == BASE else pair.adapter.name
         models[name] = {
-            "paper": set_scores(partial(read_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},
-            "best": set_scores(partial(read_rows, encoder, variant), tests) | best,
+            "paper": set_scores(partial(cached_rows, Encoder(pair, PAPER), variant), tests) | {"dev": scores[0]["dev"]},
+            "best": set_scores(partial(cached_rows, encoder, variant), tests) | best,
             "tried": scores,
         }
         print(name, models[name]["paper"], models[name]["best"], flush=True)

@@ -25,7 +25,7 @@ from sempa.embedding.encoder import Encoder, Rows
 from sempa.embedding.inverted import Codes
 from sempa.evaluation.geometry import isotropy, uniformity
 from sempa.evaluation.metrics import spearman
-from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.result_cache import cached_rows
 from sempa.evaluation.retrieval import RetrievalSet, outcomes, ranked, read_beir
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.sparse.coders import Coder, load_coders
@@ -67,7 +67,7 @@ class Texts:
 
     def __init__(self, encoder: Encoder, variant: str, pairs: ScoredPairs, data: RetrievalSet) -> None:
         def read(texts: list[str]) -> Rows:
-            return read_rows(encoder, variant, texts, lambda line: print(line, flush=True))
+            return cached_rows(encoder, variant, texts, lambda line: print(line, flush=True))
 
         self.pairs, self.data, self._variant = pairs, data, variant
         self.first, self.second = read(list(pairs.first)), read(list(pairs.second))

@@ -18,7 +18,7 @@ from shared import keep
 from sempa.data.corpora import read_corpus
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.vectors import Rows, Vectors
-from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.result_cache import cached_rows
 
 QUERIES, K = 500, 10
 
@@ -85,7 +85,7 @@ def main() -> int:
     encoder = Encoder.default()
     texts = list(read_corpus(args.texts).texts)
     first = {text: place for place, text in reversed(list(enumerate(texts)))}
-    rows = read_rows(encoder, encoder.best_variant, texts)[sorted(first.values())]
+    rows = cached_rows(encoder, encoder.best_variant, texts)[sorted(first.values())]
     order = np.random.default_rng(0).permutation(len(rows))
     held, kept = rows[order[:QUERIES]], rows[order[QUERIES:]]
     parts = {"texts": measured(kept, held)}

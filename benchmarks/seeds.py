@@ -16,7 +16,7 @@ from shared import earlier_result, keep, set_scores
 from sempa.config import DEFAULT_BASE, EncoderConfig
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.encoder import Encoder
-from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.result_cache import cached_rows
 from sempa.evaluation.sts import is_test
 from sempa.files import sha256_of
 from sempa.models.pair import BASE, SEMPA, ModelPair
@@ -53,9 +53,9 @@ def main() -> int:
             assert pair.adapter.recipe
             assert pair.adapter.recipe.training, f"{folder} was not trained here"
             encoder = Encoder(pair, EncoderConfig())
-            base = base or set_scores(partial(read_rows, encoder, BASE), sets)
+            base = base or set_scores(partial(cached_rows, encoder, BASE), sets)
             facts = {"seed": pair.adapter.recipe.training.seed, "sha256": pair.adapter.sha256}
-            run = known.get(pair.adapter.sha256) or facts | set_scores(partial(read_rows, encoder, SEMPA), sets)
+            run = known.get(pair.adapter.sha256) or facts | set_scores(partial(cached_rows, encoder, SEMPA), sets)
             print(name, json.dumps(run), flush=True)
             found.setdefault(name, []).append(run)
             result = {

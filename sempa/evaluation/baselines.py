@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sempa.config import EncoderConfig
 from sempa.embedding.encoder import Encoder
 from sempa.evaluation.judge import open_judge
-from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.result_cache import cached_rows
 from sempa.models.batching import length_batches, right_padded
 from sempa.models.pair import BASE, SEMPA
 from sempa.models.prompts import padding_id
@@ -56,7 +56,7 @@ def baselines(encoder: Encoder, also: Sequence[Encoder] = ()) -> dict[str, Calla
 
 def _embed(encoder: Encoder, variant: str, **how: str) -> Encode:
     config = replace(EncoderConfig(), **how)  # type: ignore[arg-type]  # _METHODS sets only its str fields
-    return functools.partial(read_rows, Encoder(encoder.pair, config), variant)
+    return functools.partial(cached_rows, Encoder(encoder.pair, config), variant)
 
 
 def _echo(encoder: Encoder, sentences: Sequence[str]) -> Rows:

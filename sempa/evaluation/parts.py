@@ -12,7 +12,7 @@ from sempa.data.rows import subsample
 from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
-from sempa.evaluation.result_cache import ResultCache, read_preferences, read_rows
+from sempa.evaluation.result_cache import ResultCache, cached_preferences, cached_rows
 from sempa.evaluation.results import (
     BASELINES_KIND,
     CONTRAST_KIND,
@@ -62,8 +62,8 @@ class Measurement:
     baselines: bool = False
 
 
-def _readers(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[str]], Any]]:
-    return {variant: functools.partial(read_rows, encoder, variant, report=report) for variant in encoder.variants}
+def _encoders(encoder: Encoder, report: Report) -> dict[str, Callable[[Sequence[str]], Any]]:
+    return {variant: functools.partial(cached_rows, encoder, variant, report=report) for variant in encoder.variants}
 
 
 def _sts(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Part]:
@@ -74,10 +74,10 @@ def _sts(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Par
         def compute(load: Callable[[], Any] = load) -> Figures:
             pairs = load()
             content = json.dumps([pairs.first, pairs.second, pairs.scores])
-            measured = measured_pairs(_readers(encoder, report), pairs)
+            measured = measured_pairs(_encoders(encoder, report), pairs)
             figures = dict(measured.figures)
             if request.preference:
-                scores = read_preferences(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)), report)
+                scores = cached_preferences(encoder.pair, list(zip(pairs.first, pairs.second, strict=True)), report)
                 figures |= preference_figures(measured, scores, request.weight)
             return {**figures, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
@@ -94,11 +94,11 @@ def _contrast(encoder: Encoder, request: Measurement, report: Report) -> Iterato
     def cosines(prepare: Callable[[], Any]) -> Callable[[], Any]:
         return functools.cache(lambda: cosine_margins(prepare(), triplets))
 
-    readers = _readers(encoder, report)
-    margins = {name: cosines(functools.partial(readers.__getitem__, name)) for name in readers}
+    encoders = _encoders(encoder, report)
+    margins = {name: cosines(functools.partial(encoders.__getitem__, name)) for name in encoders}
     if SEMPA in margins:
         scores = functools.cache(
-            lambda: score_margins(functools.partial(read_preferences, encoder.pair, report=report), triplets)
+            lambda: score_margins(functools.partial(cached_preferences, encoder.pair, report=report), triplets)
         )
         margins |= {"preference": scores, "both": lambda: margins[SEMPA]() + request.weight * scores()}
     if request.baselines:
@@ -174,9 +174,9 @@ def _retrieval(encoder: Encoder, request: Measurement, report: Report) -> Iterat
     def compute() -> Figures:
         data = read_retrieval(request.data, request.limit)
         report(f"{data.name}: {len(data.texts):,} texts, {len(data.queries):,} queries.")
-        score = functools.partial(read_preferences, encoder.pair, report=report)
+        score = functools.partial(cached_preferences, encoder.pair, report=report)
         rerank = Rerank(score, request.weight) if request.preference else None
-        found = retrieval_figures(_readers(encoder, report), data, rerank)
+        found = retrieval_figures(_encoders(encoder, report), data, rerank)
         return {f"{data.name}, {name}": figures for name, figures in found.items()}
 
     yield request.data.name, compute
@@ -191,7 +191,7 @@ def _geometry(encoder: Encoder, request: Measurement, report: Report) -> Iterato
         "positive": [triplet.entailment for triplet in kept],
         "negative": [triplet.contradiction for triplet in kept],
     }
-    for variant, read in _readers(encoder, report).items():
+    for variant, read in _encoders(encoder, report).items():
 
         def compute(read: Callable[[Sequence[str]], Any] = read) -> Figures:
             rows = {name: read(sentences) for name, sentences in columns.items()}
@@ -211,7 +211,7 @@ def _tokens(encoder: Encoder, request: Measurement, report: Report) -> Iterator[
     for variant in encoder.variants:
 
         def compute(variant: str = variant) -> Figures:
-            rows = dict(zip(sentences, read_rows(plain, variant, sentences, report), strict=True))
+            rows = dict(zip(sentences, cached_rows(plain, variant, sentences, report), strict=True))
 
             def aligned(some: Sequence[str]) -> list[list[tuple[str, float]]]:
                 return plain.top_tokens(np.stack([rows[sentence] for sentence in some]), variant, TOP)

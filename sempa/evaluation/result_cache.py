@@ -83,28 +83,28 @@ def _evict(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def read_rows(
+def cached_rows(
     encoder: Encoder, variant: str, texts: Sequence[str], report: Callable[[str], None] = lambda _: None
 ) -> Rows:
     """Return (N, D) unit rows of the texts, cached if possible.
 
     Raises: what `Encoder.encode` raises.
     """
-    progress = _reporting(report, f"{variant}: {{:,}} of {{:,}} sentences read")
+    progress = _reporting(report, f"{variant}: {{:,}} of {{:,}} sentences embedded")
     request = {"recipe": asdict(encoder.recipe(variant)), "texts": list(texts)}
     cache = ResultCache(str(encoder.pair.info.precision))
     rows: Rows = cache.cached(request, lambda: encoder.encode(texts, variant, progress=progress))
     return rows
 
 
-def read_preferences(
+def cached_preferences(
     pair: ModelPair, pairs: Sequence[tuple[str, str]], report: Callable[[str], None] = lambda _: None
 ) -> NDArray[np.float32]:
     """Return the preference scores (N,) of pairs of sentences, cached if possible.
 
     Raises: what `preference` raises.
     """
-    progress = _reporting(report, "preference: {:,} of {:,} requests read")
+    progress = _reporting(report, "preference: {:,} of {:,} requests scored")
     request = {"preference": list(pairs), "template": TEMPLATE, "model": asdict(pair.recipe(SEMPA, EncoderConfig()))}
     return ResultCache(str(pair.info.precision)).cached(request, lambda: preference(pair, pairs, progress=progress))
 

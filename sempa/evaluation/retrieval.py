@@ -123,7 +123,7 @@ class Rerank:
 
 
 def retrieval_figures(
-    readers: Mapping[str, Encode], data: RetrievalSet, rerank: Rerank | None = None
+    encoders: Mapping[str, Encode], data: RetrievalSet, rerank: Rerank | None = None
 ) -> dict[str, dict[str, Any]]:
     """Rank all texts by cosine and return each measure's figures (x100) by variant.
 
@@ -133,7 +133,7 @@ def retrieval_figures(
     """
     rankings = {
         name: ranked(encode(list(data.texts.values())), encode(list(data.queries.values())), data)
-        for name, encode in readers.items()
+        for name, encode in encoders.items()
     }
     by_query = {name: outcomes(ranking, data) for name, ranking in rankings.items()}
     after = outcomes(rerank(rankings[SEMPA], data), data) if rerank else {}

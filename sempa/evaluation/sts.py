@@ -49,9 +49,9 @@ class MeasuredPairs:
         return [int(i) for i in np.argsort(-np.abs(first - second), kind="stable")]
 
 
-def measured_pairs(readers: Mapping[str, Encode], pairs: ScoredPairs) -> MeasuredPairs:
+def measured_pairs(encoders: Mapping[str, Encode], pairs: ScoredPairs) -> MeasuredPairs:
     """Encode scored pairs with each model and return cosines and figures."""
-    cosines = {model: sts_cosines(encode, pairs) for model, encode in readers.items()}
+    cosines = {model: sts_cosines(encode, pairs) for model, encode in encoders.items()}
     return MeasuredPairs(pairs, cosines, _figures(cosines, np.asarray(pairs.scores, dtype=np.float32)))
 
 

@@ -264,14 +264,14 @@ class ModelPair:
         if self.info.sharded:
             return False
         ids = torch.tensor([self.tokenizer(PROBE).input_ids])
-        whole = self.hidden_states(BASE, ids, torch.ones_like(ids))[:, 1:]
+        complete = self.hidden_states(BASE, ids, torch.ones_like(ids))[:, 1:]
         rest = ids[:, 1:]
         try:
             prefix = self.prefix_cache(BASE, ids[0, :1].tolist())
             found = next(self.each_hidden_states(BASE, [(rest, torch.ones_like(rest))], prefix=prefix))
         except REFUSALS:
             return False
-        return bool((whole - found).abs().max() < agreement(self.dtype) * whole.abs().max())
+        return bool((complete - found).abs().max() < agreement(self.dtype) * complete.abs().max())
 
     def each_alone(self, rows: Sequence[Tensor], layer: int = -1) -> Iterator[Tensor]:
         """Yield a known layer's states (V, T, D) of each (1, T) row of ids, computed alone, under all V variants.

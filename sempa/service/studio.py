@@ -284,11 +284,11 @@ class Studio:
         for text in (*pairs.first, *pairs.second):
             require_text(text, "A sentence of the file")
 
-        readers = {
+        encoders = {
             variant: partial(self.encoder.encode, variant=variant, progress=_counted(report, f" with {variant}"))
             for variant in self.variants
         }
-        return measured_pairs(readers, pairs)
+        return measured_pairs(encoders, pairs)
 
     def results(self) -> list[dict[str, Any]]:
         """Return the results in JSON measured with this model and adapter."""

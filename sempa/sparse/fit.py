@@ -17,7 +17,7 @@ from sempa.data.triplets import read_triplets
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.evaluation.metrics import nearer_share
-from sempa.evaluation.result_cache import read_rows
+from sempa.evaluation.result_cache import cached_rows
 from sempa.files import sha256_of
 from sempa.losses import reconstruction_loss
 from sempa.machine import environment
@@ -76,7 +76,7 @@ def _fitted(
     report: Callable[[str], None],
 ) -> tuple[FittedCodes, dict[str, float]]:
     """Return one variant's codes and their figures; `texts` are those of the triplets, three by three."""
-    rows = torch.from_numpy(read_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
+    rows = torch.from_numpy(cached_rows(encoder, variant, texts, report)).view(-1, 3, encoder.width)
     anchors = texts[::3]
     held = torch.arange(len(rows)) % HELD_OUT == 0
     coder = SparseCoder(encoder.width, config.expansion_factor * encoder.width, config.seed)

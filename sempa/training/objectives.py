@@ -188,15 +188,9 @@ class Objective:
         self._kl = KLPass(model, [e.text for e in examples], config) if config.kl_weight else None
 
     @property
-    def readers(self) -> list[RowReader]:
-        """Return the reader of every loss term."""
-        parts = (self._preference, self._contrastive, self._kl)
-        return [part.reader for part in parts if part]
-
-    @property
     def layouts(self) -> list[str]:
         """Return the name of each loss term's row layout."""
-        return [reader.layout for reader in self.readers]
+        return [part.reader.layout for part in (self._preference, self._contrastive, self._kl) if part]
 
     def backward(self, examples: Sequence[Example]) -> dict[str, float]:
         """Add the gradients of this process's part of the mean loss and return the step's metrics, `loss` first."""

@@ -17,16 +17,16 @@ TEXTS = [f"The cat number {i} sat." for i in range(9)]
 
 def test_rows_are_read_once(tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(tiny_pair)
-    first = result_cache.read_rows(encoder, "base", TEXTS)
+    first = result_cache.cached_rows(encoder, "base", TEXTS)
     np.testing.assert_array_equal(first, encoder.encode(TEXTS))
     monkeypatch.setattr(Encoder, "encode", lambda *_, **__: pytest.fail("read again"))
-    np.testing.assert_array_equal(result_cache.read_rows(encoder, "base", TEXTS), first)
+    np.testing.assert_array_equal(result_cache.cached_rows(encoder, "base", TEXTS), first)
 
 
 def test_too_many_rows_are_not_kept(tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(tiny_pair)
     monkeypatch.setattr(result_cache, "MAX_ENTRY", len(TEXTS) * encoder.width * 4 - 1)
-    assert result_cache.read_rows(encoder, "base", TEXTS[::-1] + TEXTS).shape == (18, encoder.width)
+    assert result_cache.cached_rows(encoder, "base", TEXTS[::-1] + TEXTS).shape == (18, encoder.width)
     assert not list(cache_folder().rglob("*.npy"))
 
 
@@ -41,8 +41,8 @@ def test_progress_is_told_every_so_often_and_at_the_end(tiny_pair: ModelPair, mo
     encoder = Encoder(tiny_pair)
     monkeypatch.setattr(encoder, "encode", encode)
     said: list[str] = []
-    result_cache.read_rows(encoder, "base", [f"{text} Told." for text in TEXTS], said.append)
-    assert said == ["base: 5 of 9 sentences read", "base: 9 of 9 sentences read"]
+    result_cache.cached_rows(encoder, "base", [f"{text} Told." for text in TEXTS], said.append)
+    assert said == ["base: 5 of 9 sentences embedded", "base: 9 of 9 sentences embedded"]
 
 
 def test_what_the_base_was_asked_before_is_not_asked_again() -> None:

@@ -43,7 +43,7 @@ def test_fitted_codes_are_opened_measured_and_named(tuned_pair: ModelPair, data:
         active = int(codes[[0]].indices[0])
         assert features.describe(variant, active).texts, "an active feature has texts"
         assert features.describe(variant, active).label
-    assert any("step 6 of 6" not in line and "sentences read" in line for line in said)
+    assert any("step 6 of 6" not in line and "sentences embedded" in line for line in said)
     with pytest.raises(InputError, match="exists already"):
         fit_codes(encoder, data, CONFIG, 40, tmp_path / "codes")
 
