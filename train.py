@@ -58,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     )
     run = made.add_argument_group("run")
     run.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    run.add_argument(
+        "--adapter", help="adapter to continue training: folder, shipped adapter or hub id (default: a fresh one)"
+    )
     run.add_argument("--output", type=Path, help="where to write the adapter (default: runs/sempa-DATE-TIME)")
     run.add_argument(
         "--resume", action="store_true", help="continue the interrupted run in --output (default: the last one)"

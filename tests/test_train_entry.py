@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import train
 from sempa import cli
@@ -201,6 +202,24 @@ def test_the_mean_of_runs_tells_of_each(small: list[str], tmp_path: Path, capsys
     assert "then scaled" not in (again / "README.md").read_text(encoding="utf-8")
     parts = json.loads((again / "training.json").read_text(encoding="utf-8"))["averaged_from"]
     assert [part.get("scale") for part in parts] == [0.5, None]
+
+
+def test_training_continues_from_an_adapter(
+    finished: tuple[Path, str], small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run at a negligible learning rate gives back the weights it started from, not a fresh adapter's."""
+    start = finished[0]
+    where = ["--adapter", str(start)]
+    refused = _refusal([*small, *where, "--lora-r", "3"], capsys)
+    assert refused == f"train.py: {start} has lora_r 32: leave out the flag or train afresh."
+    assert train.main([*small, *where, "--lr", "1e-30"]) == 0
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (start, tmp_path / "run"))
+    assert before.keys() == after.keys()
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], weight, rtol=0, atol=0)
+    facts = json.loads((tmp_path / "run/training.json").read_text(encoding="utf-8"))
+    assert facts["started_from"] == {"name": "run", "sha256": sha256_of(start / "adapter_model.safetensors")}
+    assert "Training continued from `run` (SHA-256" in (tmp_path / "run/README.md").read_text(encoding="utf-8")
 
 
 def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> None:

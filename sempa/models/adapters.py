@@ -172,6 +172,25 @@ def fresh_adapter(
     return tuned
 
 
+def trainable_adapter(model: PreTrainedModel, adapter: str, base_name: str) -> PeftModel:
+    """Load an adapter whose training continues; its weights become float32, as those of a fresh one are.
+
+    Raises: what `attach_adapter` raises.
+    """
+    tuned, _ = attach_adapter(model, adapter, base_name)
+    for name, parameter in tuned.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+    return tuned
+
+
+def lora_settings(adapter: str) -> dict[str, Any]:
+    """Return an adapter's rank, alpha and dropout by the names of TrainConfig."""
+    config = LoraConfig.from_pretrained(str(adapter_folder(adapter)))
+    return {"lora_r": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout}
+
+
 def save_adapter(tuned: PeftModel, folder: Path) -> str:
     """Write the adapter as plain PEFT (safetensors) directly into a folder and return the weights' SHA-256.
 

@@ -20,7 +20,9 @@ def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> 
         settings, scores = f".\n{_averaging(facts)}", _scores_of_runs(runs)
     else:
         runs, rank, alpha = [facts], config.lora_r, config.lora_alpha
-        settings = f".\nTrained on {facts['samples']:,} triplets with seed {config.seed} in {facts['precision']}."
+        settings = (
+            f".\n{_start(facts)} on {facts['samples']:,} triplets with seed {config.seed} in {facts['precision']}."
+        )
         scores = _scores(facts)
     if "scale" in facts:
         settings += (
@@ -77,6 +79,12 @@ _OBJECTIVES = {
     "in-batch and hard negatives",
     "joint": f"trained on NLI triplets by paraphrase preference {_METHOD} and contrastive learning together",
 }
+
+
+def _start(facts: Mapping[str, Any]) -> str:
+    if start := facts.get("started_from"):
+        return f"Training continued from `{start['name']}` (SHA-256 of its weights: `{start['sha256']}`)"
+    return "Trained"
 
 
 def _averaging(facts: Mapping[str, Any]) -> str:

@@ -28,7 +28,8 @@ from sempa.training.preferences import Preference, preferences
 class TrainRequest:
     """Request a training run: `data` None means the sample triplets; an empty `dev` means held-out triplets.
 
-    `given` names the settings that the user chose; they are not adjusted to the data.
+    `given` names the settings that the user chose; they are not adjusted to the data. `adapter` is one whose training
+    continues; None means a fresh one.
     """
 
     output: Path
@@ -37,6 +38,7 @@ class TrainRequest:
     neutrals: Path | None = None
     dev: tuple[str, ...] = ()
     base: str = DEFAULT_BASE
+    adapter: str | None = None
     precision: str = "auto"
     device: str = "auto"
     license: str | None = None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sempa.config import VARIANTS, TrainConfig
 from sempa.errors import InputError
-from sempa.models.adapters import ADAPTER_NAME, fresh_adapter, save_adapter
+from sempa.models.adapters import ADAPTER_NAME, fresh_adapter, save_adapter, trainable_adapter
 from sempa.models.fast.fused_lora import fuse
 from sempa.models.pair import ModelPair
 from sempa.models.prefix_cache import PrefixCache
@@ -24,10 +24,18 @@ POLICY, REFERENCE = VARIANTS[1], VARIANTS[0]
 
 
 class PolicyModel:
-    """A base model with a fresh adapter: `sempa` is the policy, `base` the reference."""
+    """A base model with an adapter in training: `sempa` is the policy, `base` the reference."""
 
-    def __init__(self, pair: ModelPair, config: TrainConfig, processes: Processes | None = None) -> None:
-        """Add a fresh adapter to the pair's base model; `processes` share each step (default: this process alone).
+    def __init__(
+        self,
+        pair: ModelPair,
+        config: TrainConfig,
+        processes: Processes | None = None,
+        adapter: str | None = None,
+    ) -> None:
+        """Add a fresh adapter, or `adapter`, to the pair's base model.
+
+        `processes` share each step (default: this process alone). An adapter keeps its own rank, alpha and dropout.
 
         Raises: InputError for float16, in which small models diverge to NaN, or if the pair already has an adapter.
         """
@@ -36,13 +44,17 @@ class PolicyModel:
         if pair.variants != (REFERENCE,):
             raise InputError("Training starts from a base model without an adapter.")
         with pair.using(REFERENCE) as base:
-            self.peft = fresh_adapter(
-                base,
-                pair.info.name,
-                r=config.lora_r,
-                alpha=config.lora_alpha,
-                dropout=config.lora_dropout,
-                seed=config.seed,
+            self.peft = (
+                trainable_adapter(base, adapter, pair.info.name)
+                if adapter
+                else fresh_adapter(
+                    base,
+                    pair.info.name,
+                    r=config.lora_r,
+                    alpha=config.lora_alpha,
+                    dropout=config.lora_dropout,
+                    seed=config.seed,
+                )
             )
         fuse(self.peft, ADAPTER_NAME)
         self.processes = processes or Processes()

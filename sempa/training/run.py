@@ -13,7 +13,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError, SempaError
 from sempa.files import sha256_of
 from sempa.machine import hardware, versions
-from sempa.models.adapters import WEIGHTS_FILE
+from sempa.models.adapters import WEIGHTS_FILE, adapter_folder, lora_settings
 from sempa.models.load import Report
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.precision import choose_training_precision
@@ -87,9 +87,11 @@ class TrainRun:
             "summary": str(read) + (f"; {len(held)} held out" if held else ""),
             "sha256": source_sha256(request.data),
         }
+        self._started_from = _started_from(request)
         facts = {
             "base_model": request.base,
             "base_revision": pair.info.revision,
+            "started_from": self._started_from,
             "precision": str(pair.dtype) + (" from four bits" if pair.info.precision.four_bit else ""),
             "device": pair.device.type,
             "data": self._data,
@@ -102,7 +104,7 @@ class TrainRun:
             request.output, facts, resume=request.resume, keep_checkpoints=request.keep_checkpoints
         )
         self.processes.wait()  # all processes have checked before the first writes
-        self._model = PolicyModel(pair, self.config, self.processes)
+        self._model = PolicyModel(pair, self.config, self.processes, request.adapter)
         read_as = EncoderConfig()  # the paper's, unless training changes it
         if self.config.contrasts:
             read_as = replace(read_as, template=self.config.embedding_template)
@@ -140,6 +142,7 @@ class TrainRun:
         config = replace(self.config, max_samples=self.config.max_samples or len(self._examples))
         facts = {
             "base_model": self.request.base,
+            "started_from": self._started_from,
             "data": self._data,
             "dev": [Path(source).name for source in self.request.dev],
             "score_name": self.score_name,
@@ -163,9 +166,25 @@ class TrainRun:
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 
 
+def _started_from(request: TrainRequest) -> dict[str, str] | None:
+    """Return name and hash of the adapter whose training continues."""
+    if request.adapter is None:
+        return None
+    folder = adapter_folder(request.adapter)
+    return {"name": folder.name, "sha256": sha256_of(folder / WEIGHTS_FILE)}
+
+
 def _fitted(request: TrainRequest, count: int, report: Report) -> TrainConfig:
-    """Return settings adjusted to `count` triplets: at most MAX_PASSES passes and at least MIN_SCORES scores."""
+    """Return settings adjusted to the adapter to continue and to `count` triplets.
+
+    There are at most MAX_PASSES passes and at least MIN_SCORES scores.
+    """
     config = request.config
+    if request.adapter:
+        lora = lora_settings(request.adapter)
+        if other := [name for name, value in lora.items() if name in request.given and getattr(config, name) != value]:
+            raise InputError(f"{request.adapter} has {other[0]} {lora[other[0]]}: leave out the flag or train afresh.")
+        config = replace(config, **lora)
     seen, most = config.stop_after or config.max_samples or count, MAX_PASSES * count
     if seen > most and not request.given & {"max_samples", "stop_after"}:
         report(
