@@ -43,7 +43,7 @@ AGREE = 1e-5
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument("--data", type=Path, required=True, help="sentences, one per line")
     made.add_argument("--limit", type=int, default=256, help="about so many of them (default: %(default)s)")
     made.add_argument("--sts", type=Path, help="scored pairs that the fast precision must score alike")
     made.add_argument("--base", default=DEFAULT_BASE)

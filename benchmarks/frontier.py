@@ -171,7 +171,7 @@ def draw(models: Mapping[str, Any], path: Path) -> None:
                 axis.plot(xs, ys, style, color=color, marker="o", markersize=3.5, label=f"{name}, {kind}")
                 for code in line if kind == FEATURES else ():
                     axis.annotate(f"{code['k']}", (code["bytes_a_text"], code[measure]), fontsize=6, color=color)
-        axis.set(title=title, xlabel="bytes a text (dotted: dense vectors, 2,304)", xscale="log")
+        axis.set(title=title, xlabel="bytes per text (dotted: dense vectors, 2,304)", xscale="log")
         axis.set_xticks(ticks := (50, 100, 200, 400), [str(tick) for tick in ticks])
         axis.minorticks_off()
         axis.grid(alpha=0.25)

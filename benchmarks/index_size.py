@@ -34,7 +34,7 @@ WHOLE_MODEL = (500, 1_000, 2_000, 4_000)
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument("--data", type=Path, required=True, help="sentences, one per line")
     made.add_argument(
         "--counts", type=int, nargs="+", default=COUNTS, help="texts of each index (default: %(default)s)"
     )

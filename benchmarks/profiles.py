@@ -41,7 +41,7 @@ SENTENCES, TOKENS, PAIRS = 128, 48, 32
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data", type=Path, required=True, help="sentences, one a line")
+    made.add_argument("--data", type=Path, required=True, help="sentences, one per line")
     made.add_argument("--triplets", type=Path, required=True)
     made.add_argument("--base", default=DEFAULT_BASE)
     made.add_argument("--json", type=Path)

@@ -36,7 +36,7 @@ CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens per forward: what the caches of a CPU hold, and what fills a GPU with a large model."""
 LAUNCH_BOUND = 4e12
 """Tokens times parameters (an estimate) below which launching the kernels takes longer than computing."""
-BYTES_A_STATE, BYTES_A_SCORE = 34, 16
+BYTES_PER_STATE, BYTES_PER_SCORE = 34, 16
 """Memory kept for the gradient: per number of a state, layer and token in bfloat16 (source: Korthikanti et al. 2022),
 and per score of the vocabulary, which has a logarithm and two gradients."""
 UNEMBEDDED = 256
@@ -166,7 +166,7 @@ class ModelPair:
         free, total = torch.cuda.mem_get_info(self.device)
         if self.info.sharded:  # all processes run equally many forwards, but free memory differs between cards
             free = total // 2
-        kept = self.layers * self.width * BYTES_A_STATE + self.vocabulary * BYTES_A_SCORE
+        kept = self.layers * self.width * BYTES_PER_STATE + self.vocabulary * BYTES_PER_SCORE
         return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
 
     def is_launch_bound(self, tokens: int) -> bool:

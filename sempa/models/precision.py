@@ -27,7 +27,7 @@ class Precision:
 
 
 def choose_precision(precision: str = "auto", device: str = "auto") -> Precision:
-    """Return the device and number format asked for, or the best for this machine.
+    """Return the device and number format requested, or the best for this machine.
 
     Processors with AVX512-BF16 or AMX multiply bfloat16 twice as fast as float32, others more slowly. "nf4" keeps the
     weights in four bits and computes in the format that "auto" would choose. Source: Dettmers et al. 2023, QLoRA.
@@ -37,14 +37,14 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> Precision
         raise InputError(f"Precision {precision!r} is unknown: choose auto, {', '.join(DTYPES)} or {FOUR_BIT}.")
     device = choose_device(device)
     if precision in DTYPES:
-        return Precision(device, DTYPES[precision], "asked for")
+        return Precision(device, DTYPES[precision], "as requested")
     best = _best(device)
     if precision == "auto":
         return best
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(f"Precision {FOUR_BIT} needs another package: pip install bitsandbytes.")
     computes = torch.float32 if best.dtype == torch.float16 else best.dtype
-    return Precision(device, computes, "asked for", four_bit=True)
+    return Precision(device, computes, "as requested", four_bit=True)
 
 
 def _best(device: str) -> Precision:
@@ -66,14 +66,14 @@ def launched_with(switch: str) -> bool:
 
 
 def choose_training_precision(precision: str = "auto", device: str = "auto") -> str:
-    """Return the precision asked for, or the automatic one, but never float16, in which small models train to NaN."""
+    """Return the requested precision, or the automatic one, but never float16, in which small models train to NaN."""
     if precision == "auto" and choose_precision(precision, device).dtype == torch.float16:
         return "float32"
     return precision
 
 
 def choose_device(device: str = "auto") -> str:
-    """Return the device asked for, or the fastest present; the CPU under `accelerate launch --cpu`.
+    """Return the requested device, or the fastest present; the CPU under `accelerate launch --cpu`.
 
     Raises: InputError for one that is unknown or absent.
     """

@@ -27,7 +27,7 @@ from sempa.sparse.loss import fit_coder
 from sempa.sparse.settings import CODES_FOLDER, CodingConfig
 
 Rows = NDArray[np.float32]
-WORDS_A_FEATURE, TEXTS_A_FEATURE = 3, 3
+WORDS_PER_FEATURE, TEXTS_PER_FEATURE = 3, 3
 RAREST = 1 / 500
 """Minimum frequency of a word in comparisons: otherwise words of a single text would name features."""
 HELD_OUT = 20
@@ -120,7 +120,7 @@ def name_features(codes: sparse.csr_array, texts: Sequence[str]) -> list[Feature
     for feature in range(codes.shape[1]):
         row = mass[[feature]]
         telling = (row.data / totals[feature] - usual[row.indices]) / spread[row.indices]
-        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_A_FEATURE] if telling[i] > 0]
+        best = [row.indices[i] for i in np.argsort(-telling, kind="stable")[:WORDS_PER_FEATURE] if telling[i] > 0]
         start, end = columns.indptr[feature : feature + 2]
         places = columns.indices[start:end][np.argsort(-columns.data[start:end], kind="stable")]
         features.append(Feature(tuple(words[i] for i in best), _different([texts[i] for i in places])))
@@ -139,8 +139,8 @@ def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
 
 
 def _different(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the first TEXTS_A_FEATURE texts that differ in more than case."""
+    """Return the first TEXTS_PER_FEATURE texts that differ in more than case."""
     kept: dict[str, str] = {}
     for text in texts:
         kept.setdefault(text.casefold(), text)
-    return tuple(kept.values())[:TEXTS_A_FEATURE]
+    return tuple(kept.values())[:TEXTS_PER_FEATURE]

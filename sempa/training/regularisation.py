@@ -11,7 +11,7 @@ from sempa.models.prompts import first_id
 from sempa.models.rows import PairIds, RowBatch
 from sempa.training.policy import REFERENCE, PolicyModel, PolicyPass, as_policy
 
-ANCHORS_A_ROW = 8
+ANCHORS_PER_ROW = 8
 """Sentences joined into one text, so that the penalty covers more than first words."""
 EVERY = 4
 """Use every n-th anchor as text: logits over the vocabulary cost more than states."""
@@ -27,7 +27,7 @@ class KLPass(PolicyPass):
     def __init__(self, model: PolicyModel, texts: Sequence[tuple[int, ...]], config: TrainConfig) -> None:
         self._first = first_id(model.pair.tokenizer)
         self._longest = min(config.max_length, model.pair.context_length or config.max_length) - 1
-        rows = math.ceil(config.batch_size / (EVERY * ANCHORS_A_ROW))
+        rows = math.ceil(config.batch_size / (EVERY * ANCHORS_PER_ROW))
         super().__init__(model, self._rows(texts), config, logits=True, rows=rows)
 
     def backward(self, texts: Sequence[tuple[int, ...]]) -> dict[str, float]:
@@ -59,6 +59,6 @@ class KLPass(PolicyPass):
 
     def _rows(self, texts: Sequence[tuple[int, ...]]) -> list[PairIds]:
         texts = texts[::EVERY]
-        joined = [texts[i : i + ANCHORS_A_ROW] for i in range(0, len(texts), ANCHORS_A_ROW)]
+        joined = [texts[i : i + ANCHORS_PER_ROW] for i in range(0, len(texts), ANCHORS_PER_ROW)]
         rows = [tuple(i for text in group for i in text)[: self._longest] for group in joined]
         return [PairIds((self._first,), (row,)) for row in rows]

@@ -55,7 +55,7 @@ def test_a_named_precision_is_taken(machine: Callable[..., None], name: str) -> 
     machine(avx=True)
     chosen = choose_precision(name, "cpu")
     assert (chosen.device, chosen.dtype) == ("cpu", getattr(torch, name))
-    assert str(chosen) == f"{name} on cpu (asked for)"
+    assert str(chosen) == f"{name} on cpu (as requested)"
 
 
 def test_a_named_device_is_taken(machine: Callable[..., None]) -> None:

@@ -18,7 +18,7 @@ from sempa.training.examples import Example, tokenize
 from sempa.training.objectives import Objective, PreferencePass
 from sempa.training.policy import PolicyModel
 from sempa.training.preferences import preferences
-from sempa.training.regularisation import ANCHORS_A_ROW, EVERY
+from sempa.training.regularisation import ANCHORS_PER_ROW, EVERY
 
 MakePair = Callable[..., ModelPair]
 MakeTuning = Callable[..., PolicyModel]
@@ -134,7 +134,7 @@ def test_one_anchor_in_two_forms_is_one_anchor(make_tuning: MakeTuning, make_pai
 def test_text_that_is_held_to_fits_the_model(make_tuning: MakeTuning, make_pair: MakePair) -> None:
     """Anchors joined into one text would exceed GPT-2's positions."""
     long = [
-        Triplet(f"{i} " + "Rain fell on it. " * 10, "Rain fell.", "It was dry.") for i in range(EVERY * ANCHORS_A_ROW)
+        Triplet(f"{i} " + "Rain fell on it. " * 10, "Rain fell.", "It was dry.") for i in range(EVERY * ANCHORS_PER_ROW)
     ]
     config = replace(CONFIG, kl_weight=1.0)
     tuning = make_tuning(make_pair("gpt2"), config)
@@ -203,7 +203,7 @@ def test_kept_text_is_exact(make_tuning: MakeTuning, make_pair: MakePair, archit
     metrics = Objective(tuning, examples, config).backward(examples)
     found = _gradients(tuning)
     texts = [e.text for e in examples[::EVERY]]
-    assert 1 < len(texts) <= ANCHORS_A_ROW
+    assert 1 < len(texts) <= ANCHORS_PER_ROW
     ids = torch.tensor([[256, *(i for text in texts for i in text)]])
     logps = {}
     for variant in ("base", "sempa"):
