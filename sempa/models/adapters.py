@@ -25,6 +25,8 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 SHIPPED_ADAPTERS = SHIPPED / "adapters"
 """The adapters trained for the default model, one folder each."""
+DEFAULT_ADAPTER = "sempa-contrastive"
+"""The shipped adapter that is used where none is named."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ class AdapterInfo:
 
 
 def shipped_adapters(base: str = DEFAULT_BASE) -> list[str]:
-    """Return the folders of the adapters shipped for a base, the paper's own first; only the default model has any."""
+    """Return the folders of the adapters shipped for a base, the default first; only the default model has any."""
     if base != DEFAULT_BASE:
         return []
-    return sorted(str(file.parent) for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}"))
+    folders = [file.parent for file in SHIPPED_ADAPTERS.glob(f"*/{WEIGHTS_FILE}")]
+    return [str(folder) for folder in sorted(folders, key=lambda folder: (folder.name != DEFAULT_ADAPTER, folder.name))]
 
 
 def attach_adapter(

@@ -288,10 +288,10 @@ def test_answers_of_another_adapter_are_marked_until_they_are_asked_again(open_p
     page.get_by_role("tab", name="Paraphrase").click()
     expect(page.locator("#paraphrase-out .sp-send").first).to_be_visible()
     page.locator("#adapter input").click()
-    page.get_by_role("option", name="sempa-contrastive", exact=True).click()
+    page.get_by_role("option", name="sempa", exact=True).click()
     expect(page.locator("#paraphrase-out")).to_contain_text(OLD)
     page.get_by_role("tab", name="Similarity").click()
-    _figures(page, client.predict(*similarity.EXAMPLES[0], "sempa-contrastive", api_name="/similarity"))
+    _figures(page, client.predict(*similarity.EXAMPLES[0], "sempa", api_name="/similarity"))
     expect(page.locator("#matrix-out")).to_contain_text(OLD)
     expect(page.locator(".sp-map .js-plotly-plot:visible")).to_have_count(0)
     expect(page.locator("#matrix-table")).to_be_hidden()
@@ -299,7 +299,7 @@ def test_answers_of_another_adapter_are_marked_until_they_are_asked_again(open_p
     expect(page.locator("#matrix-out")).not_to_contain_text(OLD)
     expect(page.locator(".sp-map .js-plotly-plot:visible")).to_have_count(3)
     page.get_by_role("tab", name="Search").click()
-    _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, "sempa-contrastive", api_name="/search"))
+    _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, "sempa", api_name="/search"))
 
 
 SHIFTS = """
@@ -420,7 +420,7 @@ def test_both_themes_can_be_read(open_page: OpenPage, settled: Settled, theme: s
 
 def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any) -> None:
     page, other = open_page(390), open_page(390)
-    for chosen in ("sempa-contrastive", "sempa"):
+    for chosen in ("sempa", "sempa-contrastive"):
         page.locator("#adapter input").click()
         page.get_by_role("option", name=chosen, exact=True).click()
         first = similarity.EXAMPLES[0]

@@ -23,8 +23,8 @@ def studio(adapters: Adapters, request: pytest.FixtureRequest) -> Studio:
     return adapters.choose(request.param)
 
 
-def test_both_are_offered_the_paper_s_own_first(adapters: Adapters) -> None:
-    assert adapters.names == ["sempa", "sempa-contrastive"]
+def test_both_are_offered_the_better_one_first(adapters: Adapters) -> None:
+    assert adapters.names == ["sempa-contrastive", "sempa"]
 
 
 def test_the_demo_index_holds_the_vectors_this_model_gives(studio: Studio) -> None:
