@@ -1,6 +1,7 @@
 """The `sempa` command. Each parser stands beside its handler; `--help` needs no torch."""
 
 import argparse
+import functools
 import json
 import logging
 import runpy
@@ -152,12 +153,13 @@ def add_index(commands: Any) -> None:
     made = add_command(commands, "index", _index, "build an index, or add this model's vectors to an existing one")
     made.add_argument("name", help="lower-case letters, digits, '-' and '_'; the folder is index/NAME")
     made.add_argument(
-        "--texts", type=Path, help="TXT (one text per line), CSV or JSONL file (default: the texts of the index)"
+        "--texts", type=Path, help="TXT (one text per line), CSV, JSONL or Parquet file (default: those of the index)"
     )
     made.add_argument("--column", help="column that holds the text")
     made.add_argument(
         "--codes", choices=CODE_KINDS, action="append", default=[], help="also add sparse codes; repeatable"
     )
+    made.add_argument("--actors", type=int, help="share the work among so many Ray actors (pip install 'ray[data]')")
     made.add_argument("--parquet", type=Path, help="also write the vectors to this folder, for other engines")
     add_encoder_options(made)
 
@@ -165,28 +167,25 @@ def add_index(commands: Any) -> None:
 def _index(args: argparse.Namespace) -> None:
     from sempa.data.corpora import read_corpus
     from sempa.embedding.build import embed_corpus, partial_folder
+    from sempa.embedding.distributed import add_shards, embed_shards
     from sempa.embedding.index import SentenceIndex, find_index, index_folder
-    from sempa.models.processes import Processes
     from sempa.sparse.coders import SparseEncoder
 
     folder = index_folder(args.name)
     index = (
         SentenceIndex(read_corpus(args.texts, args.column)) if args.texts else SentenceIndex.load(find_index(args.name))
     )
-    processes = Processes.join()
     encoder = open_encoder(args)
     sparse = [SparseEncoder.open(encoder, kind) for kind in args.codes]  # missing codes are refused before embedding
     partial = partial_folder(folder)
-    embed_corpus(
-        index,
-        encoder,
-        _progress_bar() if processes.first else None,
-        processes=processes,
-        partial=partial,
-        parquet=args.parquet,
-    )
-    if not processes.first:
-        return
+    if args.actors:
+        shards = args.parquet or partial
+        opened = functools.partial(open_encoder, args)
+        embed_shards(index.corpus.texts, shards, opened, encoder.variants, actors=args.actors, progress=_progress_bar())
+        for variant in encoder.variants:
+            add_shards(index, shards / variant, partial / f"{variant}.rows")
+    else:
+        embed_corpus(index, encoder, _progress_bar(), partial=partial, parquet=args.parquet)
     for one in sparse:
         one.add_to(index)
     index.save(folder)

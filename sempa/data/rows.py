@@ -1,4 +1,4 @@
-"""The reader of tables: CSV, TSV, JSON Lines and plain text, each row as a mapping from column to cell."""
+"""The reader of tables: CSV, TSV, JSON Lines, Parquet and plain text, each row as a mapping from column to cell."""
 
 import csv
 import json
@@ -19,13 +19,16 @@ MAX_COLUMNS = 100
 
 
 def read_rows(path: Path, name: str = "") -> Iterator[Row]:
-    """Yield a file's rows: CSV (RFC 4180), TSV (unquoted), JSON Lines, else one text per line as {"text": line}.
+    """Yield a file's rows: CSV (RFC 4180), TSV (unquoted), JSON Lines, Parquet, else a text per line, {"text": line}.
 
     "None", "NA" and "null" are sentences. A cell missing from its row is None. A line of JSON may be a single text.
     `name` replaces the path in errors.
     Raises: InputError, naming the file and, if a row is faulty, its number (from 1, without header and empty lines).
     """
     name, kind, number = name or str(path), path.suffix.lower(), 0
+    if kind == ".parquet":
+        yield from _parquet_rows(path, name)
+        return
     with _open(path, name) as stream:
         try:
             for row in _json_rows(stream) if kind in JSON_LINES else _rows(stream, kind, name):
@@ -56,6 +59,20 @@ def _rows(stream: TextIO, kind: str, name: str) -> Iterator[Row]:
         if None in row:
             raise _Fault("has more cells than the header: put texts with commas in quotes")
         yield row
+
+
+def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=8_192):
+                yield from batch.to_pylist()
+    except FileNotFoundError:
+        raise InputError(f"The file {name} does not exist.") from None
+    except (ArrowException, OSError) as error:
+        raise InputError(f"{name} cannot be read as Parquet ({error}).") from None
 
 
 def _json_rows(stream: TextIO) -> Iterator[Row]:

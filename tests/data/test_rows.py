@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sempa.data.corpora import read_corpus
@@ -76,3 +78,14 @@ def test_a_damaged_file_is_one_sentence_with_its_row(
         read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"t": WORDS, "n": ["1"] * len(WORDS)}), tmp_path / "a.parquet")
+    assert list(read_rows(tmp_path / "a.parquet")) == [{"t": word, "n": "1"} for word in WORDS]
+    assert read_corpus(tmp_path / "a.parquet", "t").texts == tuple(WORDS)
+    (tmp_path / "b.parquet").write_text("t\nNone\n", encoding="utf-8")
+    with pytest.raises(InputError, match="b.parquet cannot be read as Parquet"):
+        list(read_rows(tmp_path / "b.parquet"))
+    with pytest.raises(InputError, match="c.parquet does not exist"):
+        list(read_rows(tmp_path / "c.parquet"))

@@ -1,34 +1,28 @@
-"""A corpus embedded by two processes or in two sessions gives one index, and Parquet files that other engines load."""
+"""A corpus embedded in two sessions gives one index, and Parquet files that other engines load."""
 
-import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from sempa.data.corpora import Corpus
 from sempa.embedding.build import embed_corpus
+from sempa.embedding.distributed import add_shards, embed_shards
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import SentenceIndex
+from sempa.embedding.parquet import is_written, read_shards, write_shard
 from sempa.embedding.row_file import RowFile
 from sempa.errors import InputError, StorageError
 from sempa.models.pair import ModelPair
-from sempa.models.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (*(f"Sentence {i} {'word ' * (i % 7)}".strip() for i in range(20)), "None", "Größe, 漢字", "a\x1fb")
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-OPTIONS = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
 def _index(texts: tuple[str, ...] = TEXTS) -> SentenceIndex:
@@ -38,63 +32,6 @@ def _index(texts: tuple[str, ...] = TEXTS) -> SentenceIndex:
 def _table(folder: Path, variant: str) -> tuple[list[int], list[str], np.ndarray]:
     table = pq.read_table(folder / variant)
     return table["id"].to_pylist(), table["text"].to_pylist(), np.array(table["vector"].to_pylist(), np.float32)
-
-
-@pytest.mark.timeout(300)
-def test_two_processes_make_the_index_of_one(
-    tuned_pair: ModelPair, model_folder: Path, adapter_folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in TEXTS), encoding="utf-8")
-    script = tmp_path / "index.py"
-    script.write_text(
-        "import sys, functools, pathlib\nimport sempa.cli, sempa.embedding.index as index\n"
-        f"index.index_folder = functools.partial(index.index_folder, root=pathlib.Path({str(tmp_path)!r}))\n"
-        "sys.exit(sempa.cli.main())\n",
-        encoding="utf-8",
-    )
-    model = ["--base", str(model_folder), "--adapter", str(adapter_folder), "--precision", "float32", "--device", "cpu"]
-    asked = ["index", "mine", "--texts", str(tmp_path / "texts.jsonl"), "--parquet", str(tmp_path / "vectors"), *model]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*LAUNCH, *OPTIONS, str(script), *asked], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.count(f"{len(TEXTS)} texts, embedded with base and sempa.") == 1
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["mine", "vectors"]
-    made, alone, encoder = SentenceIndex.load(tmp_path / "mine"), _index(), Encoder(tuned_pair)
-    embed_corpus(alone, encoder)
-    assert made.corpus == alone.corpus
-    assert made.recipes == alone.recipes
-    for variant in encoder.variants:
-        rows = encoder.encode(TEXTS, variant)
-        recipe = encoder.recipe(variant)
-        files = sorted(path.name for path in (tmp_path / "vectors" / variant).iterdir())
-        assert files == ["000000000000.parquet"]
-        ids, texts, vectors = _table(tmp_path / "vectors", variant)
-        assert ids == list(range(len(TEXTS)))
-        assert tuple(texts) == TEXTS
-        np.testing.assert_allclose(vectors, rows, atol=1e-5)
-        said = pq.read_schema(tmp_path / "vectors" / variant / files[0]).metadata[b"sempa"]
-        assert json.loads(said) == asdict(recipe)
-        for one, other in zip(made.search(recipe, rows, 5), alone.search(recipe, rows, 5), strict=True):
-            assert [hit.id for hit in one] == [hit.id for hit in other]
-            np.testing.assert_allclose([hit.cosine for hit in one], [hit.cosine for hit in other], atol=1e-5)
-
-
-def test_a_process_without_a_part_takes_the_other_s(tuned_pair: ModelPair, tmp_path: Path) -> None:
-    encoder = Encoder(tuned_pair)
-
-    class Alone(Processes):
-        """Stand in for the first of two processes, with the other's rows already there."""
-
-        def from_first(self, compute: Callable[[], float], *, together: bool) -> float:
-            return compute()
-
-        def gather(self, rows: Any, items: int) -> Any:
-            assert (len(rows), items) == (0, 1)
-            return torch.from_numpy(encoder.encode(TEXTS[:1], "base"))
-
-    index = _index(TEXTS[:1])
-    embed_corpus(index, encoder, processes=Alone(0, 2), partial=tmp_path)
-    assert len(index.recipes) == 2
 
 
 class _Broken(Exception):
@@ -171,6 +108,32 @@ def test_a_vector_that_is_no_direction_is_not_kept(
     with pytest.raises(InputError, match="texts 0 to 22"):
         embed_corpus(_index(), encoder, partial=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
+
+
+def test_shards_are_known_by_their_texts_and_recipe(tuned_pair: ModelPair, tmp_path: Path) -> None:
+    encoder = Encoder(tuned_pair)
+    recipe, rows = encoder.recipe("sempa"), encoder.encode(TEXTS)
+    for first in (10, 0):
+        write_shard(tmp_path, first, TEXTS[first : first + 10], rows[first : first + 10], recipe)
+    assert is_written(tmp_path, 10, TEXTS[10:20], recipe)
+    assert not is_written(tmp_path, 20, TEXTS[20:], recipe)
+    assert not is_written(tmp_path, 10, TEXTS[9:19], recipe)
+    assert not is_written(tmp_path, 10, TEXTS[10:20], encoder.recipe("base"))
+    known, parts = read_shards(tmp_path)
+    assert known == recipe
+    np.testing.assert_array_equal(np.concatenate(list(parts)), rows[:20])
+    index = _index(TEXTS[:20])
+    add_shards(index, tmp_path, tmp_path / "rows")
+    np.testing.assert_array_equal(index.rows(recipe), rows[:20])
+    with pytest.raises(StorageError, match="holds no vectors"):
+        read_shards(tmp_path / "none")
+
+
+def test_actors_without_ray_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'ray\[data\]'"):
+        embed_shards(TEXTS, tmp_path / "vectors", Encoder.default, ["base"], actors=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_programs_that_read_into_one_folder_are_told(tmp_path: Path) -> None:
