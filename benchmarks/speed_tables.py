@@ -124,6 +124,21 @@ def _profiles(result: Mapping[str, Any]) -> Table:
     return ["path", "takes", *kinds, "rest"], rows, "Shares of the threads' time; the rest is Python and waiting"
 
 
+def _engines(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for way in result["ways"]:
+        scale = "" if way["scale"] is None else f", scale {way['scale']:g}"
+        answers = f"{way['answers_equal']} of {way['answers']}" if "answers" in way else ""
+        sts = f"{way['sts']:.2f} ({way['sts_ours']:.2f})"
+        speed = f"{way['sentences_a_second']:.1f} ({way['sentences_a_second_ours']:.1f})"
+        export = f"`{way['options']}`{scale}"
+        rows.append([way["engine"], export, way["variant"], f"{way['cosine_least']:.5f}", sts, answers, speed])
+    head = ["engine", "export", "model", "least cosine with ours", "STS (ours)", "same greedy answers"]
+    packages = sorted({package for way in result["ways"] for package in way["packages"]})
+    about = f"The first {result['pairs']} pairs of {result['data']}, adapter `sempa`; {', '.join(packages)}"
+    return [*head, "sentences per second (ours)"], rows, about
+
+
 SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "memory": _memory,
     "train-speed": _train,
@@ -134,5 +149,6 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "index-size": _index_size,
     "visitor": _visitor,
     "profiles": _profiles,
+    "engines": _engines,
 }
 """Table functions by kind of result."""
