@@ -37,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
         "--share", action="store_true", help="create a public link through Gradio's servers, valid for a week at most"
     )
     made.add_argument("--auth", metavar="USER:PASSWORD", help="require this user name and password")
+    made.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also accept requests for this host name, as a reverse proxy passes them on; repeatable",
+    )
     made.add_argument("--allow-training", action="store_true", help="let visitors train adapters, one run at a time")
     made.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     return made
@@ -48,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # warns about an optional package that is not needed
     try:
-        auth = _auth(args.auth)
+        auth = _auth(args.auth, args.mcp)
         adapters = _open_adapters(args)
         from sempa.ui.launch import launch
 
@@ -60,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             share=args.share,
             auth=auth,
             mcp=args.mcp,
+            allow_hosts=args.allow_host,
         )
     except SempaError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -69,12 +77,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _auth(text: str | None) -> tuple[str, str] | None:
+def _auth(text: str | None, mcp: bool) -> tuple[str, str] | None:
     if text is None:
         return None
     user, _, password = text.partition(":")
     if not user or not password:
         raise InputError("--auth must have the form user:password.")
+    if mcp:
+        raise InputError(
+            "--auth and --mcp exclude each other: MCP tools ask for no password. Let a reverse proxy ask for one."
+        )
     return user, password
 
 

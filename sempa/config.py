@@ -142,6 +142,7 @@ class TrainConfig:
         SentenceTemplate.paraphrase(self.template)
         SentenceTemplate.embedding(self.embedding_template)
         require(self, "greater than 0", lambda x: x > 0, "beta lr max_grad_norm tau contrastive_weight")
+        require(self, "at most 1", lambda x: x <= 1, "lr")
         require(self, "at least 0", lambda x: x >= 0, "kl_weight rpo_alpha")
         counts = "batch_size max_samples stop_after evaluate_every token_cap max_length lora_r lora_alpha"
         require(self, "at least 1", lambda x: x is None or x >= 1, counts)

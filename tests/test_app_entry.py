@@ -41,7 +41,16 @@ def test_help_comes_at_once_and_without_torch(entry: list[str]) -> None:
 
 def test_app_s_help_names_every_option() -> None:
     told = _run(*APP, "--help").stdout
-    for option in ("--base", "--adapter", "--server-name", "--server-port", "--share", "--auth", "--mcp"):
+    for option in (
+        "--base",
+        "--adapter",
+        "--server-name",
+        "--server-port",
+        "--share",
+        "--auth",
+        "--allow-host",
+        "--mcp",
+    ):
         assert f" {option} " in told or f"[{option}" in told, option
 
 
@@ -70,6 +79,7 @@ def app() -> ModuleType:
     [
         (["--auth", ":password"], "--auth must have the form user:password."),
         (["--auth", "user:"], "--auth must have the form user:password."),
+        (["--auth", "user:password", "--mcp"], "--auth and --mcp exclude each other"),
         (["--base", "/no/such/model"], "The folder /no/such/model does not exist"),
         (["--base", "/no/x.gguf"], "The GGUF file /no/x.gguf does not exist"),
         (["--base", "MODEL", "--adapter", "/no/such/adapter"], "The adapter folder /no/such/adapter does not exist"),

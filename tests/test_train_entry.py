@@ -27,6 +27,7 @@ from sempa.training.exports import _without_bos
 
 ROOT = Path(__file__).parents[1]
 FILES = {
+    "SHA256SUMS",
     "adapter_config.json",
     "adapter_model.safetensors",
     "sempa.json",

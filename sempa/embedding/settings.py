@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sempa.config import EncoderConfig, Recipe
+from sempa.config import RECIPE_FILE, EncoderConfig, Recipe
 from sempa.embedding.encoder import Encoder
-from sempa.embedding.postprocess import Postprocess
-from sempa.files import atomic_folder
+from sempa.embedding.postprocess import FILE, Postprocess
+from sempa.files import atomic_folder, require_unchanged, write_checksums
 from sempa.models.pair import ModelPair
 
 
@@ -38,14 +38,16 @@ def save_settings(encoder: Encoder, folder: Path) -> None:
         Recipe(encoder.recipe(encoder.best_variant)).save(aside)
         if encoder.postprocess:
             encoder.postprocess.save(aside)
+        write_checksums(aside, [RECIPE_FILE, FILE] if encoder.postprocess else [RECIPE_FILE])
 
 
 def open_settings(pair: ModelPair, folder: Path) -> Encoder:
     """Return an encoder over a pair with the settings that `save_settings` wrote.
 
-    Raises: StorageError if the folder is incomplete; RecipeMismatch if its statistics were fitted to another base or
-    adapter; InputError if the model has no such layer.
+    Raises: StorageError if the folder is incomplete or damaged; RecipeMismatch if its statistics were fitted to another
+    base or adapter; InputError if the model has no such layer.
     """
+    require_unchanged(folder)
     known = Recipe.load(folder).encoder
     statistics = Postprocess.load(folder, known.postprocess) if known.postprocess else None
     encoder = Encoder(pair, known, statistics)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, PeftType, get_peft_model, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
 from sempa.config import DEFAULT_BASE, METRICS, RECIPE_FILE, RUN_FACTS, SHIPPED, Recipe
 from sempa.errors import AdapterMismatch, ModelUnavailable, StorageError
-from sempa.files import sha256_of, share, writing
+from sempa.files import CHECKSUMS, require_unchanged, sha256_of, share, write_checksums, writing
 from sempa.models.source import can_be_hub_id
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ def attach_adapter(
     """Load a PEFT adapter from a folder or hub id onto a base model, beside its other adapters; check every weight.
 
     A different base name alone is only a warning, since the same weights go by many names.
-    Raises: StorageError if the folder is incomplete; ModelUnavailable if a hub id cannot be fetched; AdapterMismatch,
-    naming both sides, if layers or shapes do not fit.
+    Raises: StorageError if the folder is incomplete or damaged; ModelUnavailable if a hub id cannot be fetched;
+    AdapterMismatch, naming both sides, if layers or shapes do not fit.
     """
     folder = adapter_folder(adapter)
     written_for = _base_named_in(folder)
@@ -101,7 +101,9 @@ def attach_adapter(
                 (tuned := model).load_adapter(str(folder), **options)
             else:
                 tuned = PeftModel.from_pretrained(model, str(folder), **options)
-    except (RuntimeError, ValueError, SafetensorError) as error:
+    except SafetensorError as error:
+        raise StorageError(f"{folder / WEIGHTS_FILE} is damaged or cut off ({error}): copy it again.") from error
+    except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AdapterMismatch(
             f"The adapter {adapter} (made for {written_for}) does not fit {base_name}: {reason}"
@@ -114,13 +116,17 @@ def attach_adapter(
             f"name or shape, the first is {wrong[0][0]} {wrong[0][1]}. Use the base it was trained on."
         )
     recipe = Recipe.load(folder) if (folder / RECIPE_FILE).is_file() else None
-    return tuned.eval(), AdapterInfo(adapter, adapter_name, folder, sha256_of(folder / WEIGHTS_FILE), recipe)
+    sha256 = sha256_of(folder / WEIGHTS_FILE)
+    if recipe and recipe.encoder.adapter not in (None, sha256):
+        raise StorageError(f"{folder / WEIGHTS_FILE} is not the file that {RECIPE_FILE} names: restore it.")
+    return tuned.eval(), AdapterInfo(adapter, adapter_name, folder, sha256, recipe)
 
 
 def adapter_folder(adapter: str) -> Path:
     """Return the folder of an adapter: a folder, a shipped one by name ("sempa", "adapters/sempa"), or a hub id.
 
-    Raises: StorageError if there is no such folder or it is incomplete; ModelUnavailable if it cannot be fetched.
+    Raises: StorageError if there is no such folder, or it is incomplete or damaged; ModelUnavailable if it cannot be
+    fetched.
     """
     folder = Path(adapter).expanduser()
     shipped = adapter.removeprefix("adapters/") in {path.name for path in SHIPPED_ADAPTERS.glob("*")}
@@ -133,6 +139,7 @@ def adapter_folder(adapter: str) -> Path:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise StorageError(f"{adapter} has no {name}: --adapter needs a folder written by train.py or PEFT.")
+    require_unchanged(folder)
     return folder
 
 
@@ -141,7 +148,7 @@ def _download(adapter: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(adapter, allow_patterns=["adapter_*", "*.json", "*.safetensors"]))
+        return Path(snapshot_download(adapter, allow_patterns=["adapter_*", "*.json", "*.safetensors", CHECKSUMS]))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelUnavailable(
             f"The adapter {adapter} is not a local folder and could not be downloaded from the hub "
@@ -151,8 +158,11 @@ def _download(adapter: str) -> Path:
 
 def _base_named_in(folder: Path) -> str:
     try:
-        return str(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        if config["peft_type"] not in PeftType.__members__:
+            raise ValueError(f"peft_type {config['peft_type']!r} is unknown")
+        return str(config["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise StorageError(f"{folder / CONFIG_FILE} is not a PEFT configuration ({error}).") from error
 
 
@@ -194,6 +204,11 @@ def lora_settings(adapter: str) -> dict[str, Any]:
     return {"lora_r": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout}
 
 
+def seal_adapter(folder: Path) -> None:
+    """Write the checksums of the files that opening an adapter reads."""
+    write_checksums(folder, [name for name in (CONFIG_FILE, WEIGHTS_FILE, RECIPE_FILE) if (folder / name).is_file()])
+
+
 def save_adapter(tuned: PeftModel, folder: Path) -> str:
     """Write the adapter as plain PEFT (safetensors) directly into a folder and return the weights' SHA-256.
 
@@ -208,4 +223,5 @@ def save_adapter(tuned: PeftModel, folder: Path) -> str:
             file.replace(folder / file.name)
         nested.rmdir()
         share(folder)
+        seal_adapter(folder)
     return sha256_of(folder / WEIGHTS_FILE)

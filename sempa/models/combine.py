@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from sempa.config import RECIPE_FILE, Recipe
 from sempa.errors import InputError
 from sempa.files import atomic_folder, sha256_of, share
-from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_folder
+from sempa.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_folder, seal_adapter
 from sempa.models.pair import SEMPA, ModelPair
 
 LARGEST = 2.0
@@ -133,6 +133,7 @@ def _write(weights: Mapping[str, Tensor], config: Mapping[str, Any], like: Path,
         # Statistics for post-processing are those of other vectors.
         encoder = replace(recipe.encoder, adapter=sha256_of(output / WEIGHTS_FILE), postprocess=None)
         Recipe(encoder, recipe.training).save(output)
+    seal_adapter(output)
 
 
 def standalone(pair: ModelPair, variant: str, dtype: torch.dtype | None = None) -> PreTrainedModel:

@@ -1,7 +1,7 @@
 """Cache of GGUF weights as safetensors: de-quantising 268 million parameters takes 80 s, so it is done once.
 
 An entry is a folder in `cache_folder()`: that of the default model, or one named after a GGUF file's SHA-256 and a
-number format. Its marker file, written last, holds a fingerprint of the others; damaged entries are made again.
+number format. Its marker file, written last, holds the SHA-256 of the others; damaged entries are made again.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sempa.config import DEFAULT_BASE
-from sempa.files import COMPLETE, REFUSALS, cache_folder, sha256_of, share
+from sempa.files import COMPLETE, REFUSALS, abandoned, cache_folder, locked, sha256_of, share
 from sempa.models.load import ModelSource, Report, read_weights
 from sempa.models.precision import Precision
 
@@ -65,7 +65,7 @@ def is_kept(folder: Path) -> bool:
     """Return whether an entry is complete and undamaged, and mark it as used."""
     marker = folder / COMPLETE
     with suppress(OSError, ValueError, KeyError, TypeError):
-        if json.loads(marker.read_text(encoding="utf-8"))["fingerprint"] == _folder_fingerprint(folder):
+        if json.loads(marker.read_text(encoding="utf-8"))["files"] == _checksums(folder):
             os.utime(marker)
             return True
     return False
@@ -78,14 +78,15 @@ def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precisio
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as scratch:
+    _remove_unfinished()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as scratch, locked(Path(scratch)):
         gguf = find_gguf(Path(scratch))
         made = Path(scratch) / "model"
         model, tokenizer = read_weights(ModelSource(gguf.name, str(gguf.parent), gguf.name), precision)
         model.save_pretrained(made)
         tokenizer.save_pretrained(made)
         share(made)
-        facts = {"gguf": gguf.name, "sha256": sha256_of(gguf), "fingerprint": _folder_fingerprint(made)}
+        facts = {"gguf": gguf.name, "sha256": sha256_of(gguf), "files": _checksums(made)}
         (made / COMPLETE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         if not (folder / COMPLETE).is_file():  # else another process made it meanwhile
             made.replace(folder)
@@ -108,9 +109,16 @@ def clear(names: Collection[str] = ()) -> int:
     for entry in going:
         shutil.rmtree(entry.folder, ignore_errors=True)
     if not names:
-        for unfinished in cache_folder().glob(f"{UNFINISHED}*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_unfinished()
     return sum(entry.bytes for entry in going)
+
+
+def _remove_unfinished() -> None:
+    """Delete what killed conversions left."""
+    for left in cache_folder().glob(f"{UNFINISHED}*"):
+        if abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+            log.warning("Removed %s, which a killed conversion left behind.", left)
 
 
 def _evict(newest: Path) -> None:
@@ -122,8 +130,8 @@ def _evict(newest: Path) -> None:
             total -= entry.bytes
 
 
-def _folder_fingerprint(folder: Path) -> str:
-    return fingerprint(file for file in folder.iterdir() if file.name != COMPLETE)
+def _checksums(folder: Path) -> dict[str, str]:
+    return {file.name: sha256_of(file) for file in folder.iterdir() if file.name != COMPLETE}
 
 
 def fingerprint(files: Iterable[Path]) -> str:

@@ -58,6 +58,8 @@ class Adapters:
 
         Raises: InputError for an unknown name.
         """
+        if not isinstance(adapter, str):  # from an endpoint
+            raise InputError(f"adapter is {type(adapter).__name__}, not a name.")
         if (studio := self._by_name.get(adapter or self.names[0])) is None:
             raise InputError(f"There is no adapter {adapter!r}: choose one of {', '.join(self.names)}.")
         return studio

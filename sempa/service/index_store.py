@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sempa.config import EncoderConfig
 from sempa.embedding.index import INDEX_ROOT, SentenceIndex, find_index, index_folder, index_names
 from sempa.errors import InputError
+from sempa.files import tidy
 
 DEMO = "demo"
 OWN = "~"
@@ -31,6 +32,7 @@ class IndexStore:
 
     def __init__(self, root: Path = INDEX_ROOT) -> None:
         self._root = root
+        tidy(root)
         self._opened: OrderedDict[str, Future[SentenceIndex]] = OrderedDict()
         self._own: OrderedDict[str, SentenceIndex] = OrderedDict()
         self._makers: dict[str, str] = {}

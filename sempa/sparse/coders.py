@@ -19,7 +19,7 @@ from sempa.config import CODE_KINDS, FEATURES, WORDS, EncoderConfig
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
 from sempa.errors import InputError, StorageError
-from sempa.files import atomic_folder, sha256_of
+from sempa.files import atomic_folder, require_unchanged, sha256_of, write_checksums
 from sempa.models.pair import ModelPair
 from sempa.sparse.autoencoder import SparseCoder
 from sempa.sparse.settings import CODES_FOLDER, CodingConfig
@@ -208,6 +208,7 @@ def save_coders(folder: Path, fitted: Mapping[str, FittedCodes], about: Mapping[
     with atomic_folder(folder, "The codes") as aside:
         (aside / CODER_FILE).write_bytes(save(tensors))
         (aside / ABOUT_FILE).write_text(json.dumps({**about, "features": named}, indent=1) + "\n", encoding="utf-8")
+        write_checksums(aside, (CODER_FILE, ABOUT_FILE))
 
 
 def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
@@ -215,6 +216,7 @@ def open_coders(pair: ModelPair, folder: Path) -> dict[str, Coder]:
 
     Raises: StorageError if the folder is incomplete or damaged, or its codes are of another adapter.
     """
+    require_unchanged(folder)
     try:
         about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
         with safe_open(folder / CODER_FILE, "pt") as stored:

@@ -13,7 +13,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError, SempaError
 from sempa.files import sha256_of
 from sempa.machine import hardware, versions
-from sempa.models.adapters import WEIGHTS_FILE, adapter_folder, lora_settings
+from sempa.models.adapters import WEIGHTS_FILE, adapter_folder, lora_settings, seal_adapter
 from sempa.models.load import Report
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.precision import choose_training_precision
@@ -163,6 +163,7 @@ class TrainRun:
         with self._run.writing("The facts of the run"):
             Recipe(replace(self._encoder.recipe(BASE), adapter=adapter), config).save(folder)
             write_facts(folder, facts, config)
+            seal_adapter(folder)
         return Outcome(self._run.finish(folder), self.score_name, self.before, best["score"])
 
 

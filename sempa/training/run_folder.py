@@ -1,6 +1,7 @@
 """A training run on disk: its log, its checkpoints, its scored adapters, and the finished folder."""
 
 import json
+import logging
 import os
 import shutil
 import weakref
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from sempa.config import METRICS
 from sempa.errors import InputError, RecipeMismatch
-from sempa.files import atomic_file, writing
+from sempa.files import abandoned, atomic_file, atomic_folder, lock, writing
+
+log = logging.getLogger(__name__)
 
 FACTS = "run.json"
 RESUME = "make room and run again with --resume"
@@ -57,6 +60,7 @@ class RunFolder:
         if the run to resume was started with other facts.
         """
         run = cls(output, keep_checkpoints=keep_checkpoints)
+        _remove_ended(output.parent)
         if output.exists():
             raise InputError(f"{output} exists already: choose another --output or remove it.")
         if resume:
@@ -80,20 +84,13 @@ class RunFolder:
     def _lock(self) -> None:
         """Lock the folder until the run or this process ends: two writers would corrupt the run."""
         try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        held = os.open(self.partial, os.O_RDONLY)
-        self.release = weakref.finalize(self, os.close, held)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.release = weakref.finalize(self, os.close, lock(self.partial))
         except BlockingIOError:
-            self.release()
             raise InputError(
                 f"The run in {self.partial} is under way in another process: wait for it or stop it."
             ) from None
-        except OSError:  # a file system without locks
-            self.release()
+        except OSError:  # a system without locks
+            pass
 
     def _require_same_facts(self, facts: Mapping[str, Any]) -> None:
         try:
@@ -159,22 +156,28 @@ class RunFolder:
         return self.partial / "scored" / f"{samples:09d}"
 
     def finish(self, best: Path) -> Path:
-        """Move the best adapter's files to the top, rename the run to its final name, then delete the checkpoints.
+        """Copy the best adapter and the log to the final folder, atomically, then delete the run's own.
 
-        If interrupted, resuming completes this: nothing is deleted before the rename.
+        If interrupted before, resuming completes this; if after, the next run started beside it deletes the rest.
         Raises: StorageError if the disk refuses.
         """
-        with writing("The adapter", self.output, RESUME):
-            for file in best.iterdir():
-                shutil.copyfile(file, self.partial / file.name)
-            self.partial.replace(self.output)
-            self.release()
-        for left in self.output.glob("*checkpoint-*"):
-            left.unlink(missing_ok=True)
-        if not self.keep_checkpoints:
-            shutil.rmtree(self.output / "scored", ignore_errors=True)
-        (self.output / FACTS).unlink(missing_ok=True)  # needed only to resume, and has local paths
+        with atomic_folder(self.output, "The adapter", RESUME) as made:
+            for file in [*best.iterdir(), *self.partial.glob(METRICS)]:
+                shutil.copyfile(file, made / file.name)
+            if self.keep_checkpoints:
+                shutil.copytree(self.partial / "scored", made / "scored")
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.release()
         return self.output
+
+
+def _remove_ended(parent: Path) -> None:
+    """Delete what runs left that were killed after their adapter was complete."""
+    for partial in parent.glob("*.partial"):
+        ended = (partial / FACTS).is_file() and partial.with_suffix("").is_dir()
+        if ended and abandoned(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+            log.warning("Removed %s: the adapter of this run is complete.", partial)
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:

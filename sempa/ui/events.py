@@ -155,8 +155,8 @@ def _preprocess(part: Any, given: float | None) -> float | int | InputError | No
     """Return the number of a slider or bounded field; if invalid, an error that states label and bounds."""
     low, high, whole = part.minimum, part.maximum, part.step % 1 == 0
     if isinstance(part, gr.Number) and low is None:
-        return given
-    if given is None or not low <= given <= high or (whole and given % 1):
+        return given if isinstance(given, int | float | None) else InputError(f"{part.label}: enter a number.")
+    if not isinstance(given, int | float) or not low <= given <= high or (whole and given % 1):
         number = f"{'whole ' if whole else ''}number from {low:,g} to {high:,}"
         return InputError(f"{part.label}: choose a {number}.")
     return int(given) if whole else given

@@ -1,13 +1,17 @@
 """Serve the page with Gradio's usual options; startup errors are one sentence."""
 
+import ipaddress
 import os
 import socket
+from collections.abc import Sequence
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from sempa.errors import SempaError
 from sempa.service.adapters import Adapters
 from sempa.service.jobs import TrainingJobs
+from sempa.ui.guard import Guard
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS, HEAD
@@ -25,14 +29,18 @@ def launch(
     share: bool = False,
     auth: tuple[str, str] | None = None,
     mcp: bool = False,
+    allow_hosts: Sequence[str] = (),
     block: bool = True,
 ) -> gr.Blocks:
     """Build and serve the page; return when it stops, or immediately if `block` is false.
 
-    With `jobs`, visitors may train.
+    With `jobs`, visitors may train. Where the app listens on this machine alone without a login, or `allow_hosts` names
+    hosts, other hosts and origins are refused.
     Raises: SempaError if the address is not local, the port is in use or the MCP package is missing.
     """
-    _require_own_address(server_name or os.environ.get("GRADIO_SERVER_NAME"))
+    name = server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    local = _own_address(name).is_loopback
+    closed = bool(allow_hosts) or (local and not auth and not share)
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is not a port: choose one from 1024 to 65535 with --server-port.")
     page = build_page(adapters, jobs).queue(max_size=MAX_QUEUE)
@@ -43,7 +51,11 @@ def launch(
             share=share,
             auth=auth,
             mcp_server=mcp,
-            app_kwargs={"routes": openai_routes(adapters, auth)},
+            app_kwargs={
+                "routes": openai_routes(adapters),
+                "middleware": [Middleware(Guard, auth=auth, hosts=[name, *allow_hosts] if closed else None)],
+                "openapi_url": None,  # it would answer without login
+            },
             prevent_thread_lock=not block,
             theme=_theme(),
             css=CSS,
@@ -64,10 +76,10 @@ def launch(
     return page
 
 
-def _require_own_address(name: str | None) -> None:
-    """Raise SempaError unless this machine can listen on an address: Gradio would try 100 ports for minutes."""
+def _own_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address of a name of this machine; raise SempaError for others, where Gradio would try 100 ports."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(name or "127.0.0.1", 0, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.bind(address)
     except OSError as error:
@@ -75,6 +87,7 @@ def _require_own_address(name: str | None) -> None:
             f"{name} is not an address of this machine ({error.strerror or error}): use 127.0.0.1 for this one, "
             f"0.0.0.0 for every network."
         ) from error
+    return ipaddress.ip_address(address[0])
 
 
 def _theme() -> gr.themes.Base:

@@ -1,8 +1,6 @@
 """Embeddings endpoint for OpenAI clients: works with any program that lets you set the base URL."""
 
 import base64
-import binascii
-import hmac
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +14,9 @@ from starlette.routing import Route
 from sempa.config import VARIANTS
 from sempa.errors import InputError, SempaError
 from sempa.service.adapters import Adapters
-from sempa.service.limits import MAX_CHARACTERS, MAX_SENTENCES
 from sempa.ui.events import on_gpu
+from sempa.ui.guard import openai_error
 
-MAX_BODY = 4 * MAX_CHARACTERS * MAX_SENTENCES
 MAX_WAITING, AT_ONCE = 64, 4
 """Maximum requests waiting and in progress: each takes a thread, and the page needs threads too."""
 BASE, _ = VARIANTS
@@ -29,10 +26,10 @@ TOKENS = (
 )
 
 
-def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> list[Route]:
+def openai_routes(adapters: Adapters) -> list[Route]:
     """Return the routes POST /v1/embeddings and GET /v1/models; models are `base` and the adapters by name.
 
-    With `auth` (user, password), the client's API key must be `user:password`.
+    The guard bounds their bodies and asks for the API key.
     Source: OpenAI's API reference, "Create embeddings" and "List models".
     """
     models = _Models(adapters)
@@ -40,15 +37,11 @@ def openai_routes(adapters: Adapters, auth: tuple[str, str] | None = None) -> li
     waiting = 0
 
     async def list_models(request: Request) -> JSONResponse:
-        if refused := _refused(request, auth):
-            return refused
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "sempa"} for name in models.names]
         return JSONResponse({"object": "list", "data": listed})
 
     async def embeddings(request: Request) -> JSONResponse:
         nonlocal waiting
-        if refused := _refused(request, auth):
-            return refused
         if waiting >= MAX_WAITING:
             return _error(429, f"{MAX_WAITING} requests are waiting already: try again shortly.", "rate_limit")
         waiting += 1
@@ -124,33 +117,14 @@ def _base64(row: Any) -> str:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise InputError(f"The request has more than {MAX_BODY:,} bytes: send fewer texts per request.")
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
+        asked = json.loads(await request.body())
+    except ValueError:
         asked = None
     if not isinstance(asked, dict):
         raise InputError("The request is not a JSON object: send model and input.")
     return asked
 
 
-def _refused(request: Request, auth: tuple[str, str] | None) -> JSONResponse | None:
-    if auth is None:
-        return None
-    kind, _, key = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic":
-        try:
-            key = base64.b64decode(key, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            key = ""
-    if hmac.compare_digest(key.strip().encode(), ":".join(auth).encode()):
-        return None
-    return _error(401, "The API key is wrong: it is user:password of this app.", "invalid_api_key")
-
-
 def _error(status: int, message: str, kind: str) -> JSONResponse:
-    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": kind}}, status)
+    return JSONResponse(openai_error(message, kind), status)

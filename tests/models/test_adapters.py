@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from safetensors.torch import load_file
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import AdapterMismatch, StorageError
-from sempa.files import sha256_of
+from sempa.files import CHECKSUMS, sha256_of
 from sempa.models import adapters
+from sempa.models.adapters import seal_adapter
 from sempa.models.pair import ModelPair
 from sempa.training.policy import PolicyModel
 
@@ -50,6 +52,7 @@ def _open(base: Path, adapter: Path | str | None = None) -> ModelPair:
 def _changed(adapter: Path, to: Path, **config: object) -> Path:
     """Copy an adapter with some fields of its configuration changed."""
     shutil.copytree(adapter, to)
+    (to / CHECKSUMS).unlink()
     stored = json.loads((to / "adapter_config.json").read_text(encoding="utf-8"))
     (to / "adapter_config.json").write_text(json.dumps({**stored, **config}), encoding="utf-8")
     return to
@@ -160,8 +163,42 @@ def test_cut_off_weights_are_refused(model_folder: Path, adapter_folder: Path, t
     folder = _changed(adapter_folder, tmp_path / "adapter")
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(AdapterMismatch, match="does not fit"):
+    with pytest.raises(StorageError, match="adapter_model.safetensors is damaged or cut off"):
         _open(model_folder, folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "sempa.json"])
+def test_a_changed_bit_of_a_saved_adapter_is_refused_by_file(
+    model_folder: Path, adapter_folder: Path, tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(adapter_folder, tmp_path / "adapter")
+    Recipe(EncoderConfig()).save(folder)
+    seal_adapter(folder)
+    _open(model_folder, folder)
+    data = bytearray((folder / name).read_bytes())
+    data[-20] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(StorageError, match=f"{name} is not the file that SHA256SUMS names"):
+        _open(model_folder, folder)
+
+
+def test_other_weights_than_the_recipe_names_are_refused(
+    model_folder: Path, adapter_folder: Path, tmp_path: Path
+) -> None:
+    folder = _changed(adapter_folder, tmp_path / "adapter")
+    Recipe(EncoderConfig(adapter="0" * 64)).save(folder)
+    with pytest.raises(StorageError, match="is not the file that sempa.json names"):
+        _open(model_folder, folder)
+
+
+def test_an_unknown_kind_of_adapter_is_named(model_folder: Path, adapter_folder: Path, tmp_path: Path) -> None:
+    folder = _changed(adapter_folder, tmp_path / "adapter", peft_type="MAGIC")
+    with pytest.raises(StorageError, match="peft_type 'MAGIC' is unknown"):
+        _open(model_folder, folder)
+
+
+def test_checksums_are_those_of_sha256sum(adapter_folder: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=adapter_folder, check=True)
 
 
 def test_another_name_of_the_base_is_only_a_warning(

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from sempa.config import EncoderConfig, Recipe
 from sempa.errors import InputError, StorageError
-from sempa.files import sha256_of
+from sempa.files import CHECKSUMS, sha256_of
 from sempa.models.combine import write_average, write_scaled
 from sempa.models.pair import ModelPair
 from sempa.training.derived import scaled
@@ -50,6 +50,7 @@ def _deltas(adapter: Path) -> dict[str, torch.Tensor]:
 def _another(adapter: Path, folder: Path) -> Path:
     """Write an adapter for the same layers with random weights, half the rank and another scale."""
     shutil.copytree(adapter, folder)
+    (folder / CHECKSUMS).unlink()
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     rank = config["r"] // 2
     generator = torch.Generator().manual_seed(5)
@@ -106,6 +107,7 @@ def test_what_cannot_be_scaled_is_told(adapter_folder: Path, tmp_path: Path) -> 
     with pytest.raises(StorageError, match="does not exist"):
         write_scaled("./nowhere", tmp_path / "weaker", 0.5)
     shutil.copytree(adapter_folder, tmp_path / "dora")
+    (tmp_path / "dora" / CHECKSUMS).unlink()
     config = json.loads((tmp_path / "dora" / "adapter_config.json").read_text(encoding="utf-8"))
     (tmp_path / "dora" / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}), encoding="utf-8")
     with pytest.raises(InputError, match="not a plain LoRA adapter"):

@@ -130,6 +130,19 @@ def test_a_damaged_entry_is_made_again(make_gguf: MakeGguf, reads: list[str], fi
     assert len(reads) == 2
 
 
+def test_one_changed_bit_anywhere_makes_an_entry_again(
+    make_gguf: MakeGguf, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversions, "SAMPLED", 4)  # bytes at each place of a fingerprint, which misses the others
+    source = _source(make_gguf())
+    weights = Path(converted(source, FLOAT32).location) / "model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-30] + bytes([good[-30] ^ 1]) + good[-29:])
+    converted(source, FLOAT32)
+    assert len(reads) == 2
+    assert weights.read_bytes() == good
+
+
 def test_the_least_recently_used_go_first(
     make_gguf: MakeGguf, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

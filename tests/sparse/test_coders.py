@@ -139,6 +139,9 @@ def test_codes_of_another_adapter_or_damaged_ones_are_refused(make_pair: MakePai
     with pytest.raises(StorageError, match="another adapter"):
         open_coders(pair, tmp_path / "codes")
     (tmp_path / "codes" / "codes.json").write_text("{", encoding="utf-8")
+    with pytest.raises(StorageError, match="codes.json is not the file that SHA256SUMS names"):
+        open_coders(pair, tmp_path / "codes")
+    (tmp_path / "codes" / "SHA256SUMS").unlink()
     with pytest.raises(StorageError, match="fit them again"):
         open_coders(pair, tmp_path / "codes")
     with pytest.raises(StorageError, match="fit them again"):

@@ -75,6 +75,20 @@ def test_an_output_that_exists_is_refused(tmp_path: Path) -> None:
             RunFolder.open(tmp_path / "run", FACTS, resume=resume)
 
 
+def test_what_a_run_left_that_was_killed_after_its_end_is_removed(tmp_path: Path) -> None:
+    run = _begun(tmp_path / "run")
+    run.scored_folder(1).mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    RunFolder.open(tmp_path / "other", FACTS, resume=False)
+    assert run.partial.exists()  # its process may be at work
+    run.release()
+    RunFolder.open(tmp_path / "other", FACTS, resume=False)
+    assert not run.partial.exists()
+    _begun(tmp_path / "unfinished").release()
+    RunFolder.open(tmp_path / "other", FACTS, resume=False)
+    assert (tmp_path / "unfinished.partial").is_dir()
+
+
 def test_a_broken_off_run_is_not_overwritten(tmp_path: Path) -> None:
     _begun(tmp_path / "run")
     with pytest.raises(InputError, match=r"run\.partial holds an interrupted run: add --resume"):

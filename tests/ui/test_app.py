@@ -130,6 +130,9 @@ def test_paraphrase_is_the_studio_s(client: Client, studio: Studio) -> None:
         ("/paraphrase", (A, 1, "hot", 9, 5), "temperature is 'hot'"),
         ("/paraphrase", (A, 1, 1.0, 9, None), "seed is None"),
         ("/similarity", (A, B, "none"), "There is no adapter 'none': choose one of"),
+        ("/similarity", (A, B, ["none"]), "adapter is list, not a name"),
+        ("/search", (A, ["demo"], 3), "There is no index ['demo']"),
+        ("/embed", ([A], {"a": 1}), "There is no model"),
         ("/paraphrase", ("x" * 2_000, 1, 1.0, 9, 5), "exceeds the model's limit of 1,024"),
     ],
 )

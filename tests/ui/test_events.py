@@ -179,7 +179,7 @@ def test_an_answer_that_still_grows_at_the_token_limit_is_cut_off() -> None:
     assert cut.index("a b") < cut.index("cut off")
 
 
-@pytest.mark.parametrize("given", [None, 0, 21, 3.7])
+@pytest.mark.parametrize("given", [None, 0, 21, 3.7, "5", [5]])
 def test_a_number_that_cannot_be_is_refused_by_its_label_and_bounds(given: float | None) -> None:
     with gr.Blocks():
         hits = slider(1, 20, 5, "Hits")
@@ -193,6 +193,10 @@ def test_fractions_and_whole_numbers_are_checked_as_such() -> None:
     with gr.Blocks():
         temperature, seed = slider(0, 1.5, 1, "Temperature", step=0.05), seed_field(7)
     assert temperature.preprocess(0.35) == 0.35
+    with gr.Blocks():
+        free = gr.Number(None, label="Limit")
+    assert (free.preprocess(3), free.preprocess(None)) == (3, None)
+    assert str(free.preprocess("3")) == "Limit: enter a number."
     assert str(temperature.preprocess(None)) == "Temperature: choose a number from 0 to 1.5."
     assert str(seed.preprocess(None)) == "Seed: choose a whole number from 0 to 4,294,967,295."
 

@@ -87,7 +87,7 @@ def test_what_is_no_request_is_refused(page: gr.Blocks, body: bytes) -> None:
 def test_a_wrong_key_opens_nothing_where_a_password_is_asked(adapters: Adapters, outside: list[str]) -> None:
     made = launch(adapters, auth=("someone", "pass:word"), block=False)
     try:
-        for key in ("no", "someone", "someone:pass", ":"):
+        for key in ("someone:pass", ":"):
             with pytest.raises(openai.AuthenticationError):
                 _client(made, key).embeddings.create(model="base", input=A)
             with pytest.raises(openai.AuthenticationError):
