@@ -1,7 +1,7 @@
 PYTHON ?= .venv/bin/python
 PYTEST_OPTIONS ?=
 
-.PHONY: check docs test plain slow browser campaign
+.PHONY: check docs test plain slow browser campaign lock
 check:  ## formatting, lint, types
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
@@ -22,5 +22,13 @@ slow:  ## tests on the real model
 browser:  ## tests in Chromium
 	$(PYTHON) -m pytest -m browser $(PYTEST_OPTIONS)
 
-campaign:  ## hundreds of requests, many kills: before a release, half an hour
-	$(PYTHON) -m pytest -m campaign $(PYTEST_OPTIONS)
+SIZE ?= 0.1
+SEED ?= 0
+campaign:  ## attacks, kills and damage, before a release; SIZE=1 is all of it
+	$(PYTHON) -m pytest -m campaign --size $(SIZE) --campaign-seed $(SEED) $(PYTEST_OPTIONS)
+
+CUDA = cuda-bindings cuda-toolkit nvidia-cublas nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
+lock:  ## renew requirements.lock; needs uv; torch and its CUDA packages are left out, see docs/public.md
+	printf '%s\n' $(CUDA) | uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-package torch --excludes /dev/stdin --custom-compile-command "make lock" \
+		--upgrade --quiet --output-file requirements.lock

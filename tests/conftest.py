@@ -66,6 +66,12 @@ MakePair = Callable[..., ModelPair]
 MakeTuning = Callable[..., PolicyModel]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let campaigns be smaller or larger: `--size 1` is all of what a release needs, an hour or more."""
+    parser.addoption("--size", type=float, default=0.01, help="share of a campaign's full size (default: 0.01)")
+    parser.addoption("--campaign-seed", type=int, default=0, help="seed of a campaign (default: 0)")
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run fast tests on one process per core, at most four; tests that measure time run alone."""
     alone = any(mark in config.option.markexpr.replace(f"not {mark}", "") for mark in ("slow", "browser", "campaign"))

@@ -10,8 +10,8 @@ from starlette.middleware import Middleware
 
 from sempa.errors import SempaError
 from sempa.service.adapters import Adapters
+from sempa.service.guard import Guard
 from sempa.service.jobs import TrainingJobs
-from sempa.ui.guard import Guard
 from sempa.ui.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS, HEAD
@@ -53,7 +53,11 @@ def launch(
             mcp_server=mcp,
             app_kwargs={
                 "routes": openai_routes(adapters),
-                "middleware": [Middleware(Guard, auth=auth, hosts=[name, *allow_hosts] if closed else None)],
+                "middleware": [
+                    Middleware(
+                        Guard, key=":".join(auth) if auth else None, hosts=[name, *allow_hosts] if closed else None
+                    )
+                ],
                 "openapi_url": None,  # it would answer without login
             },
             prevent_thread_lock=not block,

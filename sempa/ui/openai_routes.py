@@ -14,8 +14,8 @@ from starlette.routing import Route
 from sempa.config import VARIANTS
 from sempa.errors import InputError, SempaError
 from sempa.service.adapters import Adapters
+from sempa.service.guard import openai_error
 from sempa.ui.events import on_gpu
-from sempa.ui.guard import openai_error
 
 MAX_WAITING, AT_ONCE = 64, 4
 """Maximum requests waiting and in progress: each takes a thread, and the page needs threads too."""

@@ -76,14 +76,16 @@ def _triplets(folder: Path) -> Path:
     [
         pytest.param(0, "dpo", 2, marks=pytest.mark.slow),
         pytest.param(1, "joint", 2, marks=pytest.mark.slow),
-        pytest.param(0, "dpo", 10, marks=pytest.mark.campaign),
-        pytest.param(1, "joint", 10, marks=pytest.mark.campaign),
     ],
 )
 def test_killed_runs_end_bit_identical(
     model_folder: Path, tmp_path: Path, seed: int, objective: str, kills: int
 ) -> None:
-    """The seed determines the moments: a step in each part of the run, plus a fraction of a step."""
+    require_same_end(model_folder, tmp_path, seed, objective, kills)
+
+
+def require_same_end(model_folder: Path, tmp_path: Path, seed: int, objective: str, kills: int) -> None:
+    """Kill and resume a run; the seed determines when: a step in each part of the run, plus a fraction of a step."""
     data, whole, broken = _triplets(tmp_path), tmp_path / "whole", tmp_path / "broken"
     reference = _start(_command(model_folder, data, whole, objective))
     draw = random.Random(seed)

@@ -15,10 +15,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sempa.service import guard
 from sempa.service.adapters import Adapters
+from sempa.service.guard import FREE_TRIES, MAX_BODY, MAX_DEPTH, MAX_OPEN, Guard
 from sempa.service.studio import Studio
-from sempa.ui import guard
-from sempa.ui.guard import FREE_TRIES, MAX_BODY, MAX_DEPTH, MAX_OPEN, Guard
 from sempa.ui.launch import launch
 
 A, B = "The hare outran the hound.", "Größe 漢字."
@@ -103,7 +103,7 @@ def test_only_own_hosts_and_origins_are_answered(ask: Callable[..., Any]) -> Non
 
 
 def test_keys_are_asked_for_and_may_hold_any_bytes(ask: Callable[..., Any]) -> None:
-    client = ask(auth=AUTH)
+    client = ask(key="ada:secret")
     assert client.get("/v1/models", headers={"authorization": "Bearer ada:secret"}).status_code == 200
     assert client.get("/v1/models", auth=AUTH).status_code == 200
     assert client.get("/config").status_code == 200  # Gradio's to refuse
@@ -116,7 +116,7 @@ def test_keys_are_asked_for_and_may_hold_any_bytes(ask: Callable[..., Any]) -> N
 def test_wrong_passwords_are_slowed_down(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
     now = 1_000.0
     monkeypatch.setattr(guard.time, "monotonic", lambda: now)
-    client = ask(auth=AUTH)
+    client = ask(key="ada:secret")
 
     def try_login(password: str) -> int:
         return client.post("/login", content=f"username=ada&password={password}").status_code

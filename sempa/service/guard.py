@@ -1,4 +1,4 @@
-"""Refuse hostile requests before Gradio sees them: foreign hosts, unreadable bodies, floods, guessed passwords."""
+"""Refuse hostile requests before the server sees them: foreign hosts, unreadable bodies, floods, guessed passwords."""
 
 import base64
 import hmac
@@ -54,12 +54,12 @@ def openai_error(message: str, kind: str) -> dict[str, Any]:
 class Guard:
     """Wrap an ASGI app.
 
-    With `auth` (user, password), paths under KEYED require the key `user:password`. With `hosts`, a request's Host, and
-    its Origin if a browser sends one, must be one of them or a name of this machine.
+    With `key`, paths under KEYED require it as API key, and wrong keys and logins are slowed down. With `hosts`, a
+    request's Host, and its Origin if a browser sends one, must be one of them or a name of this machine.
     """
 
-    def __init__(self, app: ASGIApp, auth: tuple[str, str] | None = None, hosts: Collection[str] | None = None) -> None:
-        self._app, self._auth = app, auth
+    def __init__(self, app: ASGIApp, key: str | None = None, hosts: Collection[str] | None = None) -> None:
+        self._app, self._key = app, key
         self._hosts = None if hosts is None else LOOPBACK | {name.lower() for name in hosts}
         self._open: Counter[str] = Counter()
         self._tries = Tries()
@@ -100,8 +100,8 @@ class Guard:
             raise Refused(429, f"{MAX_OPEN} of your requests are open already: close some.", "rate_limit")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         require_sessions([*query.get("session_hash", ()), *re.findall(r"/heartbeat/(.*)", scope["path"])])
-        if self._auth is not None:
-            self._require_login(scope, headers, client, ":".join(self._auth).encode())
+        if self._key is not None:
+            self._require_login(scope, headers, client, self._key.encode())
 
     def _require_login(self, scope: Scope, headers: Headers, client: str, key: bytes) -> None:
         if not _is_login(scope) and not scope["path"].startswith(KEYED):
@@ -112,10 +112,10 @@ class Guard:
             return
         self._tries.failed(client)  # a login counts until Gradio accepts it, so that tries at once count too
         if not _is_login(scope):
-            raise Refused(401, "The API key is wrong: it is user:password of this app.", "invalid_api_key")
+            raise Refused(401, "The API key is wrong: of an app with --auth, it is user:password.", "invalid_api_key")
 
     def _watched(self, scope: Scope, client: str, send: Send) -> Send:
-        if self._auth is None or not _is_login(scope):
+        if self._key is None or not _is_login(scope):
             return send
 
         async def sends(message: Message) -> None:
