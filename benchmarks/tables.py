@@ -115,11 +115,26 @@ def _sparse_search(result: Mapping[str, Any]) -> Table:
     return head, rows, about
 
 
+def _campaign_table(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, part in result["parts"].items():
+        found = {key: value for key, value in part.items() if key not in ("tried", "of", "seed", "kinds")}
+        figures = "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in found.items())
+        rows.append([name, f"{part['tried']:,}", f"{part['of']:,}", figures])
+    about = f"On a {result['model']}; seeds {sorted({part['seed'] for part in result['parts'].values()})}"
+    return ["", "tried", "full size", "found"], rows, about
+
+
+def _plain(value: float | list[float]) -> str:
+    return ", ".join(f"{one:,}" for one in (value if isinstance(value, list) else [value]))
+
+
 _TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "embedding-settings": _settings_table,
     "seeds": _seeds_table,
     "dose": _dose_table,
     "adapter-scale": _scale_table,
+    "campaign": _campaign_table,
     "frontier": _frontier,
     "sparse-search": _sparse_search,
     **SPEED_TABLES,

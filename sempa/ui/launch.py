@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 
 import gradio as gr
+from gradio.utils import LRUCache
 from starlette.middleware import Middleware
 
 from sempa.errors import SempaError
@@ -44,6 +45,8 @@ def launch(
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is not a port: choose one from 1024 to 65535 with --server-port.")
     page = build_page(adapters, jobs).queue(max_size=MAX_QUEUE)
+    # Gradio drops old sessions' messages but not their sets of events: each call of an endpoint would leave one for good.
+    page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
     try:
         page.launch(
             server_name=server_name,

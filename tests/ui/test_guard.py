@@ -188,6 +188,13 @@ def test_a_poisoned_session_leaves_the_queue_s_records_as_they_were(page: gr.Blo
     assert "\ud800" not in {record["session_hash"] for record in page._queue.event_analytics.values()}
 
 
+def test_what_is_kept_of_each_call_is_bounded(page: gr.Blocks) -> None:
+    kept = page._queue.pending_event_ids_session
+    for number in range(kept.max_size + 9):
+        kept[f"a call's session {number}"] = set()
+    assert len(kept) == kept.max_size == page._queue.pending_messages_per_session.max_size
+
+
 def test_the_app_refuses_other_hosts_where_it_asks_for_no_login(adapters: Adapters, page: gr.Blocks) -> None:
     for header in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
         assert httpx.get(f"{page.local_url}v1/models", headers=header).status_code == 403
