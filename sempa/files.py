@@ -185,7 +185,8 @@ def require_unchanged(folder: Path) -> None:
         file = folder / Path(name or CHECKSUMS).name
         if not file.is_file() or sha256_of(file) != known:
             raise StorageError(
-                f"{file} is not the file that {CHECKSUMS} names: restore it, or delete {CHECKSUMS} if you changed it."
+                f"{file} is not the file that {CHECKSUMS} names, so it is damaged or changed: restore it, or delete "
+                f"{CHECKSUMS} if you changed it."
             )
 
 

@@ -148,7 +148,7 @@ def test_a_changed_or_missing_file_is_named_by_its_checksum(tmp_path: Path) -> N
     write_checksums(tmp_path, ["b", "a"])
     require_unchanged(tmp_path)
     (tmp_path / "b").write_text("c")
-    with pytest.raises(StorageError, match="b is not the file that SHA256SUMS names: restore it"):
+    with pytest.raises(StorageError, match="b is not the file that SHA256SUMS names, so it is damaged"):
         require_unchanged(tmp_path)
     (tmp_path / "a").unlink()
     with pytest.raises(StorageError, match="a is not the file"):

@@ -18,7 +18,7 @@ from sempa.data.corpora import Corpus, read_corpus, write_corpus
 from sempa.embedding.inverted import Codes
 from sempa.embedding.vectors import Approximation, Vectors
 from sempa.errors import InputError, RecipeMismatch, StorageError
-from sempa.files import atomic_folder, sha256_of
+from sempa.files import atomic_folder, require_unchanged, write_checksums
 
 Rows = NDArray[np.float32]
 Query: TypeAlias = Rows | sparse.csr_array
@@ -161,10 +161,10 @@ class SentenceIndex:
                 file = re.sub(r"[^a-z0-9-]", "_", name.lower()) + f"-{len(parts)}{vectors.suffix}"
                 # faiss's own writer does not notice a disk that fills up with the last bytes.
                 (made / file).write_bytes(vectors.serialised())
-                hashed = sha256_of(made / file)
-                parts.append({"file": file, "sha256": hashed, "encoder": asdict(recipe), **vectors.how})
-            payload = {"schema_version": SCHEMA_VERSION, "texts_sha256": sha256_of(made / TEXTS), "vectors": parts}
+                parts.append({"file": file, "encoder": asdict(recipe), **vectors.how})
+            payload = {"schema_version": SCHEMA_VERSION, "vectors": parts}
             (made / RECIPE_FILE).write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+            write_checksums(made, [file.name for file in made.iterdir()])
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -174,17 +174,16 @@ class SentenceIndex:
         """
         if not (folder / TEXTS).is_file():
             raise StorageError(f"{folder} is not an index: it has no {TEXTS}.")
+        require_unchanged(folder)
         index = cls(read_corpus(folder / TEXTS))
         if not (folder / RECIPE_FILE).is_file():
             return index
         try:
             payload = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
-            _require_unchanged(folder / TEXTS, payload["texts_sha256"])
             for entry in payload["vectors"]:
                 part = {"schema_version": payload["schema_version"], "encoder": entry["encoder"]}
                 recipe = Recipe.from_dict(part, str(folder / RECIPE_FILE)).encoder
                 path = folder / Path(entry["file"]).name
-                _require_unchanged(path, entry["sha256"])
                 kind = Codes if path.suffix == Codes.suffix else Vectors
                 index.vectors[recipe] = vectors = kind.read(path, entry)
                 if len(vectors) != len(index):
@@ -193,11 +192,6 @@ class SentenceIndex:
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{folder} is damaged ({reason}): build the index again.") from error
         return index
-
-
-def _require_unchanged(path: Path, sha256: str) -> None:
-    if sha256_of(path) != sha256:
-        raise ValueError(f"{path.name} is not the file that was saved")
 
 
 def index_names(root: Path = INDEX_ROOT) -> list[str]:

@@ -45,7 +45,7 @@ def launch(
     if server_port is not None and not 1 <= server_port <= 65_535:
         raise SempaError(f"{server_port} is not a port: choose one from 1024 to 65535 with --server-port.")
     page = build_page(adapters, jobs).queue(max_size=MAX_QUEUE)
-    # Gradio drops old sessions' messages but not their sets of events: each call of an endpoint would leave one for good.
+    # Gradio drops messages of old sessions but not their sets of events: each call of an endpoint would leave one.
     page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
     try:
         page.launch(

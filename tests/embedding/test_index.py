@@ -144,7 +144,8 @@ def test_round_trip_keeps_texts_tags_vectors_and_recipes(tmp_path: Path) -> None
 
 def test_half_made_folder_opens_without_vectors(index: SentenceIndex, tmp_path: Path) -> None:
     index.save(tmp_path / "a")
-    (tmp_path / "a" / RECIPE_FILE).unlink()
+    for name in (RECIPE_FILE, "SHA256SUMS"):
+        (tmp_path / "a" / name).unlink()
     opened = SentenceIndex.load(tmp_path / "a")
     assert (opened.corpus, opened.recipes) == (index.corpus, [])
     with pytest.raises(RecipeMismatch, match="no vectors yet"):
