@@ -37,22 +37,23 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", type=Path)
-    made.add_argument("--pictures", type=Path, help="folder for tour.gif, similarity.png and search-phone.png")
+    made.add_argument("--pictures", type=Path, help="folder for tour.gif, meaning.png and search-phone.png")
     return made
 
 
 def _answer(page: Page) -> None:
-    expect(page.locator("#similarity-out .sp-figure")).to_have_count(2)
+    expect(page.locator("#meaning-out .sp-card")).to_have_count(3)
 
 
-def _own_pair(page: Page) -> None:
-    page.fill("#similarity-a textarea", "The pianist was late.")
-    page.fill("#similarity-b textarea", "The concert began on time.")
-    figures = page.locator("#similarity-out .sp-figure")
-    before = figures.all_inner_texts()
-    page.click("#similarity-run")
-    expect(figures).not_to_have_text(before)
-    expect(figures).to_have_count(2)
+def _examples(page: Page) -> None:
+    expect(page.locator("#meaning-gallery tbody tr").first).to_be_visible()
+
+
+def _own_sentences(page: Page) -> None:
+    page.fill("#meaning-sentence textarea", "The pianist was late.")
+    page.fill("#meaning-candidates textarea", "The concert began on time.\nWe waited for the woman at the keys.")
+    page.click("#meaning-run")
+    expect(page.locator("#meaning-out .sp-card").first).to_contain_text("the woman at the keys")
 
 
 def _indexed(page: Page, file: Path) -> None:
@@ -83,7 +84,8 @@ def walk(page: Page, file: Path, frame: Callable[[], None]) -> dict[str, float]:
     """Take the steps in order and return each one's seconds."""
     steps: dict[str, Callable[[], None]] = {
         "page opened, worked example answered": lambda: _answer(page),
-        "own pair compared": lambda: _own_pair(page),
+        "ten examples answered": lambda: _examples(page),
+        "own sentences ranked": lambda: _own_sentences(page),
         f"own file of {len(file.read_text(encoding='utf-8').splitlines())} lines indexed with both models": lambda: (
             _indexed(page, file)
         ),
@@ -111,8 +113,8 @@ def _pictures(page: Page, frames: list[bytes], folder: Path) -> None:
     images = [Image.open(io.BytesIO(frame)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64) for frame in frames]
     folder.mkdir(parents=True, exist_ok=True)
     images[0].save(folder / "tour.gif", save_all=True, append_images=images[1:], duration=HELD, loop=0, optimize=True)
-    page.get_by_role("tab", name="Similarity").click()
-    page.screenshot(path=folder / "similarity.png")
+    page.get_by_role("tab", name="Meaning").click()
+    page.screenshot(path=folder / "meaning.png")
     page.set_viewport_size({"width": 390, "height": 1240})
     page.get_by_role("tab", name="Search").click()
     page.locator("#search-query").scroll_into_view_if_needed()

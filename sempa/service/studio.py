@@ -123,13 +123,14 @@ class Studio:
 
         Percentiles are comparable between models; raw cosines are not. Empty if the demo index lacks a model's vectors.
         """
-        known = self._random_cosines
+        known = self.random_cosines
         return {
             v: float(np.searchsorted(known[v], cosine) / len(known[v])) for v, cosine in cosines.items() if v in known
         }
 
     @property
-    def _random_cosines(self) -> dict[str, Rows]:
+    def random_cosines(self) -> dict[str, Rows]:
+        """Return each model's sorted cosines of random pairs of demo sentences, where the demo has its vectors."""
         found = {variant: self.indexes.random_cosines(recipe) for variant, recipe in self.encoder.recipes.items()}
         return {variant: cosines for variant, cosines in found.items() if cosines is not None}
 
@@ -142,7 +143,7 @@ class Studio:
             raise InputError(f"There are {len(sentences)} sentences; a matrix takes {MAX_MATRIX} at most: remove some.")
         require_sentences(sentences)
         rows = self.cache.vectors(self.encoder, sentences, _counted(report))
-        return pair_matrix(sentences, rows, self._random_cosines)
+        return pair_matrix(sentences, rows, self.random_cosines)
 
     def missing_vectors(self, name: str) -> list[str]:
         """Return the models for which an index has no vectors."""

@@ -115,7 +115,7 @@ class Links:
             raise InputError("The text is too long for a link: shorten it.")
         asked = parse_qs(urlsplit(link).query)
         if not {field.tab for field in self._fields if field.tab} & {*asked.get(TAB, ())}:
-            raise InputError("Only the first four tabs have links: choose one of them first.")
+            raise InputError("This tab has no links: choose another one first.")
         for field, value in zip(self._fields, values, strict=True):
             if field.tab in (*asked.get(TAB, ()), EVERYWHERE) and field.names and value not in field.names():
                 raise InputError(f"Your {field.name} is private: make it public to share a link, or choose another.")

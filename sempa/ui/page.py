@@ -1,4 +1,4 @@
-"""The page: header, four tabs, an optional Train tab, and five endpoints."""
+"""The page: header, five tabs, an optional Train tab, and five endpoints."""
 
 import gradio as gr
 
@@ -10,6 +10,7 @@ from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Context, keep_asked
 from sempa.ui.links import EVERYWHERE, Links
+from sempa.ui.meaning import build_meaning_tab
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
 from sempa.ui.search import build_search_tab
@@ -33,6 +34,8 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
         with gr.Tabs() as tabs:
             context = Context(adapters, page, adapter, tabs, Links())
             context.links.add(EVERYWHERE, names={"adapter": lambda: adapters.names}, adapter=adapter)
+            with gr.Tab("Meaning", id="meaning"):
+                build_meaning_tab(context)
             with gr.Tab("Similarity", id="similarity"):
                 similarity = SimilarityTab(context)
             with gr.Tab("Search", id="search"):

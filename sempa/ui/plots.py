@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 from gradio.components.plot import PlotData
+from numpy.typing import NDArray
 
 COLOURS = {"base": "#64748b", "sempa": "#0d9488"}
 """The two models' colours, with a contrast of at least 3:1 in both themes; text inherits the page's colour."""
@@ -37,6 +39,46 @@ def points(points: Sequence[Point], name: str, colour: str, mode: str = "markers
     marker = {"size": 6, "opacity": 0.75}
     return {"x": x, "y": y, "name": escape(name), "mode": mode, "marker": {**marker, "color": colour},
             "line": {"color": colour, "width": 1.8}, **more}  # fmt: skip
+
+
+BINS = 60
+"""Bars of a histogram of cosines from -0.2 to 1."""
+_CROWD = {"base": "rgba(100, 116, 139, .35)", "sempa": "rgba(13, 148, 136, .35)"}
+_MARKS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
+
+
+def random_pairs(
+    crowds: Mapping[str, NDArray[np.float32]], cosines: Mapping[str, Sequence[float]], labels: Sequence[str]
+) -> PlotData | None:
+    """Plot each model's cosines of random pairs as a histogram, with the labelled pairs as marks, on one axis.
+
+    Return None without random pairs.
+    """
+    if not cosines:
+        return None
+    traces: list[Trace] = []
+    axes: dict[str, Any] = {}
+    for number, (variant, values) in enumerate(cosines.items(), start=1):
+        counts, edges = np.histogram(crowds[variant], BINS, (-0.2, 1))
+        place = {"xaxis": "x", "yaxis": f"y{number}", "showlegend": False}
+        heights = (counts / max(counts.max(), 1)).round(3).tolist()
+        middles = ((edges[1:] + edges[:-1]) / 2).astype(float).round(3).tolist()
+        bars = {"x": middles, "y": heights, "type": "bar", "marker": {"color": _CROWD[variant]}, "hoverinfo": "skip"}
+        traces.append({**bars, "name": "random pairs", **place})
+        for which, (value, label) in enumerate(zip(values, labels, strict=True)):
+            mark = {"size": 11, "symbol": _MARKS[which % len(_MARKS)], "color": COLOURS[variant]}
+            shown = {"marker": mark, "hovertemplate": "%{x:.3f}", **place, "showlegend": number == 1}
+            traces.append(points([(float(value), 0.5)], label, COLOURS[variant], **shown))
+        top = 1 - (number - 1) / len(cosines)
+        name = {"base": "Base", "sempa": "SemPA"}[variant]
+        axes[f"yaxis{number}"] = {
+            "domain": [top - 1 / len(cosines) + 0.06, top],
+            "title": {"text": name},
+            "showticklabels": False,
+        }
+    across = {"title": {"text": "cosine"}, "range": [-0.2, 1.02], "anchor": f"y{len(cosines)}"}
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"}
+    return figure(traces, xaxis=across, **axes, height=120 + 90 * len(cosines), bargap=0, legend=below)
 
 
 PLOTTED = {

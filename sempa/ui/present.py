@@ -93,10 +93,8 @@ def similarity_cards(cosines: Mapping[str, float], percentiles: Mapping[str, flo
 
 
 def _cosine_body(cosine: float, percentile: float | None) -> str:
-    filled = max(cosine, 0) if percentile is None else percentile
     words = "" if percentile is None else note(f"More similar than {share(percentile)} of random pairs")
-    bar = f'<div class="sp-bar"><span style="width:{filled:.1%}"></span></div>'
-    return f'<div class="sp-figure">{cosine:.3f}</div>{bar}{words}'
+    return f'<div class="sp-figure">{cosine:.3f}</div>{words}'
 
 
 def hit_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:

@@ -1,11 +1,14 @@
 """The Similarity tab: both models' cosines of two sentences, or of many."""
 
+from typing import Any
+
 import gradio as gr
 
 from sempa.service.studio import Studio
 from sempa.ui.codes import build_shared_parts
 from sempa.ui.events import PRIVATE, Context, ask, examples
 from sempa.ui.matrix import build_matrix
+from sempa.ui.plots import random_pairs
 from sempa.ui.present import similarity_cards
 
 EXAMPLES = [
@@ -18,10 +21,13 @@ EXAMPLES = [
 """A paraphrase in other words, a negation, swapped roles, an idiom, one word with two meanings."""
 
 
-def compare_sentences(studio: Studio, first: str, second: str) -> str:
-    """Return both models' cosines as cards."""
+def compare_sentences(studio: Studio, first: str, second: str) -> tuple[str, dict[str, Any]]:
+    """Return both models' cosines as cards, and the update of their plot among random pairs."""
     cosines = studio.similarity(first, second)
-    return similarity_cards(cosines, studio.percentiles(cosines), studio.adapter)
+    crowds = studio.random_cosines
+    drawn = random_pairs(crowds, {name: [cosine] for name, cosine in cosines.items() if name in crowds}, ["this pair"])
+    cards = similarity_cards(cosines, studio.percentiles(cosines), studio.adapter)
+    return cards, gr.update(value=drawn, visible=drawn is not None)
 
 
 class SimilarityTab:
@@ -37,8 +43,15 @@ class SimilarityTab:
         self._pair = [a, b]
         context.links.add("similarity", a=a, b=b)
         run = gr.Button("Compare", variant="primary", elem_id="similarity-run")
-        view = compare_sentences(context.studio, first, second)
-        self._out = gr.HTML(view, elem_id="similarity-out", label="Cosines")
+        view, drawn = compare_sentences(context.studio, first, second)
+        out = gr.HTML(view, elem_id="similarity-out", label="Cosines")
+        plot = gr.Plot(
+            drawn["value"],
+            visible=drawn["visible"],
+            label="The pair among random pairs of sentences",
+            elem_id="similarity-plot",
+        )
+        self._shown = [out, plot]
         tried = examples(EXAMPLES, self._pair, "Try a tricky pair")
         self._answer_on([run.click, a.submit, b.submit, context.adapter.change], [tried])
         build_shared_parts(context, a, b)
@@ -54,7 +67,7 @@ class SimilarityTab:
         self._answer_on([], [sent])
 
     def _answer_on(self, events: list[object], after: list[object]) -> None:
-        def answer(a: str, b: str, adapter: str) -> str:
+        def answer(a: str, b: str, adapter: str) -> tuple[str, dict[str, Any]]:
             return compare_sentences(self._context.adapters.choose(adapter), a, b)
 
-        ask(events, answer, [*self._pair, self._context.adapter], self._out, after)
+        ask(events, answer, [*self._pair, self._context.adapter], self._shown, after)

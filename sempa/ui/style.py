@@ -19,8 +19,6 @@ CSS = """
 .sp-name {font-weight: 650; color: var(--sp-c)}
 .sp-name small, .sp-note {font-weight: 400; color: var(--body-text-color-subdued); font-size: .82rem}
 .sp-figure {font-size: 2.1rem; font-weight: 650; font-variant-numeric: tabular-nums; line-height: 1.2}
-.sp-bar {height: 8px; border-radius: 4px; background: var(--sp-soft); overflow: hidden; margin: .35rem 0 .45rem}
-.sp-bar span {display: block; height: 100%; background: var(--sp-c)}
 .sp-list {list-style: none; margin: .5rem 0 0; padding: 0}
 .sp-list li {padding: .5rem 0; border-top: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
 .sp-list .sp-meta {display: flex; flex-wrap: wrap; gap: .2rem .7rem; font-size: .8rem; margin-top: .1rem;
@@ -28,6 +26,13 @@ CSS = """
 .sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px;
   padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
+#meaning-tally {min-height: 5.4rem}
+@media (max-width: 640px) {#meaning-tally {min-height: 9.5rem}}
+.sp-finding {font-size: 1.05rem; margin: .3rem 0 .7rem}
+.sp-right {color: #0f766e; font-weight: 650} .sp-wrong {color: #b91c1c; font-weight: 650}
+.dark .sp-right {color: #3fd0bd} .dark .sp-wrong {color: #fca5a5}
+.sp-table.sp-gallery :is(th, td):nth-child(n+3) {text-align: center}
+.sp-table.sp-gallery :is(th, td):nth-child(2) {text-align: left}
 .sp-cut {color: var(--body-text-color-subdued); font-style: italic; font-size: .82rem}
 .sp-move {font-weight: 600} .sp-move.up, .sp-move.new {color: var(--sp-c)}
 .sp-move.new {background: var(--sp-soft); border-radius: 6px; padding: 0 .4rem} .sp-move.gone {font-style: italic}

@@ -80,7 +80,7 @@ def open_page(app: str, chromium: Any) -> Iterator[Callable[..., Any]]:
         page.goto(link or f"{app}?__theme={theme}")
         if link:
             return page
-        page.wait_for_selector("#similarity-out .sp-figure")
+        page.wait_for_selector("#meaning-out .sp-card")
         page.get_by_role("tab", name=tab).click()
         return page
 

@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from sempa.ui import compare, paraphrase, search, similarity
+from sempa.ui import compare, meaning, paraphrase, search, similarity
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-TABS = ("Similarity", "Search", "Paraphrase", "Compare")
+TABS = ("Meaning", "Similarity", "Search", "Paraphrase", "Compare")
 A, B = "The lamp is on the table.", "A table stands under the lamp."
 ERRORS = "span.error"
 """Gradio's overlay on the outputs of a failed event."""
@@ -65,6 +65,8 @@ def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, c
     page = open_page(width)
     for tab in TABS:
         expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    expect(page.locator("#meaning-out .sp-card")).to_have_count(3)
+    page.get_by_role("tab", name="Similarity").click()
     _figures(page, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))
     page.get_by_role("tab", name="Search").click()
     _hits(page, client.predict(search.EXAMPLES[0], api_name="/search"))
@@ -313,7 +315,7 @@ def test_nothing_moves_while_the_page_loads(chromium: Any, app: str, settled: Se
     page = chromium.new_page(viewport={"width": width, "height": 900})
     page.add_init_script(SHIFTS)
     page.goto(app)
-    page.wait_for_selector("#similarity-out .sp-figure")
+    page.wait_for_selector("#meaning-gallery table")
     settled(page)
     shifted = page.evaluate("window.shifted")
     page.close()
@@ -544,3 +546,37 @@ def test_no_dot_stands_alone_in_a_phone_s_footer(open_page: OpenPage) -> None:
     footer = open_page(390).locator("footer")
     expect(footer.get_by_text("Settings")).to_be_visible()
     assert footer.locator(".divider:visible").count() == 0
+
+
+def test_the_page_opens_with_the_question_which_one_means_the_same(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390, tab="Meaning")
+    rows = page.locator("#meaning-gallery tbody tr")
+    expect(rows).to_have_count(len(meaning.EXAMPLES))
+    for column, name in enumerate(meaning.NAMES.values(), start=3):
+        right = page.locator(f"#meaning-gallery td:nth-child({column}) .sp-right").count()
+        expect(page.locator("#meaning-tally")).to_contain_text(f"{name} {right} of {len(meaning.EXAMPLES)}")
+    rows.nth(2).get_by_role("button").click()
+    one = meaning.EXAMPLES[2]
+    expect(page.locator("#meaning-sentence textarea")).to_have_value(one.sentence)
+    cards = page.locator("#meaning-out .sp-card")
+    expect(cards.nth(2)).to_contain_text(one.paraphrase)
+    preferred = client.predict(one.sentence, one.paraphrase, api_name="/preference")["preference"]
+    expect(cards.nth(2)).to_contain_text(f"{preferred:.3f}")
+    for number, cosine in enumerate(client.predict(one.sentence, one.edit, api_name="/similarity").values()):
+        expect(cards.nth(number)).to_contain_text(f"{cosine:.3f}")
+
+
+def test_own_candidates_are_ranked_and_bad_ones_refused_in_words(open_page: OpenPage) -> None:
+    page = open_page(tab="Meaning")
+    page.fill("#meaning-candidates textarea", "One.")
+    expect(page.locator("#meaning-out")).to_contain_text(OLD)
+    page.click("#meaning-run")
+    expect(page.locator("#meaning-out")).to_contain_text("enter at least two candidates, one per line")
+    page.fill("#meaning-candidates textarea", "Bread is sold out.\nThe moon is full.\nThere is plenty of bread.")
+    page.click("#meaning-run")
+    cards = page.locator("#meaning-out .sp-card")
+    expect(cards).to_have_count(3)
+    for card in cards.all():
+        expect(card.locator("li")).to_have_count(3)
+        expect(card).not_to_contain_text("right")
+    expect(page.locator("#meaning-plot .js-plotly-plot")).to_be_visible()

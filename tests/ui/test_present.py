@@ -1,15 +1,17 @@
 """External text is escaped, and figures are correct."""
 
+import json
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.tables import ResultTable
 from sempa.templates import PARAPHRASE_TEMPLATES
-from sempa.ui import evidence, paraphrase, present
+from sempa.ui import evidence, paraphrase, plots, present
 
 EVIL = "<script>alert('1')</script>\"&"
 SHOWN = "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;&quot;&amp;"
@@ -55,16 +57,32 @@ def test_similarity_shows_three_decimals_and_the_percentile() -> None:
     base, sempa = html.split('<div role="group"')[1:]
     assert _plain(f"<div{base}")[:3] == ["Base", "adapter off", "0.988"]
     assert "More similar than 50.0% of random pairs" in base
-    assert "width:50.0%" in base
     assert _plain(f"<div{sempa}")[:3] == ["SemPA", "adapter mine", "-0.250"]
     assert "More similar than 99.9% of random pairs" in sempa
 
 
-@pytest.mark.parametrize(("cosine", "width"), [(0.25, "25.0%"), (-0.5, "0.0%"), (1.0, "100.0%")])
-def test_without_a_percentile_the_bar_is_the_cosine_and_nothing_is_claimed(cosine: float, width: str) -> None:
-    html = present.similarity_cards({"base": cosine}, {}, "")
-    assert f"width:{width}" in html
+def test_without_a_percentile_nothing_is_claimed() -> None:
+    html = present.similarity_cards({"base": 0.25}, {}, "")
+    assert "0.250" in html
     assert "random pairs" not in html
+
+
+def test_a_plot_shows_the_pairs_among_random_ones_of_the_same_model() -> None:
+    crowds = {"base": np.array([0.801, 0.805, 0.95], np.float32), "sempa": np.array([-0.5, 0.11], np.float32)}
+    drawn = plots.random_pairs(crowds, {"base": [0.9, 0.7], "sempa": [0.2, 0.1]}, ["one", EVIL])
+    assert drawn
+    traces = json.loads(drawn.plot)["data"]
+    assert EVIL not in drawn.plot
+    heights = {
+        trace["yaxis"]: dict(zip(trace["x"], trace["y"], strict=True))
+        for trace in traces
+        if "y" in trace and trace.get("type") == "bar"
+    }
+    assert {x: y for x, y in heights["y1"].items() if y} == {0.81: 1.0, 0.95: 0.5}
+    assert {x: y for x, y in heights["y2"].items() if y} == {0.11: 1.0}  # one of two lies outside the axis
+    marks = [(trace["yaxis"], trace["x"]) for trace in traces if trace.get("type") != "bar"]
+    assert marks == [("y1", [0.9]), ("y1", [0.7]), ("y2", [0.2]), ("y2", [0.1])]
+    assert plots.random_pairs(crowds, {}, ["one"]) is None
 
 
 @pytest.mark.parametrize(
