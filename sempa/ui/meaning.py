@@ -145,14 +145,15 @@ def _list(ranking: Ranking, method: str, right: str) -> str:
         behind = scores[order[0]] - scores[number]
         words = [f"{scores[number]:.3f}", f"{behind:.3f} behind"] if place else [f"{scores[number]:.3f}", "nearest"]
         if right and not place:
-            words.append(_mark(candidates[number] == right))
+            words.append(_mark(candidates[number] == right, words=True))
         parts = "".join(f"<span>{word}</span>" for word in words)
         items.append(f'<li>{escape(candidates[number])}<div class="sp-meta">{parts}</div></li>')
     return f'<ol class="sp-list">{"".join(items)}</ol>'
 
 
-def _mark(is_right: bool) -> str:
-    return '<b class="sp-right">✓ right</b>' if is_right else '<b class="sp-wrong">✗ wrong</b>'
+def _mark(is_right: bool, *, words: bool = False) -> str:
+    sign, word = ("✓", "right") if is_right else ("✗", "wrong")
+    return f'<b class="sp-{word}" aria-label="{word}">{sign}{f" {word}" if words else ""}</b>'
 
 
 def finding(ranking: Ranking, right: str = "") -> str:
@@ -241,9 +242,9 @@ def build_meaning_tab(context: Context) -> None:
     view, drawn = answer(context.studio, first.sentence, "\n".join(first.candidates))
     gr.Markdown(
         "## Which one means the same?\n"
-        "One candidate says the same in other words, another keeps the words and changes the meaning. Embeddings should "
-        "put the first one nearer. The aligned model has a second score, preference: how much likelier it finds a "
-        "candidate as a paraphrase than the base does. Try your own sentences."
+        "One candidate says the same in other words, another keeps the words and changes the meaning. Embeddings "
+        "should put the first one nearer. The aligned model has a second score, preference: how much likelier it finds "
+        "a candidate as a paraphrase than the base does. Try your own sentences."
     )
     tally = gr.HTML(say("Answering the examples …"), elem_id="meaning-tally", label="Right answers")
     with gr.Row():

@@ -27,6 +27,7 @@ CSS = """
   padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
 .sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
 #meaning-tally {min-height: 5.4rem}
+#meaning-plot, #similarity-plot {min-height: 302px}
 @media (max-width: 640px) {#meaning-tally {min-height: 9.5rem}}
 .sp-finding {font-size: 1.05rem; margin: .3rem 0 .7rem}
 .sp-right {color: #0f766e; font-weight: 650} .sp-wrong {color: #b91c1c; font-weight: 650}
