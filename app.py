@@ -12,8 +12,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from typing import TYPE_CHECKING
 
-from sempa.embedding.command import add_model_options, open_encoders
 from sempa.errors import InputError, SempaError
+from sempa.service.command import add_server_options, open_adapters
 
 if TYPE_CHECKING:
     from sempa.service.adapters import Adapters
@@ -23,27 +23,11 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Return the parser; importing it needs no torch."""
     made = argparse.ArgumentParser(description="Compare a base model and its SemPA adapter.")
-    add_model_options(made)
-    made.add_argument(
-        "--adapter",
-        action="append",
-        help="PEFT folder or hub id; repeatable, visitors choose (default: those shipped for the default base)",
-    )
-    made.add_argument(
-        "--server-name", help="address to listen on (default: 127.0.0.1; use 0.0.0.0 to accept other machines)"
-    )
-    made.add_argument("--server-port", type=int, help="port (default: the first free one from 7860)")
+    add_server_options(made)
     made.add_argument(
         "--share", action="store_true", help="create a public link through Gradio's servers, valid for a week at most"
     )
     made.add_argument("--auth", metavar="USER:PASSWORD", help="require this user name and password")
-    made.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="also accept requests for this host name, as a reverse proxy passes them on; repeatable",
-    )
     made.add_argument("--allow-training", action="store_true", help="let visitors train adapters, one run at a time")
     made.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     return made
@@ -97,10 +81,7 @@ def _jobs(args: argparse.Namespace) -> "TrainingJobs":
 
 
 def _open_adapters(args: argparse.Namespace) -> "Adapters":
-    from sempa.models.adapters import shipped_adapters
-    from sempa.service.adapters import Adapters
-
-    adapters = Adapters(open_encoders(args, args.adapter or shipped_adapters(args.base)))
+    adapters = open_adapters(args)
     if not adapters.choose().adapter:
         train = "python train.py" + ("" if args.base == parser().get_default("base") else f" --base {args.base}")
         print(

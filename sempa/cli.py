@@ -19,6 +19,7 @@ from sempa.embedding.command import add_command, add_encoder_options, add_export
 from sempa.errors import InputError, SempaError
 from sempa.evaluation.command import add_evaluate
 from sempa.files import cache_folder
+from sempa.service.command import add_serve
 from sempa.sparse.command import add_sparse
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         add_embed,
         add_similarity,
         add_search,
+        add_serve,
         add_index,
         add_fit,
         add_sparse,

@@ -1,8 +1,10 @@
-"""The machine and versions a figure was measured on."""
+"""The machine: hardware and versions a figure was measured on, and the GPU of a ZeroGPU Space."""
 
+import importlib.util
 import os
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +13,17 @@ from typing import Any
 PACKAGES = ("torch", "transformers", "peft", "faiss-cpu", "gradio")
 MEASURING = ("lm_eval", "sentence-transformers", "pytrec-eval-terrier")
 """Packages that figures of evaluations also depend on."""
+GPU_SECONDS = 60
+
+
+def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a handler to run on a ZeroGPU Space's GPU; elsewhere return it unchanged."""
+    if importlib.util.find_spec("spaces") is None:
+        return handler
+    import spaces
+
+    rented: Callable[..., Any] = spaces.GPU(duration=GPU_SECONDS)(handler)
+    return rented
 
 
 def hardware() -> str:

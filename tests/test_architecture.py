@@ -20,6 +20,7 @@ WITHOUT_TORCH = [
     "sempa.config",
     "sempa.embedding.command",
     "sempa.evaluation.command",
+    "sempa.service.command",
     "sempa.sparse.command",
     "sempa.sparse.settings",
     "sempa.cli",

@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from sempa.errors import InputError
 from sempa.models.pair import ModelPair
-from sempa.models.prompts import request_ids
+from sempa.models.prompts import Request, request_ids
 
 Texts = dict[str, list[str]]
 """The answers so far, by variant."""
@@ -38,7 +38,7 @@ class Sampling:
 
 def write(
     pair: ModelPair,
-    request: str,
+    request: Request,
     sampling: Sampling,
     variants: Sequence[str] | None = None,
     stopped: Callable[[], bool] = lambda: False,
@@ -49,7 +49,7 @@ def write(
     iterator is closed. The model is locked for one token at a time, so other threads get their turn in between.
     Raises: InputError for an empty request, or one longer than the model's context.
     """
-    if not request.strip():
+    if isinstance(request, str) and not request.strip():
         raise InputError("The prompt is empty: enter some text.")
     names = list(variants or pair.variants)
     prompt = request_ids(pair.tokenizer, request)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from jinja2.exceptions import TemplateError
@@ -15,25 +15,31 @@ TODAY = date(2024, 7, 26)
 """The date given to chat templates that print one: the fallback of Llama 3's own template."""
 
 
-def request_text(tokenizer: PreTrainedTokenizerBase, request: str) -> str:
-    """Render a user's request up to where the model's answer starts.
+Request = str | Sequence[Mapping[str, str]]
+"""One user's request, or a conversation: messages with `role` (system, user or assistant) and `content`."""
 
-    Without a chat template this is the request and a line break; a template without a system role gets the request
-    alone. A template that prints the date always prints `TODAY`, so that a request has the same tokens tomorrow, when
-    a run is resumed or an answer is generated again.
+
+def request_text(tokenizer: PreTrainedTokenizerBase, request: Request) -> str:
+    """Render a request up to where the model's answer starts.
+
+    Without a chat template this is each content and a line break; a template without a system role gets the request
+    without our system prompt. A template that prints the date always prints `TODAY`, so that a request has the same
+    tokens tomorrow, when a run is resumed or an answer is generated again.
+    Raises: InputError for a conversation that the template refuses.
     """
+    messages = [{"role": "user", "content": request}] if isinstance(request, str) else list(request)
     if not tokenizer.chat_template:
-        return f"{request}\n"
+        return "".join(f"{message['content']}\n" for message in messages)
     template = _at_a_fixed_date(tokenizer.get_chat_template())
-    user = {"role": "user", "content": request}
-    system = {"role": "system", "content": SYSTEM_PROMPT}
+    options = {"chat_template": template, "tokenize": False, "add_generation_prompt": True}
+    system = [] if messages[0]["role"] == "system" else [{"role": "system", "content": SYSTEM_PROMPT}]
     try:
-        text = tokenizer.apply_chat_template(
-            [system, user], chat_template=template, tokenize=False, add_generation_prompt=True
-        )
+        return str(tokenizer.apply_chat_template([*system, *messages], **options))
     except TemplateError:
-        text = tokenizer.apply_chat_template([user], chat_template=template, tokenize=False, add_generation_prompt=True)
-    return str(text)
+        try:
+            return str(tokenizer.apply_chat_template(messages, **options))
+        except TemplateError as error:
+            raise InputError(f"The model's chat template refuses these messages: {error}") from error
 
 
 def _at_a_fixed_date(template: str) -> str:
@@ -45,7 +51,7 @@ def _at_a_fixed_date(template: str) -> str:
     return f"{{% macro strftime_now(format) %}}{{{{ {dates}.get(format, '{TODAY}') }}}}{{% endmacro %}}{template}"
 
 
-def request_ids(tokenizer: PreTrainedTokenizerBase, request: str, *, chat: bool = True) -> list[int]:
+def request_ids(tokenizer: PreTrainedTokenizerBase, request: Request, *, chat: bool = True) -> list[int]:
     """Return the token ids of a rendered request, or of its bare text; a chat template brings its special tokens."""
     if not chat:
         return list(tokenizer(request).input_ids)

@@ -8,6 +8,8 @@ MAX_CHARACTERS = 5_000
 """Maximum characters per text; the model reads only its first few hundred words."""
 MAX_SENTENCES = 256
 """Maximum sentences per request."""
+MAX_CONVERSATION = 10_000
+"""Maximum characters of all messages of a conversation."""
 MAX_MATRIX = 200
 """Maximum sentences in a matrix: 19,900 pairs."""
 MAX_HITS = 100

@@ -2,7 +2,6 @@
 
 import functools
 import html
-import importlib.util
 import inspect
 import re
 import threading
@@ -15,6 +14,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from sempa.errors import InputError, SempaError
+from sempa.machine import on_gpu
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.present import refusal
@@ -29,7 +29,6 @@ LONG: dict[str, Any] = {"concurrency_id": "long", "concurrency_limit": 2}
 OPENING = {"concurrency_id": "opening", "concurrency_limit": 1}
 """Worked examples run one at a time: later pages show the result of the first."""
 PRIVATE = {"api_visibility": "private"}
-GPU_SECONDS = 60
 MAX_SEED = 2**32 - 1
 SEND = """
 element.addEventListener('click', event => {
@@ -110,16 +109,6 @@ def _refused(message: str, outputs: Any) -> Any:
         else gr.skip()
         for part in outputs
     ]
-
-
-def on_gpu(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a handler to run on a ZeroGPU Space's GPU; elsewhere return it unchanged."""
-    if importlib.util.find_spec("spaces") is None:
-        return handler
-    import spaces
-
-    rented: Callable[..., Any] = spaces.GPU(duration=GPU_SECONDS)(handler)
-    return rented
 
 
 def ask(

@@ -13,7 +13,7 @@ from sempa.errors import SempaError
 from sempa.service.adapters import Adapters
 from sempa.service.guard import Guard
 from sempa.service.jobs import TrainingJobs
-from sempa.ui.openai_routes import openai_routes
+from sempa.service.openai_routes import openai_routes
 from sempa.ui.page import build_page
 from sempa.ui.style import CSS, HEAD
 
