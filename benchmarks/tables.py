@@ -121,7 +121,8 @@ def _campaign_table(result: Mapping[str, Any]) -> Table:
         found = {key: value for key, value in part.items() if key not in ("tried", "of", "seed", "kinds")}
         figures = "; ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in found.items())
         rows.append([name, f"{part['tried']:,}", f"{part['of']:,}", figures])
-    about = f"On a {result['model']}; seeds {sorted({part['seed'] for part in result['parts'].values()})}"
+    seeds = ", ".join(str(seed) for seed in sorted({part["seed"] for part in result["parts"].values()}))
+    about = f"On a {result['model']}, seed {seeds}"
     return ["", "tried", "full size", "found"], rows, about
 
 

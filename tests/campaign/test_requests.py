@@ -141,8 +141,8 @@ def test_hostile_requests_break_nothing(
         said = app.said.read_text(errors="replace")
         tracebacks = said.count("Traceback (most recent call last)")
         counts = {name: found[name] for name in ("5xx", "hangs", "wrong")}
-        record("hostile requests", tried, FULL, kinds={kind: found[kind] for kind in KINDS}, dropped=found["dropped"], **counts,
-               tracebacks=tracebacks, grown_mib=round(grown, 1))  # fmt: skip
+        record("hostile requests", tried, FULL, kinds={kind: found[kind] for kind in KINDS},
+               dropped=found["dropped"], **counts, tracebacks=tracebacks, grown_mib=round(grown, 1))  # fmt: skip
         print(counts, tracebacks, round(grown, 1), *broken[:20], said[-3000:], sep="\n")
         app.said.write_text("")  # judged here
     assert (counts, tracebacks) == ({"5xx": 0, "hangs": 0, "wrong": 0}, 0)
