@@ -85,8 +85,8 @@ class Guard:
         except AttributeError:  # Gradio's parser, for a field beside files
             if not scope["path"].endswith("/upload"):
                 raise
-            refusal = Refused(400, "A part of the upload has no file name: send files only.")
-            await refusal.answer()(scope, receive, send)
+            nameless = Refused(400, "A part of the upload has no file name: send files only.")
+            await nameless.answer()(scope, receive, send)
         finally:
             self._open[client] -= 1
             if not self._open[client]:
