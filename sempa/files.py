@@ -183,7 +183,9 @@ def require_unchanged(folder: Path) -> None:
     for line in path.read_bytes().splitlines():
         known, _, name = line.decode("latin-1").partition("  ")
         file = folder / Path(name or CHECKSUMS).name
-        if not file.is_file() or sha256_of(file) != known:
+        if not file.is_file():
+            raise StorageError(f"{file} is missing, but {CHECKSUMS} names it: the folder is damaged, restore it.")
+        if sha256_of(file) != known:
             raise StorageError(
                 f"{file} is not the file that {CHECKSUMS} names, so it is damaged or changed: restore it, or delete "
                 f"{CHECKSUMS} if you changed it."

@@ -151,7 +151,7 @@ def test_a_changed_or_missing_file_is_named_by_its_checksum(tmp_path: Path) -> N
     with pytest.raises(StorageError, match="b is not the file that SHA256SUMS names, so it is damaged"):
         require_unchanged(tmp_path)
     (tmp_path / "a").unlink()
-    with pytest.raises(StorageError, match="a is not the file"):
+    with pytest.raises(StorageError, match="a is missing, but SHA256SUMS names it"):
         require_unchanged(tmp_path)
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\n")
     with pytest.raises(StorageError, match="is not the file that SHA256SUMS names"):
