@@ -33,14 +33,16 @@ def test_its_table_is_that_of_the_results() -> None:
 
 def _summary() -> dict[str, str]:
     rows = {}
-    for adapter, sts, generation in (
-        ("sempa", "sts-tokenised-sempa", "generation-sempa"),
-        ("sempa-contrastive", "sts-tokenised-contrastive", "generation-contrastive"),
-    ):
+    for adapter, run in (("sempa", "sempa"), ("sempa-contrastive", "contrastive")):
+        sts, generation, contrast = (_result(f"{what}-{run}") for what in ("sts-tokenised", "generation", "contrast"))
         for variant, name in (("base", "base"), ("sempa", adapter)):
-            similarity = mean_score(_result(sts)["sets"], variant)
-            figures = [_result(generation)["tasks"][task][variant]["figure"] for task in TASKS]
-            cells = [f"{similarity:.1f}", *(f"{figure:.1f}" for figure in figures[:-1]), f"{figures[-1]:.2f}"]
+            similarity = mean_score(sts["sets"], variant)
+            by_cosine, by_preference = (
+                f"{contrast['methods'][method]['kinds']['all']['figure']:.1f}" for method in (variant, "preference")
+            )
+            figures = [generation["tasks"][task][variant]["figure"] for task in TASKS]
+            cells = [f"{similarity:.1f}", by_cosine, "" if variant == "base" else by_preference]
+            cells += [*(f"{figure:.1f}" for figure in figures[:-1]), f"{figures[-1]:.2f}"]
             rows.setdefault(name, f"| {' | '.join([name, *cells])} |")
     return rows
 
