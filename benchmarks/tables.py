@@ -130,6 +130,20 @@ def _plain(value: float | list[float]) -> str:
     return ", ".join(f"{one:,}" for one in (value if isinstance(value, list) else [value]))
 
 
+def _search_examples(result: Mapping[str, Any]) -> Table:
+    models = list(result["of_topic"])
+    rows = [
+        [row["query"], f"{row['shared']:.0%}", *(f"{row['of_topic'][name]:.0%}" for name in models)]
+        for row in result["rows"][: result["chosen"]]
+    ]
+    means = [f"{result['of_topic'][name]:.0%}" for name in models]
+    shared = fmean(row["shared"] for row in result["rows"])
+    rows.append([f"average of {len(result['rows'])} queries", f"{shared:.0%}", *means])
+    named = [result["adapter"] if name == "sempa" else name for name in models]
+    about = f"The {result['k']} nearest demo texts: share common to both models, and share of the query's topic"
+    return ["query", "shared", *(f"of the topic, {name}" for name in named)], rows, about
+
+
 _TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "embedding-settings": _settings_table,
     "seeds": _seeds_table,
@@ -138,6 +152,7 @@ _TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "campaign": _campaign_table,
     "frontier": _frontier,
     "sparse-search": _sparse_search,
+    "search-examples": _search_examples,
     **SPEED_TABLES,
 }
 

@@ -1,9 +1,10 @@
-"""Write vectors as Parquet files for vector databases and data frames."""
+"""Write vectors as Parquet files for vector databases, data frames and map viewers."""
 
 import hashlib
+import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sempa.config import EncoderConfig
+from sempa.data.corpora import Corpus
 from sempa.errors import StorageError
 from sempa.files import atomic_file, writing
 
@@ -38,9 +40,8 @@ def write_shard(folder: Path, first: int, texts: Sequence[str], rows: Rows, reci
     The recipe is JSON under the metadata key `sempa`, the hash of the texts under `texts`.
     Raises: StorageError if the disk refuses.
     """
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1), pa.float32()), rows.shape[1])
     columns = {"id": pa.array(range(first, first + len(texts)), pa.int64()), "text": pa.array(texts, pa.string())}
-    table = pa.table(columns | {"vector": vectors}, metadata=_metadata(texts, recipe))
+    table = pa.table(columns | {"vector": _lists(rows)}, metadata=_metadata(texts, recipe))
     with atomic_file(_path(folder, first), "The vectors") as aside:
         pq.write_table(table, aside, row_group_size=GROUP_ROWS)
 
@@ -90,3 +91,24 @@ def _path(folder: Path, first: int) -> Path:
 def _metadata(texts: Sequence[str], recipe: EncoderConfig) -> dict[bytes, bytes]:
     digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
     return {b"sempa": json.dumps(asdict(recipe)).encode(), b"texts": digest.encode()}
+
+
+def map_table(corpus: Corpus, rows: Mapping[str, Rows], points: Mapping[str, Rows]) -> bytes:
+    """Return a Parquet file of texts, their tags, and by model (N, D) vectors and (N, 2) map coordinates.
+
+    Its columns are id, text, the tags, and for each model MODEL_x, MODEL_y and MODEL_vector.
+    """
+    columns = {"id": pa.array(range(len(corpus.texts)), pa.int64()), "text": pa.array(corpus.texts, pa.string())}
+    for tag in corpus.tags[0]:
+        columns[tag] = pa.array([tags.get(tag, "") for tags in corpus.tags], pa.string())
+    for name, vectors in rows.items():
+        columns |= {f"{name}_{axis}": pa.array(points[name][:, at], pa.float32()) for at, axis in enumerate("xy")}
+        columns[f"{name}_vector"] = _lists(vectors)
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, row_group_size=GROUP_ROWS)
+    return stream.getvalue()
+
+
+def _lists(vectors: Rows) -> pa.FixedSizeListArray:
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])

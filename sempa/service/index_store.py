@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from sempa.config import EncoderConfig
 from sempa.embedding.index import INDEX_ROOT, SentenceIndex, find_index, index_folder, index_names
 from sempa.errors import InputError
 from sempa.files import tidy
+from sempa.service.maps import IndexMaps
 
 DEMO = "demo"
 OWN = "~"
@@ -37,6 +39,7 @@ class IndexStore:
         self._own: OrderedDict[str, SentenceIndex] = OrderedDict()
         self._makers: dict[str, str] = {}
         self._random_cosines: dict[EncoderConfig, Rows] = {}
+        self._maps: WeakKeyDictionary[SentenceIndex, IndexMaps] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -114,6 +117,11 @@ class IndexStore:
         if public and len(self.names()) >= MAX_PUBLIC:
             raise InputError(f"There are already {MAX_PUBLIC} public indexes, the limit: keep this one private.")
 
+    def owns(self, name: str, visitor: str) -> bool:
+        """Return whether a visitor may delete an index."""
+        with self._lock:
+            return name in self._own_names(visitor) or self._makers.get(name, "") == visitor != ""
+
     def delete(self, name: str, visitor: str) -> None:
         """Delete one of the visitor's own indexes.
 
@@ -134,6 +142,11 @@ class IndexStore:
         with self._lock:
             for name in self._own_names(visitor):
                 del self._own[name]
+
+    def maps(self, index: SentenceIndex) -> IndexMaps:
+        """Return the maps of an open index, kept as long as the index."""
+        with self._lock:
+            return self._maps.setdefault(index, IndexMaps())
 
     def random_cosines(self, recipe: EncoderConfig) -> Rows | None:
         """Return sorted cosines of random pairs of demo texts; None if the demo lacks vectors of the recipe."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sempa.config import METRICS, SHIPPED
+from sempa.config import METRICS, RUN_FACTS, SHIPPED
 from sempa.errors import InputError, StorageError
-from sempa.training.run_folder import RunFolder
+from sempa.training.run_folder import FACTS, RunFolder
 
 RUNS = Path("runs")
 SHOWN_LINES = 12
@@ -44,11 +44,24 @@ class RunState:
     adapter: Path | None
     begun: bool = False
     """Whether the disk holds a run that --resume can continue."""
+    total: int | None = None
+    """The pairs it will see, known once it has begun."""
+    scores: tuple[float, float] | None = None
+    """The base model's score and the adapter's, once complete."""
 
     @property
     def resumable(self) -> bool:
         """Whether the run was interrupted after writing a step to disk."""
         return not self.running and self.adapter is None and self.begun
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Return an estimate from the last ten steps, None before the first step or without a total."""
+        if not self.lines or self.total is None:
+            return None
+        last = self.lines[-10:]
+        pairs = last[-1]["samples"] - (self.lines[-11]["samples"] if len(self.lines) > 10 else 0)
+        return sum(step["seconds"] for step in last) / pairs * max(0, self.total - last[-1]["samples"])
 
 
 class TrainingJobs:
@@ -181,8 +194,44 @@ class TrainingJobs:
         shown = output.read_text(encoding="utf-8").splitlines()[-SHOWN_LINES:] if output.is_file() else []
         steps = [step for line in lines if (step := _step(line))]
         return RunState(
-            name, self.running == name, steps, "\n".join(shown), adapter if complete else None, self._run(name).begun
+            name,
+            self.running == name,
+            steps,
+            "\n".join(shown),
+            adapter if complete else None,
+            self._run(name).begun,
+            _total(self._run(name).partial / FACTS),
+            _scores(adapter / RUN_FACTS),
         )
+
+    def delete(self, name: str) -> None:
+        """Delete a run with its adapter and uploads.
+
+        Raises: InputError for an unknown or active run; StorageError if the disk refuses.
+        """
+        with self._lock:
+            if self.state(name).running:
+                raise InputError(f"The run {name!r} is still running: stop it first.")
+            try:
+                for folder in (self._root / name, self._run(name).partial, self._inputs(name)):
+                    if folder.exists():
+                        shutil.rmtree(folder)
+            except OSError as error:
+                raise StorageError(f"The run {name!r} cannot be deleted ({error.strerror or error}).") from error
+
+
+def _total(facts: Path) -> int | None:
+    config = _read(facts).get("config", {})
+    return config.get("stop_after") or config.get("max_samples")
+
+
+def _scores(facts: Path) -> tuple[float, float] | None:
+    read = _read(facts)
+    return (read["scores"][0]["score"], read["best"]["score"]) if "best" in read else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _step(line: str) -> dict[str, Any]:

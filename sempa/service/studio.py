@@ -15,6 +15,7 @@ from sempa.data.scored_pairs import read_scored_pairs
 from sempa.embedding.build import embed_corpus
 from sempa.embedding.encoder import Encoder, Progress
 from sempa.embedding.index import SentenceIndex
+from sempa.embedding.projection import clusters
 from sempa.embedding.ranking import RankedHit, search_each
 from sempa.errors import InputError, RecipeMismatch
 from sempa.evaluation.candidates import Candidate, folded, judged
@@ -36,7 +37,9 @@ from sempa.service.limits import (
     require_sentences,
     require_text,
 )
+from sempa.service.maps import Plane
 from sempa.service.matrix import PairMatrix, pair_matrix
+from sempa.service.neighbourhoods import Disagreement, disagreements
 from sempa.sparse.coders import Coder, SparseEncoder, load_coders
 from sempa.sparse.search import SparseHit, SparsePair, SparseSearch
 from sempa.templates import SentenceTemplate
@@ -192,6 +195,30 @@ class Studio:
         if self.missing_vectors(index):  # do not wait for another visitor's embedding
             self.embed_index(index)
         return search_each(self.indexes.open(index), self.encoder.recipes, self.cache.vectors(self.encoder, [query]), k)
+
+    def disagreements(self, index: str = DEMO, count: int = 10) -> list[Disagreement]:
+        """Return the texts of an index whose neighbourhoods differ most between the models.
+
+        Raises: what `embed_index` and `neighbourhoods.disagreements` raise.
+        """
+        return disagreements(self.embed_index(index), self.encoder.recipes, count)
+
+    def map(self, index: str = DEMO, report: Report = lambda _: None, *, near: bool) -> dict[str, Plane]:
+        """Return each model's map of an index, kept with it: principal components, or with `near` t-SNE.
+
+        Raises: what `embed_index` and `IndexMaps.of` raise.
+        """
+        opened = self.embed_index(index)
+        return self.indexes.maps(opened).of(opened, self.encoder.recipes, report, near=near)
+
+    def map_known(self, index: str = DEMO) -> bool:
+        """Return whether an index's t-SNE maps are computed."""
+        return self.indexes.maps(self.indexes.open(index)).known(self.encoder.recipes, near=True)
+
+    def clusters(self, index: str, count: int) -> list[int]:
+        """Return the number of each text's k-means cluster under the best model."""
+        rows = self.indexes.open(index).rows(self.encoder.recipes[self.encoder.best_variant])
+        return [int(number) for number in clusters(rows, count)]
 
     def search_codes(
         self, query: str, index: str = DEMO, k: int = 5, kind: str = FEATURES

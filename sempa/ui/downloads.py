@@ -1,13 +1,19 @@
-"""CSV downloads in Gradio's cache, which the page clears after an hour (`delete_cache`)."""
+"""Downloads in Gradio's cache, which the page clears after an hour (`delete_cache`)."""
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
+
+from sempa.config import EncoderConfig
+from sempa.embedding.index import SentenceIndex
+from sempa.embedding.parquet import map_table
+from sempa.service.maps import Plane
 
 
 def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -20,6 +26,17 @@ def csv_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
     writer.writerow(head)
     writer.writerows([_cell(cell) for cell in row] for row in rows)
     return save_bytes_to_cache(stream.getvalue().encode(), f"{name}.csv", get_upload_folder())
+
+
+def index_files(index: SentenceIndex, recipes: Mapping[str, EncoderConfig], planes: Mapping[str, Plane]) -> list[str]:
+    """Write an index to Gradio's cache and return the paths: one Parquet file, and each model's vectors as NPY."""
+    rows = {variant: index.rows(recipe) for variant, recipe in recipes.items()}
+    made = [("map.parquet", map_table(index.corpus, rows, {name: plane.points for name, plane in planes.items()}))]
+    for variant, vectors in rows.items():
+        stream = io.BytesIO()
+        np.save(stream, vectors, allow_pickle=False)
+        made.append((f"vectors-{variant}.npy", stream.getvalue()))
+    return [save_bytes_to_cache(data, name, get_upload_folder()) for name, data in made]
 
 
 def offered(value: Any) -> Any:

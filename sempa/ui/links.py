@@ -31,6 +31,30 @@ _COMPOSE = """
   return [link.href, ...values];
 }
 """
+_ADDRESS = """
+(...values) => {
+  const tab = document.querySelector('button[role="tab"][aria-selected="true"]').textContent.trim().toLowerCase();
+  const here = new URL(window.location.href), fields = FIELDS;
+  const turned = here.searchParams.get('tab') !== tab;
+  ['tab', ...fields.map(([_, name]) => name)].forEach(name => here.searchParams.delete(name));
+  here.searchParams.set('tab', tab);
+  const bare = here.href;
+  fields.forEach(([of, name], i) => {
+    const shared = values[i] !== null && !String(values[i]).startsWith('~');
+    if (shared && (of === tab || of === '')) here.searchParams.set(name, values[i]);
+  });
+  const link = here.href.length > LONGEST ? bare : here.href;
+  if (link !== window.location.href) window.history[turned ? 'pushState' : 'replaceState'](null, '', link);
+}
+"""
+"""Keeps the present view in the address bar: a new entry for another tab, the same entry for other inputs."""
+_BACK = """
+() => window.addEventListener('popstate', () => {
+  const tab = new URL(window.location.href).searchParams.get('tab');
+  const tabs = [...document.querySelectorAll('[role="tab"]')];
+  (tabs.find(each => each.textContent.trim().toLowerCase() === tab) ?? tabs[0])?.click();
+})
+"""
 _HIDE = "() => ({__type__: 'update', visible: false})"
 _RUN = """
 (tab) => {
@@ -103,6 +127,9 @@ class Links:
         named = json.dumps([[field.tab, field.name] for field in self._fields])
         button.click(for_people(self.shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
         tabs.change(None, None, link, js=_HIDE, **PRIVATE)
+        address = _ADDRESS.replace("FIELDS", named).replace("LONGEST", str(LONGEST))
+        gr.on([tabs.change, *(part.change for part in components)], None, components, None, js=address, **PRIVATE)
+        page.load(None, None, None, js=_BACK, **PRIVATE)
         reading = page.load(self._read, None, [opened, tabs, *components], **PRIVATE)
         reading.then(None, opened, None, js=_RUN, **PRIVATE)
 

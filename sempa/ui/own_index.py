@@ -1,8 +1,11 @@
 """Index a visitor's own texts: uploaded or pasted, private unless made public, deleted on request."""
 
-from collections.abc import Iterator
-from itertools import islice
+import re
+from collections.abc import Collection, Iterator
+from html import escape
+from itertools import chain, count, islice
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -14,12 +17,13 @@ from sempa.service.index_store import MAX_EACH
 from sempa.service.limits import MAX_TEXTS
 from sempa.service.studio import Studio
 from sempa.ui.events import LONG, PRIVATE, Context, ask
-from sempa.ui.present import say
+from sempa.ui.present import note, refusal, say
 from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
 LOOKED_AT = 20
 """Rows used to detect the text column."""
+PREVIEWED = 3
 KEPT_SECONDS = 86_400
 """Lifetime of a private index after its owner's last search or build; Gradio keeps it an hour after the page closes."""
 STORED = (
@@ -47,6 +51,27 @@ def columns(path: str | None) -> list[str]:
     return sorted(rows[0], key=lambda name: -sum(len(str(row[name])) for row in rows)) if rows else []
 
 
+def suggested_name(path: str | None, taken: Collection[str] = ()) -> str:
+    """Return a free name for an index, after its file if there is one."""
+    stem = re.sub(r"[^a-z0-9]+", "-", Path(path).stem.lower()).strip("-")[:60] if path else ""
+    stem = stem or "my-texts"
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def preview(path: str | None, column: str | None) -> str:
+    """Return a file's first PREVIEWED texts as HTML, or why it cannot be read; empty without a file."""
+    if not path:
+        return ""
+    try:
+        corpus = read_corpus(Path(path), column or None, MAX_TEXTS + 1)
+    except InputError as error:
+        return refusal(str(error).replace(path, Path(path).name))
+    items = "".join(f"<li>{escape(text[:200])}</li>" for text in corpus.texts[:PREVIEWED])
+    many = f"more than {MAX_TEXTS:,}" if len(corpus.texts) > MAX_TEXTS else f"{len(corpus.texts):,}"
+    return f'{note(f"{many} texts. The first:")}<ol class="sp-numbered">{items}</ol>'
+
+
 def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
     """Return the texts of an uploaded file or of pasted text, one per line.
 
@@ -72,7 +97,7 @@ def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: boo
             yield say(line), None
         else:
             key = studio.indexes.put(index, name.strip(), visitor, public=public)
-            yield say(f"{len(index):,} texts are ready: search them above."), key
+            yield say(f"{len(index):,} texts are ready: search them below."), key
 
 
 def visitor_state(adapters: Adapters) -> gr.State:
@@ -98,6 +123,8 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
     ) -> Iterator[tuple[str, dict[str, object], str]]:
         maker = visitor_of(request)
         corpus = given_corpus(path, column, pasted)
+        taken = {key.rsplit("/", 1)[-1] for _, key in choices(adapters, maker)}
+        name = name.strip() or suggested_name(path, taken)
         for view, key in made(adapters.choose(adapter), corpus, name, maker, public=public):
             yield view, gr.update(choices=choices(adapters, maker), value=key) if key else gr.update(), maker
 
@@ -108,9 +135,15 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
         value = still[0][1] if still else None
         return say("Deleted."), gr.update(choices=still, value=value), gr.update(visible=False)
 
-    def of_file(path: str | None) -> dict[str, object]:
+    def of_file(request: gr.Request, path: str | None) -> list[Any]:
         names = columns(path)
-        return gr.update(choices=names, value=names[0] if names else None, visible=bool(names))
+        column = names[0] if names else None
+        taken = {key.rsplit("/", 1)[-1] for _, key in choices(adapters, visitor_of(request))}
+        chosen = gr.update(choices=names, value=column, visible=bool(names))
+        return [chosen, suggested_name(path, taken) if path else "", preview(path, column)]
+
+    def mine(request: gr.Request, name: str | None) -> dict[str, object]:
+        return gr.update(visible=bool(name) and adapters.indexes.owns(str(name), visitor_of(request)))
 
     def known(request: gr.Request) -> dict[str, object]:
         return gr.update(choices=choices(adapters, visitor_of(request)))
@@ -123,18 +156,21 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
             pasted = gr.Textbox(label="Or paste one text per line", lines=5, max_lines=10, elem_id="own-pasted")
         with gr.Row():
             column = gr.Dropdown([], label="Column with the text", visible=False, elem_id="own-column")
-            name = gr.Textbox(label="Name of the index", placeholder="my-notes", elem_id="own-name")
+            name = gr.Textbox(label="Name of the index", placeholder="my-texts", elem_id="own-name")
             public = gr.Checkbox(label="Public: saved on disk, visible to every visitor", elem_id="own-public")
+        seen = gr.HTML(elem_id="own-preview", label="First texts")
         with gr.Row():
             run = gr.Button("Build index", elem_id="own-run")
             cancel = gr.Button("Cancel", elem_id="own-cancel")
-            remove = gr.Button("Delete the chosen index …", elem_id="own-delete")
+            remove = gr.Button("Delete the chosen index …", visible=False, elem_id="own-delete")
         with gr.Row(visible=False) as sure:
             gr.Markdown("Delete this index? It cannot be restored.")
             yes = gr.Button("Delete", variant="stop", elem_id="own-yes")
             no = gr.Button("Keep it", elem_id="own-no")
         out = gr.HTML(elem_id="own-out", label="Progress")
-    file.change(of_file, file, column, **PRIVATE)
+    file.change(of_file, file, [column, name, seen], **PRIVATE)
+    column.input(preview, [file, column], seen, **PRIVATE)
+    index.change(mine, index, remove, **PRIVATE)
     fields = [file, column, pasted, name, public, context.adapter]
     building = ask([run.click, name.submit], build, fields, [out, index, visitor], **LONG)
     cancel.click(lambda: say("Cancelled: nothing was kept."), None, out, cancels=[building], **PRIVATE)

@@ -10,6 +10,7 @@ from sempa.ui.compare import build_compare_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Context, keep_asked
 from sempa.ui.links import EVERYWHERE, Links
+from sempa.ui.map import build_map_tab
 from sempa.ui.meaning import build_meaning_tab
 from sempa.ui.paraphrase import build_paraphrase_tab
 from sempa.ui.present import header
@@ -39,7 +40,9 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
             with gr.Tab("Similarity", id="similarity"):
                 similarity = SimilarityTab(context)
             with gr.Tab("Search", id="search"):
-                build_search_tab(context)
+                index, query = build_search_tab(context)
+            with gr.Tab("Map", id="map") as tab:
+                build_map_tab(context, tab, index, query)
             with gr.Tab("Paraphrase", id="paraphrase"):
                 build_paraphrase_tab(context, similarity)
             with gr.Tab("Compare", id="compare"):

@@ -17,7 +17,10 @@ Trace = dict[str, Any]
 
 
 def figure(traces: Sequence[Trace], **layout: Any) -> PlotData:
-    """Return traces as a value of gr.Plot; `layout` overrides the common layout by Plotly's names."""
+    """Return traces as a value of gr.Plot; `layout` overrides the common layout by Plotly's names.
+
+    With a `dragmode`, points can be selected.
+    """
     for name, axis in layout.items():
         if name.startswith(("xaxis", "yaxis")):
             layout[name] = {"gridcolor": GRID, "zeroline": False, "automargin": True, **axis}
@@ -25,11 +28,14 @@ def figure(traces: Sequence[Trace], **layout: Any) -> PlotData:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)"},
         "font": {"family": "system-ui, sans-serif", "size": 12},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
         **layout,
     }
-    config = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+    config: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+    if "dragmode" in layout:
+        config = {"displaylogo": False, "displayModeBar": True, "scrollZoom": True}
     return PlotData(type="plotly", plot=json.dumps({"data": list(traces), "layout": drawn, "config": config}))
 
 

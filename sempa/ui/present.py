@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
+from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.candidates import Candidate
 
@@ -87,6 +88,14 @@ def button(text: str, label: str) -> str:
     )
 
 
+def copy_button(text: str) -> str:
+    """Return a button that copies a text to the clipboard."""
+    return (
+        f'<button type="button" class="sp-copy" aria-label="{escape(f"Copy: {text[:80]}")}" '
+        f'data-copy="{escape(text)}">Copy</button>'
+    )
+
+
 def similarity_cards(cosines: Mapping[str, float], percentiles: Mapping[str, float], adapter: str) -> str:
     """Return each model's cosine and, where known, its percentile among random pairs."""
     return grid({name: _cosine_body(cosine, percentiles.get(name)) for name, cosine in cosines.items()}, adapter)
@@ -98,48 +107,20 @@ def _cosine_body(cosine: float, percentile: float | None) -> str:
 
 
 def hit_cards(found: Mapping[str, Sequence[tuple[RankedHit, str]]], adapter: str) -> str:
-    """Return each model's hits: cosine, topic, rank under the other model, and below them an explanation as HTML."""
-    lengths = {variant: len(hits) for variant, hits in found.items()}
+    """Return each model's hits: cosine, topic, buttons, and below them an explanation as HTML."""
     cards = {}
     for variant, hits in found.items():
-        other = next((length for name, length in lengths.items() if name != variant), None)
-        items = "".join(_hit_item(ranked, below, variant, other) for ranked, below in hits)
+        items = "".join(_hit_item(ranked.hit, below) for ranked, below in hits)
         cards[variant] = f'<ol class="sp-list">{items}</ol>' if hits else _empty("No text is similar enough.")
     return grid(cards, adapter)
 
 
-def _hit_item(ranked: RankedHit, below: str, variant: str, others: int | None) -> str:
-    hit = ranked.hit
+def _hit_item(hit: Hit, below: str) -> str:
     meta = [f"<span>{hit.rank}.</span>", f"<span>cosine {min(hit.cosine, 1):.3f}</span>"]
-    if others is not None:
-        kind, words = _move(variant, hit.rank, ranked.other_rank, others)
-        meta.append(f'<span class="sp-move {kind}">{words}</span>')
     if topic := hit.tags.get("topic"):
         meta.append(f"<span>{escape(topic)}</span>")
-    meta.append(button(hit.text, "More like this"))
+    meta += [button(hit.text, "More like this"), copy_button(hit.text)]
     return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div>{below}</li>'
-
-
-def _move(variant: str, rank: int, other_rank: int | None, others: int) -> tuple[str, str]:
-    """Describe a text's move from the base's ranking to the aligned one's: its kind, and words for this column.
-
-    `others` is the number of hits in the other column.
-    """
-    aligned = variant == "sempa"
-    other = MODEL_NAMES["base" if aligned else "sempa"]
-    if other_rank is None or other_rank > others:
-        where = f"not in {other}'s top {others}" + (f": {_ordinal(other_rank)}" if other_rank else "")
-        return ("new", f"✦ {where}") if aligned else ("gone", where)
-    if other_rank == rank:
-        return "same", f"= same rank in {other}"
-    before, after = (other_rank, rank) if aligned else (rank, other_rank)
-    kind, arrow = ("up", "▲") if after < before else ("down", "▼")
-    return kind, f"{arrow} {kind} {abs(after - before)}: {_ordinal(other_rank)} in {other}"
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
 
 
 CUT = '<span class="sp-cut"> … cut off at the token limit</span>'

@@ -23,9 +23,10 @@ CSS = """
 .sp-list li {padding: .5rem 0; border-top: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
 .sp-list .sp-meta {display: flex; flex-wrap: wrap; gap: .2rem .7rem; font-size: .8rem; margin-top: .1rem;
   color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums}
-.sp-send.sp-send {font: inherit; border: 1px solid var(--border-color-primary); border-radius: 6px;
-  padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
-.sp-send:hover, .sp-send:focus-visible {border-color: var(--sp-c); color: var(--sp-c)}
+.sp-send.sp-send, .sp-copy.sp-copy {font: inherit; border: 1px solid var(--border-color-primary);
+  border-radius: 6px; padding: 0 .45rem; cursor: pointer; background: transparent; color: var(--body-text-color)}
+.sp-send:hover, .sp-send:focus-visible, .sp-copy:hover, .sp-copy:focus-visible {
+  border-color: var(--sp-c); color: var(--sp-c)}
 #meaning-tally {min-height: 5.4rem}
 #meaning-plot, #similarity-plot {min-height: 302px}
 @media (max-width: 640px) {#meaning-tally {min-height: 9.5rem}}
@@ -35,8 +36,6 @@ CSS = """
 .sp-table.sp-gallery :is(th, td):nth-child(n+3) {text-align: center}
 .sp-table.sp-gallery :is(th, td):nth-child(2) {text-align: left}
 .sp-cut {color: var(--body-text-color-subdued); font-style: italic; font-size: .82rem}
-.sp-move {font-weight: 600} .sp-move.up, .sp-move.new {color: var(--sp-c)}
-.sp-move.new {background: var(--sp-soft); border-radius: 6px; padding: 0 .4rem} .sp-move.gone {font-style: italic}
 .sp-parts {display: flex; flex-wrap: wrap; gap: .2rem .35rem; font-size: .78rem; margin-top: .3rem;
   align-items: baseline; color: var(--body-text-color-subdued)}
 .sp-part {padding: 0 .4rem; border-radius: 6px; background: var(--sp-soft); color: var(--body-text-color);
@@ -68,9 +67,11 @@ CSS = """
 .sp-token.stem {background: #b4530926; border-color: #b45309}
 .dark .sp-token.exact {border-color: #3fd0bd} .dark .sp-token.stem {border-color: #f0a35e}
 .sp-numbered {list-style: decimal; margin: .5rem 0 .5rem 1.4rem; font-size: .9rem}
-.js-plotly-plot :is(.xtick, .ytick, .cbaxis, .legendtoggle + text, .legend) text,
+.js-plotly-plot :is(.xtick, .ytick, .y2tick, .cbaxis, .legendtoggle + text, .legend) text,
 .js-plotly-plot text:is(.legendtext, .xtitle, .ytitle, .x2title, .y2title, .y3title, .y4title, .y5title) {
   fill: var(--body-text-color) !important}
+#search-slope .modebar {display: none}
+@media (max-width: 640px) {#search-slope {display: none !important}}
 .modebar-btn path {fill: var(--body-text-color-subdued) !important}
 .sp-words {font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto;
   margin: .6rem 0 0; color: var(--body-text-color-subdued)}
@@ -105,9 +106,16 @@ html:not(.sp-drawn) .gradio-container :is(main, footer) {visibility: hidden}
   });
   drawn.observe(document.body);
 })();
+document.addEventListener('click', async event => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = 'Copied'; }
+  catch { button.textContent = 'Not allowed'; }
+  setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+});
 </script>
 """
 """Shows the page once its height is stable, or after ten seconds, so that nothing moves under the pointer. The other
 rules are those that Gradio applies too late or does not apply to the footer, where phones hide one link but not the dot
-before it.
+before it. Buttons with `data-copy` copy that text.
 """

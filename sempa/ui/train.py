@@ -140,9 +140,14 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
     gr.Markdown("## Runs")
     runs = gr.Dropdown(jobs.names, label="Run", elem_id="train-runs")
     with gr.Row():
-        stop = gr.Button("Stop", elem_id="train-stop")
-        resume = gr.Button("Resume", elem_id="train-resume")
-        load = gr.Button("Use in the other tabs", elem_id="train-load")
+        stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
+        resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
+        load = gr.Button("Use in the other tabs", interactive=False, elem_id="train-load")
+        remove = gr.Button("Delete …", interactive=False, elem_id="train-delete")
+    with gr.Row(visible=False) as sure:
+        gr.Markdown("Delete this run, its adapter and its uploads? They cannot be restored.")
+        yes = gr.Button("Delete", variant="stop", elem_id="train-yes")
+        no = gr.Button("Keep it", elem_id="train-no")
     said = gr.HTML(elem_id="train-said", label="Message")
     out = gr.HTML(say("No run yet."), elem_id="train-out", label="Progress")
     curves = gr.Plot(label="Curves", visible=False, elem_id="train-curves")
@@ -164,21 +169,29 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
         chosen = gr.update(choices=context.adapters.names, value=added)
         return chosen, say(f"{added} is now selected at the top of the page.")
 
-    def watched(name: str | None) -> tuple[str, Any]:
+    def deletes(name: str | None) -> tuple[str, Any, Any]:
+        jobs.delete(_named(name))
+        return say(f"{name} is deleted."), known(), gr.update(visible=False)
+
+    def watched(name: str | None) -> list[Any]:
         if name not in jobs.names:
-            return say("No run yet."), offered(None)
+            return [say("No run yet."), offered(None), *actions(None)]
         state = jobs.state(name)
-        return run_view(state), offered(run_curves([state.lines]))
+        return [run_view(state), offered(run_curves([state.lines])), *actions(state)]
 
     def known() -> Any:
         names = jobs.names
         return gr.update(choices=names, value=next(iter(names), None))
 
-    ask([start.click], starts, form.inputs, [runs, below]).then(watched, runs, [out, curves], **PRIVATE)
-    stop.click(jobs.stop, None, None, **PRIVATE).then(watched, runs, [out, curves], **PRIVATE)
-    ask([resume.click], resumes, runs, said).then(watched, runs, [out, curves], **PRIVATE)
+    shown = [out, curves, stop, resume, load, remove]
+    ask([start.click], starts, form.inputs, [runs, below]).then(watched, runs, shown, **PRIVATE)
+    stop.click(jobs.stop, None, None, **PRIVATE).then(watched, runs, shown, **PRIVATE)
+    ask([resume.click], resumes, runs, said).then(watched, runs, shown, **PRIVATE)
+    remove.click(lambda: gr.update(visible=True), None, sure, **PRIVATE)
+    no.click(lambda: gr.update(visible=False), None, sure, **PRIVATE)
+    ask([yes.click], deletes, runs, [said, runs, sure]).then(watched, runs, shown, **PRIVATE)
     ask([load.click], loads, runs, [context.adapter, said])
-    gr.on([gr.Timer(EVERY).tick, runs.change], watched, runs, [out, curves], show_progress="hidden", **PRIVATE)
+    gr.on([gr.Timer(EVERY).tick, runs.change], watched, runs, shown, show_progress="hidden", **PRIVATE)
     context.page.load(known, None, runs, **PRIVATE)
 
 
@@ -235,16 +248,35 @@ def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command:
     )
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def actions(state: RunState | None) -> list[Any]:
+    """Return the updates of Stop, Resume, Use and Delete: only what can act on the run is enabled."""
+    able = [state.running, state.resumable, state.adapter is not None, not state.running] if state else [False] * 4
+    return [gr.update(interactive=one) for one in able]
+
+
 def run_view(state: RunState) -> str:
     """Return a run's status, the final values of its curves, and the end of its log."""
     if state.running:
         status = f"{state.name} is running"
     elif state.adapter:
         status = f"{state.name} has finished: its adapter is in {state.adapter}"
+        if state.scores:
+            status += f"; development score {state.scores[0]:.1f} before, {state.scores[1]:.1f} after"
     else:
         status = f"{state.name} was stopped" + (" and can be resumed" if state.resumable else "")
     if state.lines:
         last = state.lines[-1]
-        status += f"; {last['samples']:,} pairs seen, {last['seconds']:.1f} s for the last step"
+        of = f" of {state.total:,}" if state.total and not state.adapter else ""
+        status += f"; {last['samples']:,}{of} pairs seen"
+        if state.running and state.seconds_left is not None:
+            status += f", about {duration(state.seconds_left)} left"
     log = f'<pre class="sp-words">{escape(state.output)}</pre>' if state.output else ""
     return f"{say(status)}{run_words([state.lines])}{log}"

@@ -90,3 +90,16 @@ def test_a_link_goes_when_another_tab_is_opened(open_page: OpenPage) -> None:
     page.get_by_role("tab", name="Search").click()
     expect(page.locator("#link")).to_be_hidden()
     assert "tab=search" in _link(page)
+
+
+def test_the_address_bar_holds_the_view_and_back_goes_back(open_page: OpenPage) -> None:
+    page = open_page(tab="Search")
+    page.fill("#search-query textarea, #search-query input", "boats at sea")
+    page.wait_for_url(re.compile(r"tab=search.*query=boats"))
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_url(re.compile("tab=map"))
+    page.go_back()
+    expect(page.get_by_role("tab", name="Search")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#search-query textarea, #search-query input").first).to_have_value("boats at sea")
+    page.go_back()
+    expect(page.get_by_role("tab", name="Meaning")).to_have_attribute("aria-selected", "true")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from sempa.ui import compare, meaning, paraphrase, search, similarity
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-TABS = ("Meaning", "Similarity", "Search", "Paraphrase", "Compare")
+TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Compare")
 A, B = "The lamp is on the table.", "A table stands under the lamp."
 ERRORS = "span.error"
 """Gradio's overlay on the outputs of a failed event."""
@@ -274,8 +274,9 @@ def test_a_refused_index_blocks_no_field(open_page: OpenPage) -> None:
     page = open_page(tab="Search")
     page.get_by_role("button", name="Search your own text").click()
     page.fill("#own-pasted textarea", "The ferry leaves at dawn.")
+    page.fill("#own-name input, #own-name textarea", "Not A Name")
     page.click("#own-run")
-    expect(page.locator("#own-out").get_by_role("alert")).to_contain_text("The index needs a name")
+    expect(page.locator("#own-out").get_by_role("alert")).to_contain_text("is not a valid index name")
     assert page.locator(ERRORS).count() == 0
     page.locator("#search-index input").click()
     expect(page.get_by_role("option", name="demo")).to_be_visible()
@@ -506,6 +507,59 @@ def test_a_hit_becomes_the_next_query(open_page: OpenPage) -> None:
     )
     expect(page.locator("#search-query textarea, #search-query input").first).to_have_value(text)
     assert text not in [item.split("\n")[0] for item in page.locator("#search-out .sempa li").all_inner_texts()]
+
+
+def test_a_file_is_named_previewed_and_searched(open_page: OpenPage, tmp_path: Path) -> None:
+    (tmp_path / "Harbour log.csv").write_text("id,entry\n1,The ferry left at dawn.\n2,Rates rose.\n3,It rained.\n")
+    page = open_page(tab="Search")
+    page.get_by_role("button", name="Search your own text").click()
+    page.set_input_files("#own-file input[type=file]", str(tmp_path / "Harbour log.csv"))
+    expect(page.locator("#own-name").locator("input, textarea")).to_have_value("harbour-log")
+    expect(page.locator("#own-column input")).to_have_value("entry")
+    expect(page.locator("#own-preview li")).to_have_text(["The ferry left at dawn.", "Rates rose.", "It rained."])
+    page.click("#own-run")
+    expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
+    expect(page.locator("#search-out .base li")).to_have_count(3)
+
+
+def test_ranks_are_joined_and_the_models_disagreements_found(open_page: OpenPage) -> None:
+    page = open_page(tab="Search")
+    expect(page.locator("#search-slope .js-plotly-plot")).to_be_visible()
+    page.get_by_role("button", name="Where do they disagree most?").click()
+    page.click("#disagree-run")
+    expect(page.locator("#disagree-out details")).to_have_count(search.DISAGREEING)
+    page.locator("#disagree-out summary").first.click()
+    text = page.locator("#disagree-out summary b").first.inner_text()
+    page.locator("#disagree-out .sp-send").first.click()
+    expect(page.locator("#search-query textarea, #search-query input").first).to_have_value(text)
+
+
+HOVER = """
+() => { const [base, sempa] = ['base', 'sempa'].map(name => document.querySelector(`#map-${name} .js-plotly-plot`));
+  base.emit('plotly_hover', {event: {}, points: [{curveNumber: 2, pointNumber: 3, customdata: 0}]});
+  return [base, sempa].map(plot => [plot.data[2].customdata[3],
+    plot.querySelectorAll('.hoverlayer .hovertext').length]); }
+"""
+
+
+def test_the_maps_are_linked_and_a_click_asks_for_more(open_page: OpenPage, client: Any) -> None:
+    page = open_page(tab="Map")
+    page.click("#map-run")
+    expect(page.locator("#map-status")).to_contain_text("t-SNE")
+    expect(page.locator("#map-out .sp-card")).to_have_count(2)
+    page.wait_for_function("() => document.querySelector('#map-sempa .js-plotly-plot')?.linked")
+    star = page.evaluate("document.querySelector('#map-sempa .js-plotly-plot').data.at(-1).x[0]")
+    assert star is not None
+    (base_id, _), (sempa_id, shown) = page.evaluate(HOVER)
+    assert base_id == sempa_id
+    assert shown == 1
+    page.evaluate(
+        "document.querySelector('#map-base .js-plotly-plot').emit('plotly_click', {points: [{customdata: 3}]})"
+    )
+    expect(page.locator("#map-query").locator("textarea, input")).not_to_have_value(search.EXAMPLES[0])
+    text = page.locator("#map-query").locator("textarea, input").input_value()
+    found = client.predict(text, "demo", 6, api_name="/search")["sempa"]
+    expect(page.locator("#map-out .sempa li")).to_contain_text([hit["text"] for hit in found if hit["text"] != text])
 
 
 def test_the_hits_shown_first_can_be_taken_along(open_page: OpenPage) -> None:

@@ -76,10 +76,16 @@ def test_a_run_from_a_failed_start_to_its_adapter(
         jobs.start(RunRequest("other"))
     with pytest.raises(InputError, match="'mine' is still running"):
         jobs.resume("mine")
+    with pytest.raises(InputError, match="'mine' is still running"):
+        jobs.delete("mine")
     jobs.stop()
     stopped = jobs.state("mine")
     assert (stopped.running, stopped.adapter, stopped.resumable) == (False, None, True)
     assert "Stopped. Add --resume" in stopped.output
+    assert stopped.total == 2 * STEPS
+    done = stopped.lines[-1]["samples"]
+    rate = sum(line["seconds"] for line in stopped.lines[-10:]) / 20  # ten steps of two pairs
+    assert stopped.seconds_left == pytest.approx(rate * (2 * STEPS - done))
     jobs.resume("mine")
     whole = _until(jobs, "mine", lambda state: not state.running)
     assert [line["step"] for line in whole.lines] == list(range(STEPS))
@@ -92,6 +98,13 @@ def test_a_run_from_a_failed_start_to_its_adapter(
         jobs.start(RunRequest("mine"))
     assert jobs.names == ["mine"]
     assert TrainingJobs("x", tmp_path / "runs").state("mine").lines == whole.lines, "a later start of the app sees it"
+    facts = json.loads((whole.adapter / "training.json").read_text(encoding="utf-8"))
+    assert whole.scores == (facts["scores"][0]["score"], facts["best"]["score"])
+    jobs.delete("mine")
+    assert jobs.names == []
+    assert list((tmp_path / "runs").iterdir()) == []
+    with pytest.raises(InputError, match="There is no run 'mine'"):
+        jobs.delete("mine")
 
 
 def test_the_command_is_what_one_would_type(jobs: TrainingJobs, triplets: Path, tmp_path: Path) -> None:

@@ -12,7 +12,16 @@ from gradio.state_holder import StateHolder
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
-from sempa.ui.own_index import KEPT_SECONDS, choices, columns, given_corpus, made, visitor_state
+from sempa.ui.own_index import (
+    KEPT_SECONDS,
+    choices,
+    columns,
+    given_corpus,
+    made,
+    preview,
+    suggested_name,
+    visitor_state,
+)
 from sempa.ui.search import find
 
 LINES = "The hare is fast.\n\n  The hound is ill. \nA cat sat."
@@ -31,18 +40,18 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: 
     assert found["base"][0].hit.text == "The hare is fast."
     other = adapters.choose(adapters.names[1])
     *progress, last = find(other, "A cat sits.", key, 2)  # embedded with the other adapter at the first search
-    assert any("Computing vectors: 3 of 3" in view for view, _ in progress)
-    assert last[0].count("sp-send") == 4
+    assert any("Computing vectors: 3 of 3" in found.view for found in progress)
+    assert last.view.count("sp-send") == 4
     studio.indexes.delete(key, "ada")
 
 
 def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
-    ((every, table),) = find(studio, "The hare was fast.", "demo", 9)
-    ((few, _),) = find(studio, "The hare was fast.", "demo", 9, 100)
-    assert every.count("sp-send") == 18
-    assert few.count("sp-send") < 18
-    assert table is not None
-    head, *rows = Path(table).read_text(encoding="utf-8").splitlines()
+    (every,) = find(studio, "The hare was fast.", "demo", 9)
+    (few,) = find(studio, "The hare was fast.", "demo", 9, 100)
+    assert every.view.count("sp-send") == 18
+    assert few.view.count("sp-send") < 18
+    assert every.table is not None
+    head, *rows = Path(every.table).read_text(encoding="utf-8").splitlines()
     assert head == "query,index,model,rank,rank_in_other_model,cosine,text,topic"
     assert re.fullmatch(r"The hare was fast\.,demo,base,1,\d,[01]\.\d{4},The \w+ is \w+\.,animals", rows[0])
     assert len(rows) == 18
@@ -50,11 +59,11 @@ def test_hits_that_are_not_close_enough_are_left_out(studio: Studio) -> None:
 
 def test_a_text_is_no_hit_of_itself(studio: Studio) -> None:
     """More like this: both models rank the query text first, which is uninformative."""
-    ((view, table),) = find(studio, "The hare is fast.", "demo", 3)
-    rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines()))
+    (found,) = find(studio, "The hare is fast.", "demo", 3)
+    rows = list(csv.DictReader(Path(found.table).read_text(encoding="utf-8").splitlines()))
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
     assert "The hare is fast." not in {row["text"] for row in rows}
-    assert "left out" in view
+    assert "left out" in found.view
     expected = studio.search("The hare is fast.", "demo", 4)["base"][1:]
     assert [row["text"] for row in rows[:3]] == [ranked.hit.text for ranked in expected]
     assert [int(row["rank_in_other_model"]) for row in rows[:3]] == [ranked.other_rank - 1 for ranked in expected]
@@ -138,3 +147,34 @@ def test_a_private_index_goes_an_hour_after_its_page_was_closed_and_a_day_after_
         studio.search("A cat sat.", key)
     assert adapters.indexes.own_names("bob") == [other]
     adapters.indexes.forget("bob")
+
+
+@pytest.mark.parametrize(
+    ("path", "taken", "expected"),
+    [
+        ("/a/My Notes (2).CSV", (), "my-notes-2"),
+        ("/a/notes.txt", ("notes", "notes-2"), "notes-3"),
+        ("/a/日本.txt", (), "my-texts"),
+        (None, (), "my-texts"),
+    ],
+)
+def test_an_index_is_named_after_its_file(path: str | None, taken: tuple[str, ...], expected: str) -> None:
+    assert suggested_name(path, taken) == expected
+
+
+def test_the_first_texts_are_shown_before_anything_is_embedded(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,body\n1,<b>\n2,x\n3,y\n4,z\n")
+    seen = preview(str(tmp_path / "a.csv"), "body")
+    assert "4 texts" in seen
+    assert re.findall("<li>(.*?)</li>", seen) == ["&lt;b&gt;", "x", "y"]
+    (tmp_path / "b.jsonl").write_text("{broken\n")
+    assert str(tmp_path) not in preview(str(tmp_path / "b.jsonl"), None)
+    assert preview(None, None) == ""
+
+
+def test_only_its_maker_owns_an_index(studio: Studio) -> None:
+    *_, (_, key) = made(studio, given_corpus(None, None, LINES), "owned", "ada", public=False)
+    assert studio.indexes.owns(str(key), "ada")
+    assert not studio.indexes.owns(str(key), "bob")
+    assert not studio.indexes.owns("demo", "")
+    studio.indexes.delete(str(key), "ada")

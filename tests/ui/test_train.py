@@ -15,7 +15,7 @@ from sempa.service.jobs import RunState
 from sempa.service.studio import Studio
 from sempa.training.inputs import preview
 from sempa.ui.plots import run_curves, run_words
-from sempa.ui.train import FILE, SAMPLES, TrainForm, preview_view, run_view
+from sempa.ui.train import FILE, SAMPLES, TrainForm, actions, duration, preview_view, run_view
 
 
 @pytest.fixture
@@ -111,7 +111,11 @@ def test_a_run_is_shown_in_words_and_curves() -> None:
         {"samples": 128, "seconds": 1.5, "loss": 0.5, "rewards/margins": 0.25, "score": 71.5},
     ]
     seen = run_view(RunState("<mine>", True, lines, "step 2\n<b>", None))
-    assert "&lt;mine&gt; is running; 128 pairs seen, 1.5 s for the last step" in seen
+    assert "&lt;mine&gt; is running; 128 pairs seen" in seen
+    timed = RunState("mine", True, lines, "", None, total=1_152)  # 3.5 s for 128 pairs, 1,024 pairs left
+    assert "mine is running; 128 of 1,152 pairs seen, about 28 s left" in run_view(timed)
+    ended = RunState("mine", False, lines, "", Path("runs/mine"), scores=(57.04, 61.26))
+    assert "development score 57.0 before, 61.3 after" in run_view(ended)
     assert "Loss: 0.5 after 128 pairs" in seen
     assert "Development score: 71.5 after 128 pairs" in seen
     assert "KL" not in seen
@@ -120,3 +124,18 @@ def test_a_run_is_shown_in_words_and_curves() -> None:
     assert "can be resumed" in run_view(RunState("mine", False, [], "", None, begun=True))
     assert "can be resumed" not in run_view(RunState("mine", False, [], "", None, begun=False))
     assert "its adapter is in runs/mine" in run_view(RunState("mine", False, lines, "", Path("runs/mine")))
+
+
+def test_only_what_can_act_is_enabled() -> None:
+    def able(state: RunState | None) -> list[bool]:
+        return [update["interactive"] for update in actions(state)]
+
+    assert able(None) == [False] * 4
+    assert able(RunState("mine", True, [], "", None)) == [True, False, False, False]
+    assert able(RunState("mine", False, [], "", None, begun=True)) == [False, True, False, True]
+    assert able(RunState("mine", False, [], "", Path("runs/mine"))) == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(28.4, "28 s"), (89, "89 s"), (600, "10 min"), (7_300, "2 h")])
+def test_a_time_is_told_in_its_unit(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
