@@ -73,7 +73,7 @@ def random_pairs(
         traces.append({**bars, "name": "random pairs", **place})
         for which, (value, label) in enumerate(zip(values, labels, strict=True)):
             mark = {"size": 11, "symbol": _MARKS[which % len(_MARKS)], "color": COLOURS[variant]}
-            shown = {"marker": mark, "hovertemplate": "%{x:.3f}", **place, "showlegend": number == 1}
+            shown: Trace = {"marker": mark, "hovertemplate": "%{x:.3f}", **place, "showlegend": number == 1}
             traces.append(points([(float(value), 0.5)], label, COLOURS[variant], **shown))
         top = 1 - (number - 1) / len(cosines)
         name = {"base": "Base", "sempa": "SemPA"}[variant]

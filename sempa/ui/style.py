@@ -30,6 +30,8 @@ CSS = """
 #meaning-tally {min-height: 5.4rem}
 #meaning-plot, #similarity-plot {min-height: 302px}
 @media (max-width: 640px) {#meaning-tally {min-height: 9.5rem}}
+@media (max-width: 640px) {.tab-container.tab-container.tab-container button {
+  font-size: .72rem !important; padding: 0 3px !important}}
 .sp-finding {font-size: 1.05rem; margin: .3rem 0 .7rem}
 .sp-right {color: #0f766e; font-weight: 650} .sp-wrong {color: #b91c1c; font-weight: 650}
 .dark .sp-right {color: #3fd0bd} .dark .sp-wrong {color: #fca5a5}
