@@ -10,6 +10,7 @@ from gradio.components.plot import PlotData
 from sempa.evaluation.results import CONTRAST_KIND
 from sempa.service.meaning import PREFERENCE, Question, Ranking, rank_candidates
 from sempa.service.studio import Studio
+from sempa.ui.downloads import offered
 from sempa.ui.events import OPENING, PRIVATE, SEND, Context, ask, for_people, grey_out
 from sempa.ui.plots import random_pairs
 from sempa.ui.present import MODEL_NAMES, button, card, note, say, table
@@ -266,7 +267,7 @@ def build_meaning_tab(context: Context) -> None:
 
     def ranked(sentence: str, candidates: str, adapter: str) -> tuple[str, dict[str, Any]]:
         cards, drawn = answer(context.adapters.choose(adapter), sentence, candidates)
-        return cards, gr.update(value=drawn, visible=drawn is not None)
+        return cards, offered(drawn)
 
     def answered(adapter: str) -> tuple[str, str]:
         return galleries.of(context.adapters.choose(adapter))

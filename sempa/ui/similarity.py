@@ -6,6 +6,7 @@ import gradio as gr
 
 from sempa.service.studio import Studio
 from sempa.ui.codes import build_shared_parts
+from sempa.ui.downloads import offered
 from sempa.ui.events import PRIVATE, Context, ask, examples
 from sempa.ui.matrix import build_matrix
 from sempa.ui.plots import random_pairs
@@ -27,7 +28,7 @@ def compare_sentences(studio: Studio, first: str, second: str) -> tuple[str, dic
     crowds = studio.random_cosines
     drawn = random_pairs(crowds, {name: [cosine] for name, cosine in cosines.items() if name in crowds}, ["this pair"])
     cards = similarity_cards(cosines, studio.percentiles(cosines), studio.adapter)
-    return cards, gr.update(value=drawn, visible=drawn is not None)
+    return cards, offered(drawn)
 
 
 class SimilarityTab:
