@@ -83,7 +83,7 @@ def test_blocks_run(page: Path, checkout: Path, model_folder: Path, request: pyt
         if block.language == "python":
             script += f"exec(compile({text!r}, 'block {number}', 'exec'), {{}})\n"
             continue
-        for line in text.splitlines():
+        for line in text.replace("\\\n", "").splitlines():
             if "app.py" in line:
                 served.append(line + (f" {shlex.join(tiny)}" if "runs/" in line else ""))
             else:
