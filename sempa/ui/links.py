@@ -1,7 +1,7 @@
-"""Shareable links that hold a tab's inputs, so that others see the same answer."""
+"""Links and code that hold a tab's inputs, so that others see the same answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +11,7 @@ import gradio as gr
 from sempa.errors import InputError
 from sempa.service.limits import MAX_CHARACTERS
 from sempa.ui.events import PRIVATE, as_text, for_people
+from sempa.ui.snippets import snippets
 
 LONGEST = 6_000
 """Maximum characters of a link; servers and proxies refuse much longer ones."""
@@ -68,6 +69,9 @@ _RUN = """
 """Presses the run button of the tab that a link opened, once it exists."""
 
 
+_CODES = {"python": "Python", "curl": "curl, in a shell"}
+
+
 @dataclass(frozen=True)
 class Field:
     """Describe a tab's component in links; `names` returns the choices of a dropdown that changes."""
@@ -102,7 +106,7 @@ class Field:
 
 
 class Links:
-    """Collect the tabs' fields as they are built, then add the link button below them."""
+    """Collect the tabs' fields as they are built, then add the buttons for a link and for code below them."""
 
     def __init__(self) -> None:
         self._fields: list[Field] = []
@@ -113,22 +117,31 @@ class Links:
         self._fields += [Field(tab, name, part, changing.get(name)) for name, part in components.items()]
 
     def build(self, page: gr.Blocks, tabs: gr.Tabs) -> None:
-        """Add the button and its events to the page."""
+        """Add the buttons and their events to the page."""
         with gr.Row(elem_id="link-row"):
             button = gr.Button("Link to this view", size="sm", elem_id="link-make", scale=0, min_width=180)
+            code = gr.Button("Use from Python or curl", size="sm", elem_id="code-make", scale=0, min_width=180)
             link = gr.Textbox(
                 label="This link asks the same question again",
                 visible=False,
                 buttons=["copy"],
                 elem_id="link",
             )
+        written = [
+            gr.Textbox(label=label, visible=False, interactive=False, buttons=["copy"], elem_id=f"code-{kind}")
+            for kind, label in _CODES.items()
+        ]
         opened = gr.Textbox(visible=False)
         components = [field.component for field in self._fields]
         named = json.dumps([[field.tab, field.name] for field in self._fields])
-        button.click(for_people(self.shown), [link, *components], link, js=_COMPOSE.replace("FIELDS", named), **PRIVATE)
+        compose = _COMPOSE.replace("FIELDS", named)
+        button.click(for_people(self.shown), [link, *components], link, js=compose, **PRIVATE)
+        code.click(for_people(self.coded), [link, *components], written, js=compose, **PRIVATE)
         tabs.change(None, None, link, js=_HIDE, **PRIVATE)
+        changed = [tabs.change, *(part.change for part in components)]
+        gr.on(changed, None, None, written, js=f"() => Array({len(written)}).fill(({_HIDE})())", **PRIVATE)
         address = _ADDRESS.replace("FIELDS", named).replace("LONGEST", str(LONGEST))
-        gr.on([tabs.change, *(part.change for part in components)], None, components, None, js=address, **PRIVATE)
+        gr.on(changed, None, components, None, js=address, **PRIVATE)
         page.load(None, None, None, js=_BACK, **PRIVATE)
         reading = page.load(self._read, None, [opened, tabs, *components], **PRIVATE)
         reading.then(None, opened, None, js=_RUN, **PRIVATE)
@@ -140,13 +153,33 @@ class Links:
         """
         if len(link) > LONGEST:
             raise InputError("The text is too long for a link: shorten it.")
-        asked = parse_qs(urlsplit(link).query)
-        if not {field.tab for field in self._fields if field.tab} & {*asked.get(TAB, ())}:
-            raise InputError("This tab has no links: choose another one first.")
-        for field, value in zip(self._fields, values, strict=True):
-            if field.tab in (*asked.get(TAB, ()), EVERYWHERE) and field.names and value not in field.names():
-                raise InputError(f"Your {field.name} is private: make it public to share a link, or choose another.")
+        self._asked(link, values, "links")
         return gr.update(value=link, visible=True)
+
+    def coded(self, link: str, *values: Any) -> list[dict[str, Any]]:
+        """Return the updates of the text fields for Python and curl, given the values of all fields.
+
+        Raises: InputError if the tab has no endpoint, or names a private index.
+        """
+        tab, fields = self._asked(link, values, "endpoint")
+        address = urlsplit(link)._replace(query="").geturl().rstrip("/")
+        return [gr.update(value=text, visible=True) for text in snippets(tab, address, fields)]
+
+    def _asked(self, link: str, values: Sequence[Any], what: str) -> tuple[str, dict[str, Any]]:
+        """Return the tab of a link, and its fields by name.
+
+        Raises: InputError if the tab has no fields, or one is private.
+        """
+        tab = "".join(parse_qs(urlsplit(link).query).get(TAB, ()))
+        if tab not in {field.tab for field in self._fields} or tab == EVERYWHERE:
+            raise InputError(f"This tab has no {what}: choose another one first.")
+        asked = {}
+        for field, value in zip(self._fields, values, strict=True):
+            if field.tab in (tab, EVERYWHERE):
+                if field.names and value not in field.names():
+                    raise InputError(f"Your {field.name} is private: make it public first, or choose another.")
+                asked[field.name] = value
+        return tab, asked
 
     def _read(self, request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)

@@ -103,3 +103,15 @@ def test_the_address_bar_holds_the_view_and_back_goes_back(open_page: OpenPage) 
     expect(page.locator("#search-query textarea, #search-query input").first).to_have_value("boats at sea")
     page.go_back()
     expect(page.get_by_role("tab", name="Meaning")).to_have_attribute("aria-selected", "true")
+
+
+def test_the_code_of_a_pair_runs_until_the_pair_changes(open_page: OpenPage, client: Any) -> None:
+    page = open_page(390)
+    page.fill("#similarity-a textarea", A)
+    page.click("#code-make")
+    code = page.locator("#code-python textarea")
+    expect(code).to_have_value(re.compile("api_name='/similarity'"))
+    assert repr(A) in code.input_value()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.fill("#similarity-a textarea", B)
+    expect(code).to_be_hidden()
