@@ -34,6 +34,8 @@ PROBE = "A prefix, and the row after it."
 """Text to test whether rows after a cached prefix get the states of complete rows."""
 CPU_TOKENS, GPU_TOKENS = 512, 4_096
 """Tokens per forward: what the caches of a CPU hold, and what fills a GPU with a large model."""
+CPU_SCORES = 2**26
+"""Vocabulary scores per forward on a CPU, where each core holds its own: 256 MiB in float32."""
 LAUNCH_BOUND = 4e12
 """Tokens times parameters (an estimate) below which launching the kernels takes longer than computing."""
 BYTES_PER_STATE, BYTES_PER_SCORE = 34, 16
@@ -168,6 +170,10 @@ class ModelPair:
             free = total // 2
         kept = self.layers * self.width * BYTES_PER_STATE + self.vocabulary * BYTES_PER_SCORE
         return max(CPU_TOKENS, min(max(GPU_TOKENS, int(LAUNCH_BOUND / self.info.parameters)), free // 2 // kept))
+
+    def scored_tokens(self, most: int) -> int:
+        """Return how many tokens to score over the vocabulary in one forward: `most`, or fewer on a CPU."""
+        return most if self.device.type != "cpu" else min(most, max(1, CPU_SCORES // self.vocabulary))
 
     def is_launch_bound(self, tokens: int) -> bool:
         """Return whether launching its kernels, not computing, takes the time of a pass over so many tokens."""

@@ -33,14 +33,15 @@ class RowReader:
         `token_cap` bounds the tokens per forward; None suits the device. `rows` is how many rows share one prefix;
         None: many.
         """
-        self.pair, self.token_cap, self._logits = pair, token_cap or pair.forward_tokens, logits
+        fitting = pair.scored_tokens(pair.forward_tokens) if logits else pair.forward_tokens
+        self.pair, self.token_cap, self._logits = pair, token_cap or fitting, logits
         self._pad = padding_id(pair.tokenizer)
         self.prefix_ids = common_prefix([row.prompt for row in prompts])
         """The token ids of the prefix, none for plain rows."""
         if rows is not None and pair.is_launch_bound(rows * len(self.prefix_ids)):
             self.prefix_ids = ()  # a pass for the prefix would take longer than it saves
         self._base_prefix: PrefixCache | None = None
-        self.shared = not pair.info.sharded and self._shared_rows_agree(prompts[0])
+        self.shared = not pair.info.sharded and self._within_window(prompts) and self._shared_rows_agree(prompts[0])
         if not self.shared:
             self.prefix_ids = ()
 
@@ -121,6 +122,11 @@ class RowReader:
         else:
             batch = plain_rows(prompts, order, self._pad)
         return batch.to(self.pair.device)
+
+    def _within_window(self, prompts: Sequence[PairIds]) -> bool:
+        """Return whether every token sees all before it in layers with a sliding window, which the block mask lacks."""
+        longest = max(len(row.prompt) + max(map(len, row.responses)) for row in prompts)
+        return longest <= (self.pair.sliding_window or longest)
 
     def _shared_rows_agree(self, prompt: PairIds) -> bool:
         """Measure on one prompt whether the block mask and the cached prefix give what plain rows give."""

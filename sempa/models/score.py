@@ -13,7 +13,7 @@ Request = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids of a context (at least one) and of the continuation to score (at least one)."""
 
 TOKEN_CAP = 1024
-"""Tokens per forward, padding included."""
+"""Tokens per forward at most, padding included."""
 ROWS_AT_ONCE = 256
 """Contexts between two progress reports."""
 
@@ -25,15 +25,16 @@ def continuation_scores(
 
     `progress` receives (contexts done, contexts in all).
     """
+    cap = pair.scored_tokens(TOKEN_CAP)
     rows = [
         (PairIds(requests[numbers[0]][0], tuple(requests[i][1] for i in numbers)), numbers)
-        for numbers in _sharing_a_context(requests)
+        for numbers in _sharing_a_context(requests, cap)
     ]
     rows.sort(key=lambda row: len(row[0].prompt))
     scores: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
     if not rows:
         return scores
-    reader = RowReader(pair, [ids for ids, _ in rows], logits=True, token_cap=TOKEN_CAP)
+    reader = RowReader(pair, [ids for ids, _ in rows], logits=True, token_cap=cap)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[start : start + ROWS_AT_ONCE]
         batches = reader.batches([ids for ids, _ in part])
@@ -46,13 +47,13 @@ def continuation_scores(
     return scores
 
 
-def _sharing_a_context(requests: Sequence[Request]) -> list[list[int]]:
-    """Group requests with one context, as far as a row of them stays within the token cap."""
+def _sharing_a_context(requests: Sequence[Request], cap: int) -> list[list[int]]:
+    """Group requests with one context, as far as a row of them stays within `cap` tokens."""
     groups: list[list[int]] = []
     latest: dict[tuple[int, ...], tuple[list[int], int]] = {}
     for number, (context, continuation) in enumerate(requests):
         group, length = latest.get(context, ([], len(context)))
-        if not group or length + len(continuation) > TOKEN_CAP:
+        if not group or length + len(continuation) > cap:
             group, length = [], len(context)
             groups.append(group)
         group.append(number)

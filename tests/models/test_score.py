@@ -65,5 +65,30 @@ def test_long_continuations_of_one_context_do_not_share_a_row(
     assert together == [pytest.approx(continuation_scores(pair, "base", [r])[0], abs=1e-4) for r in requests]
 
 
+@pytest.mark.parametrize("longest", [6, 24], ids=["within the window", "beyond it"])
+def test_a_sliding_window_is_kept_to(make_pair: Callable[..., ModelPair], longest: int) -> None:
+    """The first context is too short to show the difference, so measuring it alone would not find it."""
+    pair = make_pair("gemma3_text", sliding_window=8, num_hidden_layers=2, layer_types=["sliding_attention"] * 2)
+    requests: list[Request] = [((1, 2), (3,)), (tuple(range(longest)), (7, 8)), (tuple(range(longest)), (9,))]
+    for (context, continuation), (logp, _) in zip(requests, continuation_scores(pair, "base", requests), strict=True):
+        with torch.no_grad(), pair.using("base") as model:
+            logits = model(torch.tensor([[*context, *continuation]]), use_cache=False).logits[0]
+        rows = torch.log_softmax(logits, dim=-1)[len(context) - 1 : -1]
+        assert logp == pytest.approx(rows.gather(-1, torch.tensor([continuation]).T).sum().item(), abs=1e-4)
+
+
+def test_a_large_vocabulary_is_scored_for_fewer_tokens_at_once(
+    tiny_pair: ModelPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sempa.models.pair.CPU_SCORES", 40 * tiny_pair.vocabulary)
+    sizes: list[int] = []
+    head = tiny_pair._model.get_output_embeddings()
+    head.register_forward_hook(lambda module, inputs, output: sizes.append(output[..., 0].numel()))
+    continuation_scores(tiny_pair, "base", [((1, i), tuple(range(9))) for i in range(20)])
+    assert max(sizes) <= 40
+    monkeypatch.setattr(ModelPair, "device", property(lambda _: torch.device("cuda")))
+    assert tiny_pair.scored_tokens(1024) == 1024, "a GPU's share is a matter of its free memory"
+
+
 def test_nothing_to_score_is_nothing(tiny_pair: ModelPair) -> None:
     assert continuation_scores(tiny_pair, "base", []) == []
