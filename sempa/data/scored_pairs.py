@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from sempa.data.rows import Row, read_rows, texts_of
+from sempa.data.rows import Row, read_rows, subsample, texts_of
 from sempa.errors import InputError
 
 
@@ -17,6 +18,11 @@ class ScoredPairs:
     first: tuple[str, ...]
     second: tuple[str, ...]
     scores: tuple[float, ...]
+
+    def subsample(self, limit: int | None) -> Self:
+        """Return every n-th pair, so that at most `limit` are left; without a limit, all."""
+        first, second, scores = (tuple(subsample(each, limit)) for each in (self.first, self.second, self.scores))
+        return replace(self, first=first, second=second, scores=scores)
 
 
 def read_scored_pairs(path: Path) -> ScoredPairs:

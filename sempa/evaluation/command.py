@@ -27,7 +27,7 @@ def add_evaluate(commands: Any) -> None:
         "folder of task files, or `hub` (the paper's five tasks); paraphrase: TSV files with sentence1; retrieval: a "
         "BEIR folder, or train.csv and test.csv (text, category); geometry: triplets; tokens: one sentence per line",
     )
-    made.add_argument("--limit", type=int, help="measure about this many items of each task (not for sts)")
+    made.add_argument("--limit", type=int, help="measure about this many items of each task (not for baselines)")
     made.add_argument("--task", action="append", default=[], help="generation: run this task only; repeatable")
     made.add_argument(
         "--also", action="append", default=[], metavar="ADAPTER", help="baselines: one more adapter; repeatable"

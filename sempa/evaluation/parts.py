@@ -43,8 +43,8 @@ HUB_SETS = {
 class Measurement:
     """Request a measurement: its kind (see `KINDS`) and data; `text` describes how the text was prepared.
 
-    `data` may be HUB for sts, baselines and generation. `limit` measures about that many items per part; sts and
-    baselines ignore it. `judge` names the encoder that judges paraphrases (None: all-MiniLM-L6-v2). `tasks` lists
+    `data` may be HUB for sts, baselines and generation. `limit` measures about that many items per part; baselines
+    ignore it. `judge` names the encoder that judges paraphrases (None: all-MiniLM-L6-v2). `tasks` lists
     generation tasks (empty: the defaults). `split` applies to contrast. `preference` adds the preference score, with
     `weight`, to the cosine in sts and in retrieval, which it re-ranks; contrast always uses it. `baselines` adds other
     embedding methods to contrast.
@@ -72,7 +72,7 @@ def _sts(encoder: Encoder, request: Measurement, report: Report) -> Iterator[Par
     for name, load in _sets(request.data).items():
 
         def compute(load: Callable[[], Any] = load) -> Figures:
-            pairs = load()
+            pairs = load().subsample(request.limit)
             content = json.dumps([pairs.first, pairs.second, pairs.scores])
             measured = measured_pairs(_encoders(encoder, report), pairs)
             figures = dict(measured.figures)

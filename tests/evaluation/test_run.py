@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sempa.data.scored_pairs import read_scored_pairs
+from sempa.data.scored_pairs import ScoredPairs, read_scored_pairs
 from sempa.embedding.encoder import Encoder
 from sempa.embedding.postprocess import Postprocess
 from sempa.errors import InputError
@@ -155,6 +155,17 @@ def test_contrast_is_counted_by_hand_over_cosines_and_preference(encoder: Encode
     errors = result["methods"]["sempa"]["errors"]
     assert [error["sentence"] for error in errors] == [triplets[i][0] for i in one_errs]
     assert [error["errs"] for error in errors] == ["sempa" if margins["base"][i] > 0 else "base" for i in one_errs]
+
+
+def test_a_limit_measures_every_nth_pair(encoder: Encoder, tmp_path: Path) -> None:
+    data = _scored(tmp_path / "sets", "a-test")
+    pairs = read_scored_pairs(data / "a-test.tsv")
+    result = measure(encoder, Measurement("sts", data, limit=len(pairs.scores) // 2))
+    kept = ScoredPairs("half", pairs.first[::2], pairs.second[::2], pairs.scores[::2])
+    found = result["sets"]["a-test"]
+    assert (found["pairs"], result["limit"]) == (len(kept.scores), len(pairs.scores) // 2)
+    cosines = sts_cosines(partial(encoder.encode, variant="base"), kept)
+    assert found["base"]["spearman"] == pytest.approx(100 * spearmanr(cosines, kept.scores).statistic, abs=0.02)
 
 
 def test_preference_is_a_second_score_of_pairs(encoder: Encoder, tmp_path: Path) -> None:
