@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sempa.config import DEFAULT_BASE, RECIPES, TrainConfig, settings_of
 from sempa.errors import InputError, SempaError
+from sempa.models.named import BASE_HELP
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "data set such as mteb/stsbenchmark-sts; scores of several are averaged (default: held-out triplets)",
     )
     run = made.add_argument_group("run")
-    run.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    run.add_argument("--base", default=DEFAULT_BASE, help=BASE_HELP)
     run.add_argument(
         "--adapter", help="adapter to continue training: folder, shipped adapter or hub id (default: a fresh one)"
     )

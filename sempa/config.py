@@ -17,10 +17,7 @@ SCHEMA_VERSION = 2
 RECIPE_FILE, METRICS, RUN_FACTS = "sempa.json", "metrics.jsonl", "training.json"
 """Files beside an adapter's weights: its recipe, its log (one object per step), and facts of the run."""
 DEFAULT_BASE = "smollm2-135m-instruct"
-"""The default model, which needs neither account nor hub; see `sempa.models.source`."""
-DEFAULT_PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""Its hub id."""
-DEFAULT_WEIGHTS = "its Q4_1 GGUF in bfloat16: four bits per weight, close to the published weights but not equal"
+"""The default model; see `sempa.models.named`."""
 WORDS, FEATURES = "words", "features"
 CODE_KINDS = (WORDS, FEATURES)
 """Kinds of sparse codes: the vocabulary's words, without training, and learned features."""
@@ -93,7 +90,7 @@ class TrainConfig:
     template: Annotated[str, "paraphrase template: P1 to P5, or a text with {sentence}"] = "P1"
     prompt_format: Annotated[
         str,
-        "chat (the model's chat template, if it has one) or plain (the template alone)",
+        "chat (the base's chat format; without one, plain text and a line break) or plain (the template alone)",
     ] = "chat"
     embedding_template: Annotated[
         str,
@@ -152,7 +149,7 @@ class TrainConfig:
     def summary(self) -> str:
         """Return the settings that matter to the objective, for the model card."""
         parts = {
-            f"paraphrase template {self.template} ({self.prompt_format}), beta {self.beta}": self.prefers,
+            f"paraphrase template {self.template.strip()} ({self.prompt_format}), beta {self.beta}": self.prefers,
             f"rpo_alpha {self.rpo_alpha}": self.prefers and self.rpo_alpha,
             f"embedding template {self.embedding_template}, tau {self.tau}": self.contrasts,
             f"contrastive weight {self.contrastive_weight}": self.objective == "joint",

@@ -17,11 +17,13 @@ from safetensors.torch import load_file
 
 import train
 from sempa import cli
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, RECIPES, Recipe, TrainConfig
+from sempa.config import DEFAULT_BASE, RECIPES, Recipe, TrainConfig
 from sempa.files import sha256_of
 from sempa.models.adapters import SHIPPED_ADAPTERS
+from sempa.models.named import NAMED
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
+from sempa.templates import SentenceTemplate
 from sempa.training.card import write_facts
 from sempa.training.exports import _without_bos
 
@@ -128,7 +130,14 @@ def test_facts_and_card_say_what_happened(finished: tuple[Path, str], tmp_path: 
     card = (run / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: peft\n"), "the hub takes no path as base_model"
     write_facts(tmp_path, {**facts, "base_model": DEFAULT_BASE}, TrainConfig())
-    assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(f"---\nbase_model: {DEFAULT_PUBLISHED}\n")
+    published = f"---\nbase_model: {NAMED[DEFAULT_BASE].published}\n"
+    assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(published)
+    gemma = {**facts, "base_model": "gemma3-270m", "license": None}
+    write_facts(tmp_path, gemma, TrainConfig())
+    terms = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert terms.startswith("---\nbase_model: google/gemma-3-270m\n")
+    assert "\nlicense: gemma\n---" in terms
+    assert "Gemma Terms of Use found at https://ai.google.dev/gemma/terms" in terms
     for part in ("license: cc0-1.0", "By nobody.", f"`{facts['data']['sha256']}`", "library_name: peft"):
         assert part in card
     for point in facts["scores"]:
@@ -229,6 +238,24 @@ def test_without_data_the_sample_trains(model_folder: Path, tmp_path: Path) -> N
     facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
     assert facts["data"]["name"] == "sample triplets"
     assert "held-out triplets" in facts["score_name"]
+
+
+def test_a_base_without_a_chat_format_is_trained_on_what_the_app_sends_it(
+    small: list[str], model_folder: Path, make_tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(model_folder, base)
+    (base / "chat_template.jinja").unlink()
+    make_tokenizer().save_pretrained(base)
+    assert train.main([*small, "--base", str(base)]) == 0
+    assert f"{base} has no chat format: prompts are plain text with a line break" in capsys.readouterr().out
+    settings = Recipe.load(tmp_path / "run").training
+    assert settings is not None
+    assert settings.prompt_format == "plain"
+    pair = ModelPair.open(str(base), precision="float32", device="cpu")
+    trained = SentenceTemplate.paraphrase(settings.template).render("A cat.")
+    sent = SentenceTemplate.paraphrase("P1").render("A cat.")
+    assert request_ids(pair.tokenizer, trained, chat=False) == request_ids(pair.tokenizer, sent)
 
 
 def test_a_dev_file_decides_when_given(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

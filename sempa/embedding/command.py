@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sempa.config import DEFAULT_BASE
 from sempa.errors import InputError
+from sempa.models.named import BASE_HELP
 
 if TYPE_CHECKING:
     from sempa.embedding.encoder import Encoder
@@ -24,7 +25,7 @@ def add_command(
 
 def add_model_options(made: argparse._ActionsContainer) -> None:
     """Add the options that choose a base model and how it runs."""
-    made.add_argument("--base", default=DEFAULT_BASE, help="hub id, folder or GGUF file (default: %(default)s)")
+    made.add_argument("--base", default=DEFAULT_BASE, help=BASE_HELP)
     made.add_argument(
         "--precision", default="auto", help="auto, bfloat16, float16, float32 or nf4 (default: by processor)"
     )

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED
 from sempa.embedding.encoder import Encoder
 from sempa.errors import InputError
 from sempa.files import atomic_folder, share
 from sempa.models.combine import standalone
+from sempa.models.named import NAMED, licence_of, published_as
 from sempa.models.precision import DTYPES
 from sempa.models.prompts import padding_id
 from sempa.models.source import can_be_hub_id
@@ -87,7 +87,7 @@ def _state_pooling_in_both_forms(folder: Path, encoder: Encoder) -> None:
 def _card(encoder: Encoder, name: str, variant: str, dtype: str) -> str:
     """Return the model card: how to load the folder, its recipe and, of an adapter, the adapter's own card."""
     pair, recipe = encoder.pair, encoder.recipe(variant)
-    base = DEFAULT_PUBLISHED if pair.info.name == DEFAULT_BASE else pair.info.name
+    base = published_as(pair.info.name)
     front = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity", f"base_model: {base}"]
     if not can_be_hub_id(base):
         front.pop()
@@ -96,6 +96,9 @@ def _card(encoder: Encoder, name: str, variant: str, dtype: str) -> str:
         made = f"{base} with the adapter {pair.adapter.name} (SHA-256 `{recipe.adapter}`) merged into it"
         known, adapter = _adapter_card(pair.adapter.folder / "README.md")
         front += known
+    if not any(line.startswith("license:") for line in front) and (licence := licence_of(pair.info.name)):
+        front.append(f"license: {licence}")
+    terms = f"\n{NAMED[pair.info.name].terms}\n" if licence_of(pair.info.name) else ""
     frame = SentenceTemplate.embedding(encoder.config.template)
     fields = {"template": f"`{frame.before}{{sentence}}{frame.after}`", "layer": "the last", "pooling": recipe.pooling}
     fields |= {"longest prompt": f"{encoder.limit} tokens", "dimensions": str(encoder.width), "weights": dtype}
@@ -107,7 +110,7 @@ def _card(encoder: Encoder, name: str, variant: str, dtype: str) -> str:
 # {name}
 
 Sentence embeddings of {made}. Written by SemPA Studio.
-
+{terms}
 ## Load
 ```python
 from sentence_transformers import SentenceTransformer

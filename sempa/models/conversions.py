@@ -1,6 +1,6 @@
 """Cache of GGUF weights as safetensors: de-quantising 268 million parameters takes 80 s, so it is done once.
 
-An entry is a folder in `cache_folder()`: that of the default model, or one named after a GGUF file's SHA-256 and a
+An entry is a folder in `cache_folder()`: that of a named model, or one named after a GGUF file's SHA-256 and a
 number format. Its marker file, written last, holds the SHA-256 of the others; damaged entries are made again.
 """
 
@@ -16,15 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sempa.config import DEFAULT_BASE
 from sempa.files import COMPLETE, REFUSALS, abandoned, cache_folder, locked, sha256_of, share
 from sempa.models.load import ModelSource, Report, read_weights
+from sempa.models.named import NAMED
 from sempa.models.precision import Precision
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 16 * 2**30
-"""Maximum bytes of all entries; beyond it, the least recently used are deleted, but not the default model."""
+"""Maximum bytes of all entries; beyond it, the least recently used are deleted, but no named model."""
 UNFINISHED = ".converting-"
 SAMPLES, SAMPLED = 16, 2**18
 """Places of a file, and bytes at each, that its fingerprint covers."""
@@ -71,8 +71,10 @@ def is_kept(folder: Path) -> bool:
     return False
 
 
-def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precision) -> None:
+def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precision, beside: str = "") -> None:
     """Make an entry from the GGUF file that `find_gguf` returns, which gets a scratch folder to fetch it into.
+
+    A file named `beside` in the scratch folder is kept with the weights.
 
     Raises: OSError or SafetensorError if the disk refuses; ModelUnavailable for a file that is not a model.
     """
@@ -86,6 +88,8 @@ def convert(find_gguf: Callable[[Path], Path], folder: Path, precision: Precisio
         model.save_pretrained(made)
         tokenizer.save_pretrained(made)
         share(made)
+        if beside and (Path(scratch) / beside).is_file():
+            shutil.copy(Path(scratch) / beside, made)
         facts = {"gguf": gguf.name, "sha256": sha256_of(gguf), "files": _checksums(made)}
         (made / COMPLETE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         if not (folder / COMPLETE).is_file():  # else another process made it meanwhile
@@ -125,7 +129,7 @@ def _evict(newest: Path) -> None:
     entries = conversions()
     total = sum(entry.bytes for entry in entries)
     for entry in entries:
-        if total > MOST_BYTES and entry.folder not in (newest, cache_folder() / DEFAULT_BASE):
+        if total > MOST_BYTES and entry.folder != newest and entry.folder.name not in NAMED:
             shutil.rmtree(entry.folder, ignore_errors=True)
             total -= entry.bytes
 

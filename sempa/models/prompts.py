@@ -13,6 +13,13 @@ from sempa.templates import SYSTEM_PROMPT
 
 TODAY = date(2024, 7, 26)
 """The date given to chat templates that print one: the fallback of Llama 3's own template."""
+NO_CHAT_FORMAT = (
+    "This base model has no chat format: it continues text and was not taught to follow requests. It gets your prompt "
+    "as plain text with a line break, and often writes on until the token limit."
+)
+"""What users must know of a model whose tokenizer has no chat template."""
+PLAIN_END = "\n"
+"""What follows a request without a chat format."""
 
 
 Request = str | Sequence[Mapping[str, str]]
@@ -29,7 +36,7 @@ def request_text(tokenizer: PreTrainedTokenizerBase, request: Request) -> str:
     """
     messages = [{"role": "user", "content": request}] if isinstance(request, str) else list(request)
     if not tokenizer.chat_template:
-        return "".join(f"{message['content']}\n" for message in messages)
+        return "".join(f"{message['content']}{PLAIN_END}" for message in messages)
     template = _at_a_fixed_date(tokenizer.get_chat_template())
     options = {"chat_template": template, "tokenize": False, "add_generation_prompt": True}
     system = [] if messages[0]["role"] == "system" else [{"role": "system", "content": SYSTEM_PROMPT}]

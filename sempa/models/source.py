@@ -1,13 +1,13 @@
-"""Find a base model's weights: the default model, a folder, a GGUF file or a hub id."""
+"""Find a base model's weights: a named model, a folder, a GGUF file or a hub id."""
 
 import logging
 from pathlib import Path
 
-from sempa.config import DEFAULT_BASE
 from sempa.errors import ModelUnavailable
 from sempa.models.conversions import fingerprint
-from sempa.models.default_model import default_model_folder
+from sempa.models.fetch import named_model_folder
 from sempa.models.load import ModelSource, Report
+from sempa.models.named import NAMED
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +18,13 @@ def can_be_hub_id(name: str) -> bool:
 
 
 def locate(base: str, revision: str | None = None, report: Report = log.info) -> ModelSource:
-    """Return the source of the weights of `base`, fetching the default model on first use.
+    """Return the source of the weights of `base`, fetching a named model on first use.
 
-    `base` is DEFAULT_BASE, a folder, a `.gguf` file, or a hub id, which the hub client fetches when it is loaded.
-    Raises: ModelUnavailable if neither source gives the default model, or a path does not exist.
+    `base` is a name in NAMED, a folder, a `.gguf` file, or a hub id, which the hub client fetches when it is loaded.
+    Raises: ModelUnavailable if neither source gives a named model, or a path does not exist.
     """
-    if base == DEFAULT_BASE:
-        return ModelSource(base, str(default_model_folder(report)))
+    if base in NAMED:
+        return ModelSource(base, str(named_model_folder(base, report)))
     path = Path(base).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():

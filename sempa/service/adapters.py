@@ -36,7 +36,10 @@ class Adapters:
         """
         first = self.choose()
         if not first.adapter:
-            raise InputError(f"The app was started without an adapter: restart it with --adapter {adapter}.")
+            base = first.pair.info.name
+            raise InputError(
+                f"The app was started without an adapter: restart it with --base {base} --adapter {adapter}."
+            )
         name = Path(adapter).name
         if name in self._by_name:
             raise InputError(f"An adapter named {name!r} already exists.")

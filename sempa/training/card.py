@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS, RUN_FACTS, TrainConfig
+from sempa.config import RUN_FACTS, TrainConfig
+from sempa.models.named import NAMED, licence_of
 from sempa.models.source import can_be_hub_id
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> None:
     """Write `training.json` and the model card `README.md`, which lists model, data, settings and scores."""
     (folder / RUN_FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    licence = f"license: {facts['license']}\n" if facts.get("license") else ""
     attribution = f"\n{facts['attribution']}\n" if facts.get("attribution") else ""
     summary, measure = config.summary(), facts["score_name"]
     if "averaged_from" in facts:
@@ -30,18 +30,21 @@ def write_facts(folder: Path, facts: Mapping[str, Any], config: TrainConfig) -> 
         )
     sha256 = facts["data"]["sha256"]  # None for a hub data set
     digest = f" SHA-256 of the file: `{sha256}`." if sha256 else ""
-    base, published = facts["base_model"], _published(facts["base_model"])
+    base, published, named = facts["base_model"], _published(facts["base_model"]), NAMED.get(facts["base_model"])
     base_model = f"base_model: {published}\n" if published else ""
-    weights = f" The base's weights are {DEFAULT_WEIGHTS}." if base == DEFAULT_BASE else ""
+    licence = facts.get("license") or licence_of(base)
+    licence_line = f"license: {licence}\n" if licence else ""
+    weights = f" The base's weights are {named.weights}." if named else ""
+    terms = f"\n\n{named.terms}" if named and named.terms else ""
     kept_near = ", under a KL penalty towards the base model on plain text" if config.kl_weight else ""
     text = f"""---
 {base_model}library_name: peft
 tags: [sentence-embeddings, sempa, lora]
-{licence}---
+{licence_line}---
 
 # SemPA adapter for {published or Path(base).name}
 
-A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{kept_near}.{weights}
+A LoRA adapter (rank {rank}, alpha {alpha}) {_OBJECTIVES[config.objective]}{kept_near}.{weights}{terms}
 
 ## Data
 {facts["data"]["name"]}: {facts["data"]["summary"]}.{digest}
@@ -66,8 +69,8 @@ Encoder.default(base={json.dumps(base)}, adapter="PATH").encode(["A sentence."])
 
 def _published(base: str) -> str | None:
     """Return the hub id of a base model for the card's metadata; None for a local path."""
-    if base == DEFAULT_BASE:
-        return DEFAULT_PUBLISHED
+    if base in NAMED:
+        return NAMED[base].published
     return base if can_be_hub_id(base) and not Path(base).exists() else None
 
 

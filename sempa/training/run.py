@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,9 @@ from sempa.models.load import Report
 from sempa.models.pair import BASE, SEMPA, ModelPair
 from sempa.models.precision import choose_training_precision
 from sempa.models.processes import Processes
+from sempa.models.prompts import PLAIN_END
 from sempa.models.source import log
+from sempa.templates import SLOT, SentenceTemplate
 from sempa.training.card import write_facts
 from sempa.training.examples import tokenize
 from sempa.training.inputs import TrainRequest, development_pairs, run_triplets, source_name, source_sha256
@@ -56,7 +59,6 @@ class TrainRun:
 
         Raises: any SempaError of the parts.
         """
-        self.request = request
         self.processes = Processes.join(request.device)
         report = report if self.processes.first else log.debug
         if request.neutrals and request.config.objective != "listwise":
@@ -68,6 +70,7 @@ class TrainRun:
         pair = ModelPair.open(
             request.base, precision=precision, device=request.device, sharded=self.processes.shard, report=report
         )
+        self.request = request = replace(request, config=_for_chat_format(request, pair.tokenizer, report))
         longest = min(request.config.max_length, pair.context_length or request.config.max_length)
         self._examples, too_long = tokenize(pair.tokenizer, preferences(triplets, request.config), longest)
         if too_long:
@@ -173,6 +176,16 @@ def _started_from(request: TrainRequest) -> dict[str, str] | None:
         return None
     folder = adapter_folder(request.adapter)
     return {"name": folder.name, "sha256": sha256_of(folder / WEIGHTS_FILE)}
+
+
+def _for_chat_format(request: TrainRequest, tokenizer: Any, report: Report) -> TrainConfig:
+    """Return the settings, with plain prompts for a base without a chat format: the text that the app sends it."""
+    config = request.config
+    if tokenizer.chat_template or config.prompt_format == "plain" or not config.prefers:
+        return config
+    report(f"{request.base} has no chat format: prompts are plain text with a line break, as in the app.")
+    template = SentenceTemplate.paraphrase(config.template).render(SLOT)
+    return replace(config, prompt_format="plain", template=template + PLAIN_END)
 
 
 def _fitted(request: TrainRequest, count: int, report: Report) -> TrainConfig:

@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from sempa.config import DEFAULT_BASE, DEFAULT_PUBLISHED, DEFAULT_WEIGHTS
 from sempa.machine import hardware
 from sempa.models.generate import Sampling
+from sempa.models.named import NAMED
 from sempa.models.pair import SEMPA
 from sempa.service.studio import Studio
 from sempa.ui.downloads import offered
@@ -39,7 +39,7 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
     pair, config = studio.pair, studio.encoder.config
     rows = [
         ("Base model", pair.info.name + (f" ({pair.info.revision})" if pair.info.revision else "")),
-        *([("Weights", f"{DEFAULT_WEIGHTS} ({DEFAULT_PUBLISHED})")] if pair.info.name == DEFAULT_BASE else []),
+        *_named(pair.info.name),
         ("Parameters", f"{pair.info.parameters:,}"),
     ]
     if pair.adapter and SEMPA in studio.variants:
@@ -58,6 +58,13 @@ def facts(studio: Studio) -> list[tuple[str, str]]:
         ("Machine", hardware()),
     ]
     return rows
+
+
+def _named(base: str) -> list[tuple[str, str]]:
+    if (model := NAMED.get(base)) is None:
+        return []
+    rows = [("Weights", f"{model.weights} ({model.published})"), ("Languages", model.languages)]
+    return [*rows, ("Licence", f"{model.licence}. {model.terms}" if model.terms else model.licence)]
 
 
 def details(studio: Studio) -> list[Any]:

@@ -30,6 +30,8 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
                 head = gr.HTML(header(_chips(adapters.choose())))
             with gr.Column(scale=1, min_width=220, visible=several):
                 adapter = gr.Dropdown(adapters.names, value=adapters.names[0], label="Adapter", elem_id="adapter")
+        if not adapters.choose().adapter:
+            gr.Markdown(_base_alone(adapters.choose().pair.info.name, jobs), elem_id="base-alone")
         page.load(lambda: gr.update(choices=adapters.names), None, adapter, **PRIVATE)
         adapter.change(lambda name: header(_chips(adapters.choose(name))), adapter, head, **PRIVATE)
         with gr.Tabs() as tabs:
@@ -55,6 +57,14 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
         build_about(adapters)
         add_endpoints(adapters)
     return page
+
+
+def _base_alone(base: str, jobs: TrainingJobs | None) -> str:
+    here = "in the Train tab, or " if jobs else ""
+    return (
+        f"No adapter is loaded for `{base}`: this page shows the base model alone. Train an adapter {here}with "
+        f"`python train.py --base {base}`, and compare both with `python app.py --base {base} --adapter FOLDER`."
+    )
 
 
 def _chips(studio: Studio) -> list[str]:

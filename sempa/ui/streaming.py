@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from sempa.models.generate import Texts
+from sempa.models.prompts import NO_CHAT_FORMAT
 from sempa.ui.events import OPENING, PRIVATE, SEND, Context, Stops, ask, examples, for_people, grey_out
-from sempa.ui.present import say, text_cards
+from sempa.ui.present import note, say, text_cards
 
 REDRAW_SECONDS = 0.1
 
@@ -81,6 +82,8 @@ def build_writing(
     """
     stops = Stops()
     name, label = field
+    if not context.studio.pair.tokenizer.chat_template:
+        gr.HTML(note(NO_CHAT_FORMAT))
     text = gr.Textbox(texts[0], label=label, elem_id=f"{tab}-{name}")
     with gr.Row():
         start = gr.Button(run, variant="primary", elem_id=f"{tab}-run")

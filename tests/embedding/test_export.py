@@ -122,7 +122,7 @@ def test_weights_are_stored_in_the_dtype_asked_for(
 
 
 def test_the_card_says_what_it_is_and_how_to_load_it(
-    tuned_pair: ModelPair, adapter_folder: Path, tmp_path: Path, library: Any
+    tuned_pair: ModelPair, adapter_folder: Path, tmp_path: Path, library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tuned_pair.adapter
     front = "---\nlibrary_name: peft\nlicense: cc-by-sa-4.0\n---\n\n"
@@ -141,6 +141,11 @@ def test_the_card_says_what_it_is_and_how_to_load_it(
     assert "training.png" not in written
     export_sentence_transformers(Encoder(tuned_pair), tmp_path / "base", "base")
     assert "without an adapter" in (tmp_path / "base" / "README.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(tuned_pair, "info", replace(tuned_pair.info, name="gemma3-270m"))
+    export_sentence_transformers(Encoder(tuned_pair), tmp_path / "gemma", "base")
+    card = (tmp_path / "gemma" / "README.md").read_text(encoding="utf-8")
+    assert "base_model: google/gemma-3-270m\nlicense: gemma\n" in card
+    assert "Gemma Terms of Use" in card
 
 
 def test_special_tokens_of_the_tokenizer_go_with_it(

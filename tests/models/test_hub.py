@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sempa.models.default_model import GGUF_NAME, HUB_REPOSITORY
+from sempa.models.named import NAMED
 from tests.hub_stub import HubStub, Reply, serving
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,9 @@ from pathlib import Path
 from sempa.errors import SempaError
 from sempa.models.adapters import _download
 from sempa.models.pair import ModelPair
-from sempa.models.default_model import _fetch_from_hub, default_model_folder
+from sempa.config import DEFAULT_BASE
+from sempa.models.fetch import _fetch_from_hub, named_model_folder
+from sempa.models.named import NAMED
 
 def refusal(call, *arguments):
     try:
@@ -38,8 +40,9 @@ def refusal(call, *arguments):
         return f"{type(error).__name__}: {error}"
 
 ignore = lambda line: None
-out = {"fetched": _fetch_from_hub(Path(tempfile.mkdtemp()), ignore).read_bytes().decode()}
-out["default"] = refusal(default_model_folder, ignore)
+out = {"fetched": _fetch_from_hub(NAMED[DEFAULT_BASE], Path(tempfile.mkdtemp()), ignore).read_bytes().decode()}
+out["default"] = refusal(named_model_folder, DEFAULT_BASE, ignore)
+out["gemma"] = refusal(named_model_folder, "gemma3-270m", ignore)
 for name in ("owner/gated", "owner/missing", "owner/missing-401", "owner/blocked"):
     out[name] = refusal(ModelPair.open, name)
 out["adapter"] = refusal(_download, "owner/missing")
@@ -52,7 +55,7 @@ class _Stub(HubStub):
 
     def reply(self) -> Reply:
         name = self.path.split("/resolve/")[0].rsplit("/", 1)[-1]
-        if self.path == f"/{HUB_REPOSITORY}/resolve/main/{GGUF_NAME}":
+        if self.path in {f"/{model.repository}/resolve/main/{model.file}" for model in NAMED.values()}:
             return 200, FAKE, {"ETag": f'"{hashlib.sha256(FAKE).hexdigest()}"'}
         status, code = REFUSALS.get(name, (404, "RepoNotFound"))
         return status, b"", {"X-Error-Code": code} if code else {}
@@ -84,9 +87,10 @@ def test_the_hub_client_gets_the_bytes(answers: dict[str, str]) -> None:
     assert answers["fetched"] == FAKE.decode()
 
 
-def test_the_default_model_is_refused_by_its_hash(answers: dict[str, str]) -> None:
-    assert answers["default"].startswith("ModelUnavailable: The default model could not be downloaded")
-    assert f"hub delivered a different file (SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}" in answers["default"]
+@pytest.mark.parametrize(("name", "title"), [("default", "SmolLM2-135M-Instruct"), ("gemma", "Gemma 3 270M")])
+def test_a_named_model_is_refused_by_its_hash(answers: dict[str, str], name: str, title: str) -> None:
+    assert answers[name].startswith(f"ModelUnavailable: {title} could not be downloaded")
+    assert f"hub delivered a different file (SHA-256 {hashlib.sha256(FAKE).hexdigest()[:12]}" in answers[name]
 
 
 @pytest.mark.parametrize("name", ["owner/gated", "owner/blocked"])
