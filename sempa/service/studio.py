@@ -1,7 +1,7 @@
 """The API behind the app, the endpoints and the command line."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -266,19 +266,23 @@ class Studio:
         request = SentenceTemplate.paraphrase(template).render(sentence.strip())
         return write(self.pair, request, sampling, stopped=stopped)
 
-    def candidates(self, sentence: str, texts: Texts) -> dict[str, list[Candidate]]:
-        """Return each model's distinct paraphrases, ranked by meaning kept and new words.
+    def candidates(self, sentence: str, texts: Texts, cut: Collection[str] = ()) -> dict[str, list[Candidate]]:
+        """Return each model's distinct paraphrases, best first; texts in `cut` have no end.
 
         One model judges the texts of both: the aligned model if there is an adapter.
         """
-        judge = self.encoder.best_variant
-        found = {}
-        for variant, written in texts.items():
-            distinct = folded(written)
-            own, *rows = self.embed([sentence.strip(), *(text[:MAX_CHARACTERS] for text in distinct)], judge)
-            cosines = [float(np.clip(own @ row, -1, 1)) for row in rows]
-            percentiles = [self.percentiles({judge: cosine}).get(judge) for cosine in cosines]
-            found[variant] = judged(sentence, distinct, cosines, percentiles)
+        judge, sentence = self.encoder.best_variant, sentence.strip()
+        distinct = {variant: folded(written) for variant, written in texts.items()}
+        every = [text[:MAX_CHARACTERS] for group in distinct.values() for text in group]
+        own, *rows = self.embed([sentence, *every], judge)
+        cosines = [float(np.clip(own @ row, -1, 1)) for row in rows]
+        percentiles = [self.percentiles({judge: cosine}).get(judge) for cosine in cosines]
+        liked = preference(self.pair, [(sentence, text) for text in every]).tolist() if self.adapter else None
+        found, start = {}, 0
+        for variant, group in distinct.items():
+            part = slice(start, start := start + len(group))
+            scores = cosines[part], percentiles[part], liked and liked[part]
+            found[variant] = judged(sentence, group, *scores, cut=cut)
         return found
 
     def answer(self, prompt: str, sampling: Sampling, stopped: Callable[[], bool] = lambda: False) -> Iterator[Texts]:

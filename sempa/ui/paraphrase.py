@@ -32,7 +32,7 @@ def paraphrases(
     def judged(texts: Texts, cut: Collection[str]) -> str:
         if stopped():
             return text_cards(texts, studio.adapter, done=True)
-        return candidate_cards(studio.candidates(sentence, texts), studio.adapter, cut)
+        return candidate_cards(studio.candidates(sentence, texts, cut), studio.adapter, sentence)
 
     written = studio.paraphrase(sentence, asked, template, stopped)
     yield from shown(written, studio.adapter, asked.max_new_tokens, judged)
@@ -56,7 +56,10 @@ def build_paraphrase_tab(context: Context, similarity: SimilarityTab) -> None:
                 "seed": seed_field(first.seed),
             }
 
-    gr.Markdown("Same prompt, same seed for both models. Candidates are ranked by meaning kept and words changed.")
+    gr.Markdown(
+        "Same prompt, same seed for both models. First come paraphrases that keep the meaning and end, ordered by "
+        "preference; what copies, runs on or changes a fact comes last."
+    )
     sentence, out = build_writing(
         context, "paraphrase", ("sentence", "Sentence"), EXAMPLES, "Write", settings, paraphrases
     )

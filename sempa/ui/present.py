@@ -1,12 +1,15 @@
 """Render answers as HTML: external text is escaped and every figure is labelled."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
+from sempa.evaluation.candidates import CUT as FAULT_CUT
 from sempa.evaluation.candidates import Candidate
 
+_WORD = re.compile(r"\w+")
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
 
 
@@ -138,29 +141,46 @@ def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool, 
     return grid(cards, adapter)
 
 
-def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str, cut: Collection[str] = ()) -> str:
-    """Return each model's ranked paraphrases, each with a button that sends it to Similarity."""
+def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str, sentence: str) -> str:
+    """Return each model's ranked paraphrases: new words marked, lost words named, and what is wrong in words."""
+    own = {word.lower() for word in _WORD.findall(sentence)}
     cards = {
-        variant: f'<ol class="sp-list">{"".join(_candidate(candidate, cut) for candidate in candidates)}</ol>'
+        variant: f'<ol class="sp-list">{"".join(_candidate(candidate, own) for candidate in candidates)}</ol>'
         if candidates
         else _empty("nothing written")
         for variant, candidates in found.items()
     }
-    return grid(cards, adapter)
+    return note("Underlined words are not in the sentence.") + grid(cards, adapter)
 
 
-def _candidate(candidate: Candidate, cut: Collection[str]) -> str:
-    meta = [f"cosine {candidate.cosine:.3f}"]
-    if candidate.percentile is not None:
-        meta.append(f"more similar than {share(candidate.percentile)} of random pairs")
-    meta.append(f"{candidate.new_words:.0%} new words")
+def _candidate(candidate: Candidate, own: Collection[str]) -> str:
+    meta = [f"{candidate.new_words:.0%} new words"]
+    if candidate.lost:
+        meta.append(f"without: {escape(', '.join(candidate.lost))}")
+    if candidate.preference is not None:
+        meta.append(f"preference {candidate.preference:+.2f}")
+    meta.append(f"cosine {candidate.cosine:.3f}")
     if candidate.times > 1:
         meta.append(f"written {candidate.times} times")
-    notes = "".join(f"<span>{text}</span>" for text in meta)
+    faults = "".join(f'<b class="sp-wrong">{fault}</b>' for fault in candidate.faults if fault != FAULT_CUT)
+    notes = faults + "".join(f"<span>{text}</span>" for text in meta)
+    buttons = button(candidate.text, "Check similarity") + copy_button(candidate.text)
     return (
-        f'<li><span class="sp-candidate">{escape(candidate.text)}</span>{CUT if candidate.text in cut else ""}'
-        f'<div class="sp-meta">{notes}{button(candidate.text, "Check similarity")}</div></li>'
+        f'<li><span class="sp-candidate">{_marked(candidate.text, own)}</span>'
+        f"{CUT if FAULT_CUT in candidate.faults else ''}"
+        f'<div class="sp-meta">{notes}{buttons}</div></li>'
     )
+
+
+def _marked(text: str, own: Collection[str]) -> str:
+    """Return a text with the words that are not in `own`, in lower case, marked."""
+    parts, at = [], 0
+    for match in _WORD.finditer(text):
+        parts.append(escape(text[at : match.start()]))
+        word = escape(match[0])
+        parts.append(word if match[0].lower() in own else f'<mark class="sp-new">{word}</mark>')
+        at = match.end()
+    return "".join(parts) + escape(text[at:])
 
 
 def _empty(text: str) -> str:

@@ -37,6 +37,8 @@ CSS = """
 .dark .sp-right {color: #3fd0bd} .dark .sp-wrong {color: #fca5a5}
 .sp-table.sp-gallery :is(th, td):nth-child(n+3) {text-align: center}
 .sp-table.sp-gallery :is(th, td):nth-child(2) {text-align: left}
+.sp-new.sp-new {background: none; color: inherit; text-decoration: underline 2px var(--sp-c);
+  text-underline-offset: 3px}
 .sp-cut {color: var(--body-text-color-subdued); font-style: italic; font-size: .82rem}
 .sp-parts {display: flex; flex-wrap: wrap; gap: .2rem .35rem; font-size: .78rem; margin-top: .3rem;
   align-items: baseline; color: var(--body-text-color-subdued)}

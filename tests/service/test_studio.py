@@ -66,6 +66,17 @@ def test_preference_is_the_log_ratio_of_both_models(studio: Studio) -> None:
     assert studio.preference(A, B) != pytest.approx(studio.preference(A, A), abs=1e-4)
 
 
+def test_candidates_are_scored_each_by_itself_and_those_without_an_end_come_last(studio: Studio) -> None:
+    texts = {"base": [B, "The hound ran.", B], "sempa": ["A hare was fast"]}
+    found = studio.candidates(A, texts, {B})
+    for group in found.values():
+        for one in group:
+            assert one.preference == pytest.approx(studio.preference(A, one.text), abs=1e-5)
+            assert one.cosine == pytest.approx(studio.similarity(A, one.text)["sempa"], abs=1e-5)
+    assert [(one.text, one.times) for one in found["base"]] == [("The hound ran.", 1), (B, 2)]
+    assert "cut off at the token limit" in found["base"][-1].faults
+
+
 def test_a_vector_is_identical_whatever_else_is_in_the_request(
     tuned_pair: ModelPair, roots: tuple[IndexStore, Path]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
+from sempa.evaluation.candidates import CUT, FACTS, Candidate
 from sempa.evaluation.tables import ResultTable
 from sempa.templates import PARAPHRASE_TEMPLATES
 from sempa.ui import evidence, paraphrase, plots, present
@@ -127,3 +128,17 @@ def test_an_answer_that_was_cut_off_says_so() -> None:
     base, sempa = html.split('<div role="group"')[1:]
     assert "cut off" not in base
     assert "cut off at the token limit" in sempa
+
+
+def test_a_candidate_shows_its_new_and_lost_words_and_what_is_wrong() -> None:
+    fine = Candidate("A feline <sat>.", 1, 0.9, 0.999, 1 / 3, ("cat",), (), 0.25)
+    bad = Candidate("A cat", 2, 0.9, 0.999, 0.0, ("sat",), (CUT, FACTS), -1.5)
+    html = present.candidate_cards({"sempa": [fine, bad]}, "mine", "A cat sat.")
+    first, second = html.split("<li>")[1:]
+    assert 'A <mark class="sp-new">feline</mark> &lt;sat&gt;.' in first
+    assert "without: cat" in first
+    assert "preference +0.25" in first
+    assert "sp-wrong" not in first
+    assert "cut off at the token limit" in second
+    assert f'<b class="sp-wrong">{FACTS}</b>' in second
+    assert "<mark" not in second
