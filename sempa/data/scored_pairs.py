@@ -21,8 +21,8 @@ class ScoredPairs:
 
     def subsample(self, limit: int | None) -> Self:
         """Return every n-th pair, so that at most `limit` are left; without a limit, all."""
-        first, second, scores = (tuple(subsample(each, limit)) for each in (self.first, self.second, self.scores))
-        return replace(self, first=first, second=second, scores=scores)
+        first, second = (tuple(subsample(each, limit)) for each in (self.first, self.second))
+        return replace(self, first=first, second=second, scores=tuple(subsample(self.scores, limit)))
 
 
 def read_scored_pairs(path: Path) -> ScoredPairs:
