@@ -56,7 +56,13 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "gpt_neox": {"intermediate_size": 64},
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
-    "gemma": {"intermediate_size": 48, "num_key_value_heads": 1, "head_dim": 8},
+    "gemma3_text": {
+        "intermediate_size": 48,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
 }
 """Extra configuration by architecture; GPT-2 and OPT keep their dropout, as in the real models."""
 
