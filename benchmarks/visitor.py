@@ -105,7 +105,7 @@ def walk(page: Page, file: Path, frame: Callable[[], None]) -> dict[str, float]:
 
 def _pictures(page: Page, frames: list[bytes], folder: Path) -> None:
     """Write the tour, and the two pictures at the top of README."""
-    for name, action in (("Paraphrase", "#paraphrase-out .sp-candidate"), ("Compare", "#compare-out .sp-text")):
+    for name, action in (("Paraphrase", "#paraphrase-out .sp-candidate"), ("Evidence", "#evidence-contrast .main-svg")):
         page.get_by_role("tab", name=name).click()
         expect(page.locator(action).first).to_be_visible()
         page.wait_for_timeout(4_000)

@@ -21,7 +21,7 @@ from sempa.models.generate import Sampling, write
 from sempa.models.pair import ModelPair
 from sempa.models.prompts import request_ids
 from sempa.templates import SentenceTemplate
-from sempa.ui.compare import EXAMPLES as PROMPTS
+from sempa.ui.chat import EXAMPLES as PROMPTS
 from sempa.ui.paraphrase import EXAMPLES as SENTENCES
 
 

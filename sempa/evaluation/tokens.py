@@ -3,6 +3,7 @@
 Source: Chen et al. 2026 (aligned tokens, GAR), after Nie et al. 2025.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ Split = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class KeyToken:
-    """Hold an aligned token, its score, and whether the sentence contains the word, only its stem, or neither."""
+    """Hold an aligned token as a word, its score, and whether the sentence has the word, only its stem, or neither."""
 
     text: str
     score: float
@@ -33,11 +34,30 @@ class KeyToken:
 
 
 def key_tokens(sentence: str, aligned: Aligned, split: Split) -> list[KeyToken]:
-    """Return a sentence's aligned tokens, best first, each matched against the sentence's words."""
+    """Return a sentence's aligned tokens as words, best first, each matched against the sentence's words.
+
+    Spellings of a word that differ only in case or space count once; the first token of one of the sentence's words
+    stands for the whole word.
+    """
     own = _words(split(sentence))
     stems = _stems(own)
     (found,) = aligned([sentence])
-    return [KeyToken(text, score, _match(_word(text), own, stems)) for text, score in found]
+    words: dict[str, KeyToken] = {}
+    for text, score in found:
+        match = _match(_word(text), own, stems)
+        word = _whole(text.strip(), sentence) if match == EXACT else text.strip() or text
+        words.setdefault(word.casefold(), KeyToken(word, score, match))
+    return list(words.values())
+
+
+def _whole(start: str, sentence: str) -> str:
+    """Return the only word of a sentence that starts with a text; the text itself if there are none or several.
+
+    Only in scripts with upper and lower case, which separate words by spaces.
+    """
+    words = {word.casefold(): word for word in re.findall(r"\w+", sentence)}
+    found = [shown for word, shown in words.items() if word.startswith(start.casefold())]
+    return found[0] if start.casefold().islower() and len(found) == 1 else start
 
 
 def _match(word: str, own: set[str], stems: set[str]) -> str:

@@ -10,7 +10,7 @@ METHOD = """
 **Method.** SemPA trains a language model to paraphrase. From natural language inference data, the model learns to
 prefer a sentence that follows from the original over one that contradicts it, by DPO and through a small LoRA adapter.
 To embed a sentence, the model is asked to say it "in one word"; the hidden state before its answer is the embedding.
-The architecture does not change. In the paper, writing quality stays the same on average; the Compare tab shows what
+The architecture does not change. In the paper, writing quality stays the same on average; the Evidence tab shows what
 was measured here. SemPA is the work of Chen, Huang, Wang, Wang, Yin and Huang
 ([Findings of ACL 2026](https://arxiv.org/abs/2601.05075)); this is an independent implementation.
 """

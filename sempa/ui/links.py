@@ -16,6 +16,8 @@ from sempa.ui.snippets import snippets
 LONGEST = 6_000
 """Maximum characters of a link; servers and proxies refuse much longer ones."""
 TAB = "tab"
+_RENAMED = {"compare": "chat"}
+"""Tabs by their names in older links."""
 EVERYWHERE = ""
 """Tab name of fields that every link holds."""
 
@@ -110,9 +112,11 @@ class Links:
 
     def __init__(self) -> None:
         self._fields: list[Field] = []
+        self._tabs: set[str] = set()
 
     def add(self, tab: str, *, names: Mapping[str, Callable[[], list[str]]] | None = None, **components: Any) -> None:
-        """Add components to links by name; `names` maps some of them to functions that return their choices."""
+        """Add a tab and its components by name to links; `names` maps some to functions that return their choices."""
+        self._tabs.add(tab)
         changing = names or {}
         self._fields += [Field(tab, name, part, changing.get(name)) for name, part in components.items()]
 
@@ -168,10 +172,10 @@ class Links:
     def _asked(self, link: str, values: Sequence[Any], what: str) -> tuple[str, dict[str, Any]]:
         """Return the tab of a link, and its fields by name.
 
-        Raises: InputError if the tab has no fields, or one is private.
+        Raises: InputError if the tab has no links, or a field is private.
         """
         tab = "".join(parse_qs(urlsplit(link).query).get(TAB, ()))
-        if tab not in {field.tab for field in self._fields} or tab == EVERYWHERE:
+        if tab not in self._tabs - {EVERYWHERE}:
             raise InputError(f"This tab has no {what}: choose another one first.")
         asked = {}
         for field, value in zip(self._fields, values, strict=True):
@@ -183,8 +187,8 @@ class Links:
 
     def _read(self, request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
-        tab = asked.get(TAB, "")
-        if tab not in {field.tab for field in self._fields if field.tab != EVERYWHERE}:
+        tab = _RENAMED.get(asked.get(TAB, ""), asked.get(TAB, ""))
+        if tab not in self._tabs - {EVERYWHERE}:
             return [gr.skip()] * (2 + len(self._fields))
         return [tab, gr.update(selected=tab), *(self._value(field, tab, asked) for field in self._fields)]
 

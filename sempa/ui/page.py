@@ -1,4 +1,4 @@
-"""The page: header, five tabs, an optional Train tab, and five endpoints."""
+"""The page: header, seven tabs, an optional Train tab, and five endpoints."""
 
 import gradio as gr
 
@@ -6,9 +6,10 @@ from sempa.service.adapters import Adapters
 from sempa.service.jobs import TrainingJobs
 from sempa.service.studio import Studio
 from sempa.ui.about import build_about
-from sempa.ui.compare import build_compare_tab
+from sempa.ui.chat import build_chat_tab
 from sempa.ui.endpoints import add_endpoints
 from sempa.ui.events import PRIVATE, Context, keep_asked
+from sempa.ui.evidence import build_evidence_tab
 from sempa.ui.links import EVERYWHERE, Links
 from sempa.ui.map import build_map_tab
 from sempa.ui.meaning import build_meaning_tab
@@ -47,8 +48,10 @@ def build_page(adapters: Adapters, jobs: TrainingJobs | None = None) -> gr.Block
                 build_map_tab(context, tab, index, query)
             with gr.Tab("Paraphrase", id="paraphrase"):
                 build_paraphrase_tab(context, similarity)
-            with gr.Tab("Compare", id="compare"):
-                build_compare_tab(context)
+            with gr.Tab("Chat", id="chat"):
+                build_chat_tab(context)
+            with gr.Tab("Evidence", id="evidence"):
+                build_evidence_tab(context)
             if jobs:
                 with gr.Tab("Train", id="train"):
                     build_train_tab(context, jobs)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> PlotData | None:
             named = f"{PLOTTED[name]}, run {run}" if lines[1:] else PLOTTED[name]
             traces.append(points(line, named, COLOURS["sempa"], mode, xaxis="x", yaxis=f"y{number}"))
         top = 1 - (number - 1) / len(curves)
-        title = {"text": PLOTTED[name].partition(" (")[0], "font": {"size": 11}}
+        title = {"text": "<br>".join(wrap(PLOTTED[name].partition(" (")[0], 18)), "font": {"size": 11}}
         axes[f"yaxis{number}"] = {"domain": [top - 1 / len(curves) + 0.04, top], "title": title, "nticks": 4}
     across = {"title": {"text": "pairs seen"}, "anchor": f"y{len(curves)}"}
     return figure(traces, xaxis=across, **axes, height=60 + 150 * len(curves), showlegend=False, hovermode="x unified")

@@ -31,7 +31,7 @@ CSS = """
 #meaning-plot, #similarity-plot {min-height: 302px}
 @media (max-width: 640px) {#meaning-tally {min-height: 9.5rem}}
 @media (max-width: 640px) {.tab-container.tab-container.tab-container button {
-  font-size: .72rem !important; padding: 0 3px !important}}
+  font-size: .68rem !important; padding: 0 2px !important}}
 .sp-finding {font-size: 1.05rem; margin: .3rem 0 .7rem}
 .sp-right {color: #0f766e; font-weight: 650} .sp-wrong {color: #b91c1c; font-weight: 650}
 .dark .sp-right {color: #3fd0bd} .dark .sp-wrong {color: #fca5a5}
@@ -39,7 +39,8 @@ CSS = """
 .sp-table.sp-gallery :is(th, td):nth-child(2) {text-align: left}
 .sp-new.sp-new {background: none; color: inherit; text-decoration: underline 2px var(--sp-c);
   text-underline-offset: 3px}
-.sp-cut {color: var(--body-text-color-subdued); font-style: italic; font-size: .82rem}
+.sp-cut {color: var(--body-text-color-subdued); font-size: .82rem; white-space: nowrap; padding: 0 .4rem;
+  border: 1px dashed currentColor; border-radius: 6px}
 .sp-parts {display: flex; flex-wrap: wrap; gap: .2rem .35rem; font-size: .78rem; margin-top: .3rem;
   align-items: baseline; color: var(--body-text-color-subdued)}
 .sp-part {padding: 0 .4rem; border-radius: 6px; background: var(--sp-soft); color: var(--body-text-color);
@@ -72,7 +73,8 @@ CSS = """
 .dark .sp-token.exact {border-color: #3fd0bd} .dark .sp-token.stem {border-color: #f0a35e}
 .sp-numbered {list-style: decimal; margin: .5rem 0 .5rem 1.4rem; font-size: .9rem}
 .js-plotly-plot :is(.xtick, .ytick, .y2tick, .cbaxis, .legendtoggle + text, .legend) text,
-.js-plotly-plot text:is(.legendtext, .xtitle, .ytitle, .x2title, .y2title, .y3title, .y4title, .y5title) {
+.js-plotly-plot text:is(.bartext-outside, .legendtext, .xtitle,
+  .ytitle, .x2title, .y2title, .y3title, .y4title, .y5title) {
   fill: var(--body-text-color) !important}
 #search-slope .modebar {display: none}
 @media (max-width: 640px) {#search-slope {display: none !important}}

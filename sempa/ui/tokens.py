@@ -1,4 +1,4 @@
-"""Aligned tokens of one sentence under each model."""
+"""Key words of one sentence: the tokens that each model finds most likely next where the embedding is taken."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,7 +15,7 @@ _MARKS = {"exact": ("●", "word of the sentence"), "stem": ("◐", "same stem")
 
 
 def tokens_of(studio: Studio, sentence: str) -> str:
-    """Return both models' key tokens as cards."""
+    """Return both models' key tokens as cards, as words."""
     return token_cards(studio.key_tokens(sentence), studio.adapter)
 
 
@@ -31,14 +31,13 @@ def _body(tokens: Sequence[KeyToken]) -> str:
         for token in tokens
     )
     own = sum(token.match != "other" for token in tokens)
-    words = f"{own} of {len(tokens)} occur in the sentence. ● same word, ◐ same stem, ␣ space"
+    words = f"{own} of {len(tokens)} occur in the sentence. ● same word, ◐ same stem"
     return f'<div class="sp-tokens">{chips}</div>{note(words)}'
 
 
 def _visible(token: str) -> str:
-    """Return a token's text with a visible leading space, which may be the only difference between two items."""
-    bare = token.lstrip(" ")
-    return "␣" * (len(token) - len(bare)) + bare.replace("\n", "⏎")
+    """Return a token's text; white space alone is shown by signs."""
+    return token if token.strip() else token.replace(" ", "␣").replace("\n", "⏎")
 
 
 def build_tokens(context: Context) -> None:
@@ -48,10 +47,12 @@ def build_tokens(context: Context) -> None:
         return tokens_of(context.adapters.choose(adapter), sentence)
 
     gr.Markdown(
-        "## Key tokens\nThe embedding is read where the model would say what the sentence means *in one word*. These "
-        "are the ten tokens it finds most likely there."
+        "## What a sentence means, in one word\nThe embedding is taken where the model is about to say *in one word* "
+        "what the sentence means. The ten tokens it finds most likely there, as whole words where possible, show what "
+        "the embedding holds."
     )
-    sentence = gr.Textbox(FIRST, label="Sentence", elem_id="tokens-sentence")
-    run = gr.Button("Show key tokens", elem_id="tokens-run")
-    out = gr.HTML(tokens_of(context.studio, FIRST), elem_id="tokens-out", label="Key tokens")
+    with gr.Row(equal_height=True):
+        sentence = gr.Textbox(FIRST, label="Sentence", scale=5, min_width=320, elem_id="tokens-sentence")
+        run = gr.Button("Show key tokens", scale=1, min_width=160, elem_id="tokens-run")
+    out = gr.HTML(tokens_of(context.studio, FIRST), elem_id="tokens-out", label="Key words")
     ask([run.click, sentence.submit, context.adapter.change], answer, [sentence, context.adapter], out)

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 OpenPage = Callable[..., Any]
-TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Compare", "Train")
+TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Chat", "Evidence", "Train")
 GRADIO_S_OWN = {"image-redundant-alt": 'the footer\'s "Settings" has the word beside its picture too'}
 
 

@@ -41,10 +41,12 @@ def test_a_pair_and_its_adapter_travel_in_a_link(
     expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures)
     expect(other.locator("#adapter input")).to_have_value("sempa")
     expect(other.locator(".sp-chips")).to_contain_text("sempa")
-    other.get_by_role("tab", name="Compare").click()
+    other.get_by_role("tab", name="Chat").click()
     expect(other.locator("#tokens-out")).to_contain_text("adapter sempa")
-    expect(other.locator("#compare-known")).to_contain_text("sempa,")
-    tables = other.locator("#compare-evidence .sp-scroll:visible")
+    other.get_by_role("tab", name="Evidence").click()
+    other.locator("#evidence-all > button").click()
+    expect(other.locator("#evidence-known")).to_contain_text("sempa,")
+    tables = other.locator("#evidence-tables .sp-scroll:visible")
     expect(tables.first).to_be_visible()
     settled(other)
     for table in tables.all():
@@ -66,13 +68,13 @@ def test_a_search_travels_in_a_link(open_page: OpenPage, client: Any) -> None:
 
 
 def test_a_prompt_travels_in_a_link(open_page: OpenPage) -> None:
-    page = open_page(tab="Compare")
-    page.fill("#compare-prompt textarea", "Name three rivers.")
+    page = open_page(tab="Chat")
+    page.fill("#chat-prompt textarea", "Name three rivers.")
     other = open_page(link=_link(page))
-    expect(other.locator("#compare-prompt textarea")).to_have_value("Name three rivers.")
+    expect(other.locator("#chat-prompt textarea")).to_have_value("Name three rivers.")
     for variant in ("base", "sempa"):
-        expect(other.locator(f"#compare-out .{variant} .sp-text")).not_to_be_empty()
-        expect(other.locator(f"#compare-out .{variant} .sp-text")).not_to_contain_text("sky")
+        expect(other.locator(f"#chat-out .{variant} .sp-text")).not_to_be_empty()
+        expect(other.locator(f"#chat-out .{variant} .sp-text")).not_to_contain_text("sky")
 
 
 def test_what_a_link_may_not_say_is_left_out_and_told(open_page: OpenPage, app: str) -> None:
@@ -115,3 +117,9 @@ def test_the_code_of_a_pair_runs_until_the_pair_changes(open_page: OpenPage, cli
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.fill("#similarity-a textarea", B)
     expect(code).to_be_hidden()
+
+
+def test_a_link_to_compare_opens_chat(open_page: OpenPage, app: str) -> None:
+    page = open_page(link=f"{app}?tab=compare&prompt=Name%20three%20rivers.")
+    expect(page.get_by_role("tab", name="Chat")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#chat-prompt textarea")).to_have_value("Name three rivers.")

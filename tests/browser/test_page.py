@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from sempa.ui import compare, meaning, paraphrase, search, similarity
+from sempa.ui import chat, meaning, paraphrase, search, similarity
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Compare")
+TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Chat", "Evidence")
 A, B = "The lamp is on the table.", "A table stands under the lamp."
 ERRORS = "span.error"
 """Gradio's overlay on the outputs of a failed event."""
@@ -75,18 +75,23 @@ def test_every_tab_opens_with_its_worked_example_answered(open_page: OpenPage, c
     drawn = (sampling.n, sampling.temperature, sampling.max_new_tokens, sampling.seed)
     page.get_by_role("tab", name="Paraphrase").click()
     _candidates(page, client.predict(paraphrase.FIRST, *drawn, api_name="/paraphrase"))
-    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("tab", name="Chat").click()
     for variant in ("base", "sempa"):
-        expect(page.locator(f"#compare-out .{variant} .sp-text")).to_contain_text(re.compile("sk(y|ies)"))
-    expect(page.locator("#compare-known table").first).to_contain_text("Base model")
-    assert page.locator("#compare-known tr").count() >= 5
+        expect(page.locator(f"#chat-out .{variant} .sp-text")).to_contain_text(re.compile("sk(y|ies)"))
+    assert page.locator(".js-plotly-plot #evidence-similarity").count() == 0  # charts are drawn with the tab
+    page.get_by_role("tab", name="Evidence").click()
+    for chart in ("similarity", "contrast", "cost"):
+        expect(page.locator(f"#evidence-{chart} .js-plotly-plot .main-svg").first).to_be_visible()
+    page.locator("#evidence-all > button").click()
+    expect(page.locator("#evidence-known table").first).to_contain_text("Base model")
+    assert page.locator("#evidence-known tr").count() >= 5
 
 
 def test_no_tab_is_wider_than_the_screen(open_page: OpenPage, width: int) -> None:
     page = open_page(width)
     for tab in TABS:
         page.get_by_role("tab", name=tab).click()
-        page.wait_for_selector(f"#{tab.lower()}-out .sp-card")
+        page.wait_for_selector("#evidence-contrast .main-svg" if tab == "Evidence" else f"#{tab.lower()}-out .sp-card")
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
 
 
@@ -121,7 +126,7 @@ THREE_FRAMES = """
 TYPED = {
     "Search": ["#search-query textarea, #search-query input"],
     "Paraphrase": ["#paraphrase-sentence textarea"],
-    "Compare": ["#compare-prompt textarea", "#tokens-sentence textarea, #tokens-sentence input"],
+    "Chat": ["#chat-prompt textarea", "#tokens-sentence textarea, #tokens-sentence input"],
 }
 
 
@@ -129,8 +134,8 @@ def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client
     """On a slow page with finished worked examples: while one is generated, Gradio keeps typed text anyway."""
     first = open_page(tab="Paraphrase")
     expect(first.locator("#paraphrase-out .sp-send").first).to_be_visible()
-    first.get_by_role("tab", name="Compare").click()
-    expect(first.locator("#compare-out .sp-card").first).to_be_visible()
+    first.get_by_role("tab", name="Chat").click()
+    expect(first.locator("#chat-out .sp-card").first).to_be_visible()
     settled(first)
     page = open_page()
     page.evaluate(DRAWS_LATE)
@@ -138,7 +143,7 @@ def test_what_is_asked_as_soon_as_a_tab_opens_stands(open_page: OpenPage, client
         page.get_by_role("tab", name=tab).click()
         for field in fields:
             page.fill(field, A)
-    page.locator("#compare-settings").get_by_role("button", name="Prompt and sampling").click()
+    page.locator("#chat-settings").get_by_role("button", name="Prompt and sampling").click()
     page.evaluate(THREE_FRAMES)
     assert {page.input_value(field) for fields in TYPED.values() for field in fields} == {A}
     expect(page.get_by_label("number input for Token limit").locator("visible=true")).to_be_visible()
@@ -183,14 +188,14 @@ def test_every_pair_of_many_sentences(open_page: OpenPage, client: Any) -> None:
     assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 1 + 15
 
 
-@pytest.mark.parametrize("tab", ["paraphrase", "compare"])
+@pytest.mark.parametrize("tab", ["paraphrase", "chat"])
 def test_stop_ends_the_growing(open_page: OpenPage, client: Any, settled: Settled, tab: str) -> None:
     page = open_page(390, tab=tab.capitalize())
     page.locator(f"#{tab}-settings").get_by_role("button", name="Prompt and sampling").click()
     longest = page.get_by_label("number input for Token limit").locator("visible=true")
     longest.fill("256")
     longest.press("Tab")
-    page.fill("#paraphrase-sentence textarea, #compare-prompt textarea >> visible=true", "Write a very long story.")
+    page.fill("#paraphrase-sentence textarea, #chat-prompt textarea >> visible=true", "Write a very long story.")
     page.click(f"#{tab}-run")
     page.locator(f"#{tab}-out").evaluate(GROWN)
     page.click(f"#{tab}-stop")
@@ -203,19 +208,19 @@ def test_stop_ends_the_growing(open_page: OpenPage, client: Any, settled: Settle
 
 
 def test_stopping_a_worked_example_is_no_error(open_page: OpenPage, settled: Settled) -> None:
-    page = open_page(tab="Compare")
-    page.click("#compare-stop")
+    page = open_page(tab="Chat")
+    page.click("#chat-stop")
     settled(page)
-    expect(page.locator("#compare-out .sp-card, #compare-out .sp-say").first).to_be_visible()
+    expect(page.locator("#chat-out .sp-card, #chat-out .sp-say").first).to_be_visible()
     assert page.locator(ERRORS).count() == 0
 
 
-def test_compare_answers_a_prompt_of_one_s_own(open_page: OpenPage) -> None:
-    page = open_page(390, tab="Compare")
-    page.fill("#compare-prompt textarea", "What is the capital of France?")
-    page.click("#compare-run")
-    expect(page.locator("#compare-out .base .sp-text")).to_contain_text("Paris")
-    expect(page.locator("#compare-out .sempa .sp-text")).to_contain_text("France")
+def test_chat_answers_a_prompt_of_one_s_own(open_page: OpenPage) -> None:
+    page = open_page(390, tab="Chat")
+    page.fill("#chat-prompt textarea", "What is the capital of France?")
+    page.click("#chat-run")
+    expect(page.locator("#chat-out .base .sp-text")).to_contain_text("Paris")
+    expect(page.locator("#chat-out .sempa .sp-text")).to_contain_text("France")
 
 
 MISTAKES = [
@@ -247,8 +252,8 @@ MISTAKES = [
         "",
         "The sentence is empty: enter some text.",
     ),
-    ("Compare", "#compare-prompt textarea", "#compare-run", "", "The prompt is empty: enter some text."),
-    ("Compare", "#compare-prompt textarea", "#compare-run", "x" * 100_000, "The prompt has 100,000 characters"),
+    ("Chat", "#chat-prompt textarea", "#chat-run", "", "The prompt is empty: enter some text."),
+    ("Chat", "#chat-prompt textarea", "#chat-run", "x" * 100_000, "The prompt has 100,000 characters"),
 ]
 
 
@@ -344,12 +349,12 @@ def test_a_number_of_hits_that_cannot_be_is_refused_in_words(open_page: OpenPage
 
 
 def test_markup_in_a_text_is_shown_as_text(open_page: OpenPage, settled: Settled) -> None:
-    page = open_page(1280, tab="Compare")
-    page.fill("#compare-prompt textarea", 'Repeat exactly: <img src=x onerror="document.title=1"> <b>bold</b>')
-    page.click("#compare-run")
-    expect(page.locator("#compare-out .sp-text").first).not_to_contain_text("sky")
+    page = open_page(1280, tab="Chat")
+    page.fill("#chat-prompt textarea", 'Repeat exactly: <img src=x onerror="document.title=1"> <b>bold</b>')
+    page.click("#chat-run")
+    expect(page.locator("#chat-out .sp-text").first).not_to_contain_text("sky")
     settled(page)
-    assert page.locator("#compare-out img, #compare-out b").count() == 0
+    assert page.locator("#chat-out img, #chat-out b").count() == 0
 
 
 def test_markup_in_a_link_is_shown_as_text(open_page: OpenPage, app: str) -> None:
@@ -374,7 +379,7 @@ def test_examples_can_be_clicked(open_page: OpenPage, client: Any) -> None:
     _hits(page, client.predict(search.EXAMPLES[3], api_name="/search"))
     for tab, field, examples in (
         ("Paraphrase", "#paraphrase-sentence textarea", paraphrase.EXAMPLES),
-        ("Compare", "#compare-prompt textarea", compare.EXAMPLES),
+        ("Chat", "#chat-prompt textarea", chat.EXAMPLES),
     ):
         page.get_by_role("tab", name=tab).click()
         page.get_by_text(examples[2], exact=True).locator("visible=true").first.click()
@@ -411,7 +416,7 @@ def test_both_themes_can_be_read(open_page: OpenPage, settled: Settled, theme: s
     page = open_page(width, theme)
     for tab in TABS:
         page.get_by_role("tab", name=tab).click()
-        page.wait_for_selector(f"#{tab.lower()}-out .sp-card")
+        page.wait_for_selector("#evidence-contrast .main-svg" if tab == "Evidence" else f"#{tab.lower()}-out .sp-card")
         settled(page)
         assert page.evaluate(CONTRASTS) == [], tab
         picture = tmp_path / f"{theme}-{width}-{tab.lower()}.png"
@@ -432,8 +437,10 @@ def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any)
         _figures(page, client.predict(*first, chosen, api_name="/similarity"))
         page.get_by_role("tab", name="Search").click()
         _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, chosen, api_name="/search"))
-        page.get_by_role("tab", name="Compare").click()
-        expect(page.locator("#compare-known")).to_contain_text(f"{chosen}, ")
+        page.get_by_role("tab", name="Evidence").click()
+        if not page.locator("#evidence-known").is_visible():
+            page.locator("#evidence-all > button").click()
+        expect(page.locator("#evidence-known")).to_contain_text(f"{chosen}, ")
         expect(page.locator(".sp-chips")).to_contain_text(f"adapter {chosen}")
         page.get_by_role("tab", name="Similarity").click()
     _figures(other, client.predict(*similarity.EXAMPLES[0], api_name="/similarity"))  # other visitors are unaffected
@@ -448,7 +455,7 @@ def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, t
     table = tmp_path / "own.tsv"
     lines = ["score\tsentence1\tsentence2", *("\t".join(map(str, row)) for row in rows)]
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    page = open_page(390, tab="Compare")
+    page = open_page(390, tab="Evidence")
     page.set_input_files("#pairs-file input[type=file]", str(table))
     expect(page.locator("#pairs-file")).to_contain_text("own.tsv")
     page.click("#pairs-run")
@@ -463,13 +470,13 @@ def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, t
 
 
 def test_key_tokens_are_shown_for_a_sentence_of_one_s_own(open_page: OpenPage) -> None:
-    page = open_page(390, tab="Compare")
-    expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+    page = open_page(390, tab="Chat")
+    expect(page.locator("#tokens-out .sempa .sp-token")).not_to_have_count(0)
     before = page.locator("#tokens-out").inner_text()
     page.fill("#tokens-sentence textarea, #tokens-sentence input", "An orchestra tuned its violins.")
     page.click("#tokens-run")
     expect(page.locator("#tokens-out")).not_to_have_text(before)
-    expect(page.locator("#tokens-out .sp-token")).to_have_count(20)
+    expect(page.locator("#tokens-out .sempa .sp-token")).not_to_have_count(0)
 
 
 def test_a_visitor_s_own_text_is_searched_and_deleted(open_page: OpenPage) -> None:
@@ -574,7 +581,7 @@ def test_the_hits_shown_first_can_be_taken_along(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize(
     ("tab", "field", "out"),
-    [("Similarity", "similarity-b", "similarity-out .sp-figure"), ("Compare", "tokens-sentence", "tokens-out .sempa")],
+    [("Similarity", "similarity-b", "similarity-out .sp-figure"), ("Chat", "tokens-sentence", "tokens-out .sempa")],
 )
 def test_enter_asks(open_page: OpenPage, tab: str, field: str, out: str) -> None:
     page = open_page(tab=tab)

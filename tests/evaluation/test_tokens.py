@@ -30,10 +30,25 @@ def _split(sentence: str) -> list[str]:
 def test_each_token_is_compared_with_the_sentence_s_own() -> None:
     assert key_tokens("The dogs ran home.", _aligned, _split) == [
         KeyToken("Dog", 9.0, "stem"),
-        KeyToken(" ran", 8.0, "exact"),
+        KeyToken("ran", 8.0, "exact"),
         KeyToken("cat", 7.0, "other"),
     ]
     assert [token.match for token in key_tokens("A cat sat.", _aligned, _split)] == ["exact", "other", "other"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "split", "top", "words"),
+    [
+        ("The harbour froze.", "The| har|bour| fro|ze|.", [" har", "Har", "fro", " ice"], ["harbour", "froze", "ice"]),
+        ("A boat and boats.", "A| boat| and| boats|.", [" boat", "boats", " Boat"], ["boat", "boats"]),
+        ("Paris and parrots.", "Par|is| and| par|rots|.", [" Par", "Paris"], ["Par", "Paris"]),
+        ("我们走。", "我|们|走|。", ["我", "\n"], ["我", "\n"]),
+    ],
+)
+def test_tokens_are_shown_as_whole_words(sentence: str, split: str, top: list[str], words: list[str]) -> None:
+    """Spellings of one word count once; a start that two words share, or a script without spaces, stays a token."""
+    found = key_tokens(sentence, lambda _: [[(text, 1.0) for text in top]], lambda _: split.split("|"))
+    assert [token.text for token in found] == words
 
 
 def test_visitors_at_once_do_not_spoil_each_other_s_stems() -> None:

@@ -166,7 +166,7 @@ def test_the_page_is_built_with_its_worked_examples(page: gr.Blocks) -> None:
     shown = {part["props"].get("elem_id"): part["props"].get("value") for part in config["components"]}
     assert shown["similarity-out"].count("sp-figure") == 2
     assert shown["search-out"].count("<li>") == 10
-    assert "Adapter" in shown["compare-known"]
+    assert "Adapter" in shown["evidence-known"]
 
 
 def _tool(url: str, name: str, given: dict[str, Any]) -> tuple[list[str], str]:

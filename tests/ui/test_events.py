@@ -170,13 +170,13 @@ def test_growing_texts_end_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_an_answer_that_still_grows_at_the_token_limit_is_cut_off() -> None:
+def test_an_answer_that_still_grows_at_the_token_limit_is_cut() -> None:
     texts = [{"base": ["One."], "sempa": ["a"]}, {"base": ["One."], "sempa": ["a b"]}]
     *_, ended = shown(iter(texts), "mine", 3)
     *_, cut = shown(iter(texts), "mine", 2)
-    assert "cut off" not in ended
-    assert cut.count("cut off") == 1
-    assert cut.index("a b") < cut.index("cut off")
+    assert "Cut" not in ended
+    assert cut.count("Cut at 2 tokens") == 1
+    assert cut.index("a b") < cut.index("Cut at")
 
 
 @pytest.mark.parametrize("given", [None, 0, 21, 3.7, "5", [5]])

@@ -36,16 +36,16 @@ def _plain(html: str) -> list[str]:
 
 
 def test_tokens_show_how_the_sentence_has_them_without_colour_too() -> None:
-    tokens = [KeyToken(" cat", 3.0, "exact"), KeyToken("cats", 2.0, "stem"), KeyToken(EVIL, 1.0, "other")]
+    tokens = [KeyToken("cat", 3.0, "exact"), KeyToken("cats", 2.0, "stem"), KeyToken(EVIL, 1.0, "other")]
     html = token_cards({"base": tokens}, "")
-    assert _plain(html)[2:4] == ["● ␣cat", "◐ cats"]
+    assert _plain(html)[2:4] == ["● cat", "◐ cats"]
     assert "2 of 3 occur in the sentence" in html
     assert "<script" not in html
 
 
 def test_both_models_tokens_come_from_the_studio(studio: Studio) -> None:
     html = tokens_of(studio, "The hare is fast.")
-    assert html.count('class="sp-token ') == 20
+    assert html.count('class="sp-token ') == sum(map(len, studio.key_tokens("The hare is fast.").values())) > 2
 
 
 def _pairs(count: int = 12) -> MeasuredPairs:

@@ -64,5 +64,8 @@ def test_a_link_names_nothing_that_is_the_visitor_s_alone() -> None:
         links.shown(link.replace("demo", "~visitor/notes"), "~visitor/notes", "x")
     with pytest.raises(InputError, match="This tab has no links"):
         links.shown("http://127.0.0.1:7860/?tab=train", "demo", "x")
+    links.add("evidence")
+    without_fields = "http://127.0.0.1:7860/?tab=evidence"
+    assert links.shown(without_fields, "demo", "x")["value"] == without_fields
     of_another_tab = "http://127.0.0.1:7860/?tab=similarity&a=x"
     assert links.shown(of_another_tab, "~visitor/notes", "x")["value"] == of_another_tab

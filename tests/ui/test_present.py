@@ -124,10 +124,10 @@ def test_ten_buttons_have_ten_names() -> None:
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
-    html = present.text_cards({"base": ["One"], "sempa": ["Two"]}, "mine", done=True, cut={"Two"})
+    html = present.text_cards({"base": ["One"], "sempa": ["Two"]}, "mine", done=True, cut={"Two": 64})
     base, sempa = html.split('<div role="group"')[1:]
-    assert "cut off" not in base
-    assert "cut off at the token limit" in sempa
+    assert "Cut" not in base
+    assert "Cut at 64 tokens" in sempa
 
 
 def test_a_candidate_shows_its_new_and_lost_words_and_what_is_wrong() -> None:

@@ -1,4 +1,4 @@
-"""The facts that Compare shows about the two models."""
+"""The facts that Evidence shows about the two models."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from sempa.models.pair import ModelPair
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
-from sempa.ui.compare import facts
+from sempa.ui.evidence import facts
 from sempa.ui.page import build_page
 
 
@@ -31,7 +31,7 @@ def test_a_base_alone_says_what_it_can_do(make_pair: Callable[..., ModelPair], m
     (alone,) = [text for text in texts if "No adapter is loaded" in text]
     assert "`python train.py --base tiny`" in alone
     assert "`python app.py --base tiny --adapter FOLDER`" in alone
-    assert sum("no chat format" in text for text in texts) == (0 if chat else 2), "Paraphrase and Compare"
+    assert sum("no chat format" in text for text in texts) == (0 if chat else 2), "Paraphrase and Chat"
 
 
 @pytest.mark.parametrize("name", NAMED)
