@@ -1,6 +1,7 @@
 """Tables of the time and memory results from `benchmarks/`."""
 
 from collections.abc import Callable, Mapping
+from statistics import median
 from typing import Any
 
 from sempa.evaluation.tables import Table
@@ -139,6 +140,17 @@ def _engines(result: Mapping[str, Any]) -> Table:
     return [*head, "sentences per second (ours)"], rows, about
 
 
+def _start(result: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, model in result["models"].items():
+        later = [start["seconds"] for start in model["later"]]
+        peak = max(start["peak_bytes"] for start in model["later"])
+        seconds = f"{median(later):.1f} s ({min(later):.1f} to {max(later):.1f})"
+        rows.append([name, f"{model['first']['seconds']:.0f} s", seconds, f"{peak / 2**30:.1f} GiB"])
+    head = ["base", "first start, with download", "later starts", "peak memory"]
+    return head, rows, "`sempa similarity` on two sentences, a process per start; median and range of later starts"
+
+
 SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "memory": _memory,
     "train-speed": _train,
@@ -150,5 +162,6 @@ SPEED_TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "visitor": _visitor,
     "profiles": _profiles,
     "engines": _engines,
+    "start": _start,
 }
 """Table functions by kind of result."""

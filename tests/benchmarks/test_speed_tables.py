@@ -38,6 +38,20 @@ FOUND = {"p50_ms": 1.25, "p95_ms": 2, "bytes": 3 * 2**20, "build_seconds": 1.6}
         ),
         (
             {
+                "kind": "start",
+                "models": {
+                    "a": {
+                        "first": {"seconds": 99.6, "peak_bytes": 9 * 2**30},
+                        "later": [{"seconds": s, "peak_bytes": s * 2**30} for s in (3, 1, 2)],
+                    }
+                },
+            },
+            ["base", "first start, with download", "later starts", "peak memory"],
+            [["a", "100 s", "2.0 s (1.0 to 3.0)", "3.0 GiB"]],
+            "`sempa similarity` on two sentences, a process per start; median and range of later starts. a day.",
+        ),
+        (
+            {
                 "kind": "latency",
                 "milliseconds": {"both models": 109.6, "one plain forward": 42.2},
                 "ratio": RATIO,
