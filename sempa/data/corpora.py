@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sempa.data.rows import Row, read_rows
+from sempa.data.rows import Row, has_header, read_rows
 from sempa.errors import InputError
 
 TEXT_COLUMNS = ("text", "sentence")
@@ -26,10 +26,11 @@ def read_corpus(path: Path, column: str | None = None, at_most: int | None = Non
     """Read a corpus from a table or a text file (see `read_rows`); other columns become tags.
 
     `column` names the text column; without it `text` or `sentence` is taken, or the only column.
+    The first row of a CSV or TSV file without a header is a text like the others (see `has_header`).
     A tag named `text` becomes `text_`, since the corpus' own column has that name. Reading stops after `at_most` rows.
     Raises: InputError if the file has no such column or a row has no text; what `read_rows` raises.
     """
-    rows = list(islice(read_rows(path), at_most))
+    rows = list(islice(read_rows(path, header=has_header(path, column)), at_most))
     if not rows:
         raise InputError(f"{path} contains no text.")
     name = _text_column(rows[0], column, path)

@@ -10,19 +10,17 @@ from typing import Any
 import gradio as gr
 
 from sempa.data.corpora import Corpus, read_corpus
-from sempa.data.rows import TABLES, read_rows
+from sempa.data.rows import LOOKED_AT, TABLES, has_header, read_rows
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import MAX_EACH
 from sempa.service.limits import MAX_TEXTS
 from sempa.service.studio import Studio
 from sempa.ui.events import LONG, PRIVATE, Context, ask
-from sempa.ui.present import note, refusal, say
+from sempa.ui.present import counted, note, refusal, say
 from sempa.ui.streaming import worked
 
 Choices = list[tuple[str, str]]
-LOOKED_AT = 20
-"""Rows used to detect the text column."""
 PREVIEWED = 3
 KEPT_SECONDS = 86_400
 """Lifetime of a private index after its owner's last search or build; Gradio keeps it an hour after the page closes."""
@@ -31,6 +29,10 @@ STORED = (
     f"after you leave the page, or a day after your last search. You may keep {MAX_EACH}; a new one then replaces the "
     "oldest. A public index is written to this app's disk and shown to every visitor."
 )
+
+
+BOTH = "A file and pasted lines are given: the file is used, the pasted lines are not."
+NO_HEADER = "No header found: the first row is read as text."
 
 
 def choices(adapters: Adapters, visitor: str) -> Choices:
@@ -45,7 +47,7 @@ def columns(path: str | None) -> list[str]:
     if not path or Path(path).suffix.lower() not in TABLES:
         return []
     try:
-        rows = list(islice(read_rows(Path(path)), LOOKED_AT))
+        rows = list(islice(read_rows(Path(path), header=has_header(Path(path))), LOOKED_AT))
     except InputError:
         return []
     return sorted(rows[0], key=lambda name: -sum(len(str(row[name])) for row in rows)) if rows else []
@@ -59,8 +61,8 @@ def suggested_name(path: str | None, taken: Collection[str] = ()) -> str:
     return next(name for name in names if name not in taken)
 
 
-def preview(path: str | None, column: str | None) -> str:
-    """Return a file's first PREVIEWED texts as HTML, or why it cannot be read; empty without a file."""
+def preview(path: str | None, column: str | None, pasted: str = "") -> str:
+    """Return a file's first PREVIEWED texts as HTML and how it is read, or why it cannot be; empty without a file."""
     if not path:
         return ""
     try:
@@ -69,17 +71,17 @@ def preview(path: str | None, column: str | None) -> str:
         return refusal(str(error).replace(path, Path(path).name))
     items = "".join(f"<li>{escape(text[:200])}</li>" for text in corpus.texts[:PREVIEWED])
     many = f"more than {MAX_TEXTS:,}" if len(corpus.texts) > MAX_TEXTS else f"{len(corpus.texts):,}"
-    return f'{note(f"{many} texts. The first:")}<ol class="sp-numbered">{items}</ol>'
+    notes = [BOTH] * bool(pasted.strip()) + [NO_HEADER] * (not has_header(Path(path), column or None))
+    told = "".join(map(note, [*notes, f"{many} texts. The first:"]))
+    return f'{told}<ol class="sp-numbered">{items}</ol>'
 
 
 def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
-    """Return the texts of an uploaded file or of pasted text, one per line.
+    """Return the texts of an uploaded file or, without one, of pasted text, one per line.
 
-    Raises: InputError for neither or both; what `read_corpus` raises.
+    Raises: InputError for neither; what `read_corpus` raises.
     """
     texts = tuple(line.strip() for line in pasted.splitlines() if line.strip())
-    if path and texts:
-        raise InputError("You gave both a file and pasted lines: remove one of them.")
     if path:
         return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # build_index rejects the extra one
     if not texts:
@@ -94,7 +96,7 @@ def made(studio: Studio, corpus: Corpus, name: str, visitor: str, *, public: boo
     studio.indexes.require_free(name.strip(), visitor, public=public)  # fail before embedding, which takes minutes
     for line, index in worked(lambda progress: studio.build_index(corpus, progress)):
         if index is None:
-            yield say(line), None
+            yield counted(line), None
         else:
             key = studio.indexes.put(index, name.strip(), visitor, public=public)
             yield say(f"{len(index):,} texts are ready: search them below."), key
@@ -120,30 +122,21 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
 
     def build(
         request: gr.Request, path: str | None, column: str | None, pasted: str, name: str, public: bool, adapter: str
-    ) -> Iterator[tuple[str, dict[str, object], str]]:
+    ) -> Iterator[tuple[str, dict[str, object], str, dict[str, object]]]:
         maker = visitor_of(request)
         corpus = given_corpus(path, column, pasted)
         taken = {key.rsplit("/", 1)[-1] for _, key in choices(adapters, maker)}
         name = name.strip() or suggested_name(path, taken)
         for view, key in made(adapters.choose(adapter), corpus, name, maker, public=public):
-            yield view, gr.update(choices=choices(adapters, maker), value=key) if key else gr.update(), maker
+            found = gr.update(choices=choices(adapters, maker), value=key) if key else gr.update()
+            yield view, found, maker, gr.update(interactive=key is None)  # what is built is not built again
 
-    def delete(request: gr.Request, name: str) -> tuple[str, dict[str, object], dict[str, object]]:
-        maker = visitor_of(request)
-        adapters.indexes.delete(name, maker)
-        still = choices(adapters, maker)
-        value = still[0][1] if still else None
-        return say("Deleted."), gr.update(choices=still, value=value), gr.update(visible=False)
-
-    def of_file(request: gr.Request, path: str | None) -> list[Any]:
+    def of_file(request: gr.Request, path: str | None, pasted: str) -> list[Any]:
         names = columns(path)
         column = names[0] if names else None
         taken = {key.rsplit("/", 1)[-1] for _, key in choices(adapters, visitor_of(request))}
         chosen = gr.update(choices=names, value=column, visible=bool(names))
-        return [chosen, suggested_name(path, taken) if path else "", preview(path, column)]
-
-    def mine(request: gr.Request, name: str | None) -> dict[str, object]:
-        return gr.update(visible=bool(name) and adapters.indexes.owns(str(name), visitor_of(request)))
+        return [chosen, suggested_name(path, taken) if path else "", preview(path, column, pasted)]
 
     def known(request: gr.Request) -> dict[str, object]:
         return gr.update(choices=choices(adapters, visitor_of(request)))
@@ -163,18 +156,37 @@ def build_own_index(context: Context, index: gr.Dropdown, visitor: gr.State) -> 
             run = gr.Button("Build index", elem_id="own-run")
             cancel = gr.Button("Cancel", elem_id="own-cancel")
             remove = gr.Button("Delete the chosen index …", visible=False, elem_id="own-delete")
-        with gr.Row(visible=False) as sure:
-            gr.Markdown("Delete this index? It cannot be restored.")
-            yes = gr.Button("Delete", variant="stop", elem_id="own-yes")
-            no = gr.Button("Keep it", elem_id="own-no")
         out = gr.HTML(elem_id="own-out", label="Progress")
-    file.change(of_file, file, [column, name, seen], **PRIVATE)
-    column.input(preview, [file, column], seen, **PRIVATE)
-    index.change(mine, index, remove, **PRIVATE)
+        _build_delete(adapters, index, remove, run, out)
+    file.change(of_file, [file, pasted], [column, name, seen], **PRIVATE)
+    gr.on([column.input, pasted.change], preview, [file, column, pasted], seen, show_progress="hidden", **PRIVATE)
+    changes = [part.change for part in (file, column, pasted, name, public)]
+    gr.on(changes, lambda: gr.update(interactive=True), None, run, queue=False, show_progress="hidden", **PRIVATE)
     fields = [file, column, pasted, name, public, context.adapter]
-    building = ask([run.click, name.submit], build, fields, [out, index, visitor], **LONG)
+    building = ask([run.click, name.submit], build, fields, [out, index, visitor, run], **LONG)
     cancel.click(lambda: say("Cancelled: nothing was kept."), None, out, cancels=[building], **PRIVATE)
+    context.page.load(known, None, index, **PRIVATE)
+
+
+def _build_delete(adapters: Adapters, index: gr.Dropdown, remove: gr.Button, run: gr.Button, out: gr.HTML) -> None:
+    """Let a visitor delete an index of their own, after a question."""
+
+    def delete(request: gr.Request, name: str) -> list[Any]:
+        maker = visitor_of(request)
+        adapters.indexes.delete(name, maker)
+        still = choices(adapters, maker)
+        value = still[0][1] if still else None
+        built = gr.update(interactive=True)  # the same text may be built again
+        return [say("Deleted."), gr.update(choices=still, value=value), gr.update(visible=False), built]
+
+    def mine(request: gr.Request, name: str | None) -> dict[str, object]:
+        return gr.update(visible=bool(name) and adapters.indexes.owns(str(name), visitor_of(request)))
+
+    with gr.Row(visible=False) as sure:
+        gr.Markdown("Delete this index? It cannot be restored.")
+        yes = gr.Button("Delete", variant="stop", elem_id="own-yes")
+        no = gr.Button("Keep it", elem_id="own-no")
+    index.change(mine, index, remove, **PRIVATE)
     remove.click(lambda: gr.update(visible=True), None, sure, **PRIVATE)
     no.click(lambda: gr.update(visible=False), None, sure, **PRIVATE)
-    ask([yes.click], delete, index, [out, index, sure])
-    context.page.load(known, None, index, **PRIVATE)
+    ask([yes.click], delete, index, [out, index, sure, run])

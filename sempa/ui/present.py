@@ -43,6 +43,18 @@ def say(text: str) -> str:
     return f'<div class="sp-say" role="status">{escape(text)}</div>'
 
 
+def bar(done: int, total: int | None) -> str:
+    """Return a progress bar; without a total, one without an end."""
+    known = f' value="{done}" max="{total}"' if total else ""
+    return f'<progress class="sp-bar" aria-label="Progress"{known}></progress>'
+
+
+def counted(line: str) -> str:
+    """Return a line of progress and, if it counts ("3 of 1,200"), a bar."""
+    found = re.search(r"([\d,]+) of ([\d,]+)", line)
+    return say(line) + (bar(*(int(number.replace(",", "")) for number in found.groups())) if found else "")
+
+
 def refusal(text: str) -> str:
     """Return an error message to show in place of the answer."""
     return f'<div class="sp-say sp-refusal" role="alert">{escape(text)}</div>'

@@ -63,6 +63,7 @@ CSS = """
 .sp-scroll {overflow-x: auto; margin-bottom: 1rem}
 .sp-say {padding: .7rem .9rem; border-radius: 10px; border: 1px dashed var(--border-color-primary);
   color: var(--body-text-color-subdued)}
+.sp-bar {width: 100%; height: .5rem; accent-color: var(--sp-sempa); margin: .4rem 0 0}
 .sp-refusal {border: 1px solid #b91c1c; color: #b91c1c} .dark .sp-refusal {border-color: #fca5a5; color: #fca5a5}
 .sp-stale > :not(.sp-say) {opacity: .65; filter: grayscale(1)} .sp-stale > .sp-say {margin-bottom: .6rem}
 .sp-tokens {display: flex; flex-wrap: wrap; gap: .35rem; margin: .55rem 0 .2rem}

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sempa.data.corpora import read_corpus
-from sempa.data.rows import read_rows
+from sempa.data.rows import has_header, read_rows
 from sempa.data.scored_pairs import read_scored_pairs
 from sempa.data.triplets import read_neutrals, read_triplets
 from sempa.errors import InputError
@@ -89,3 +89,35 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
         list(read_rows(tmp_path / "b.parquet"))
     with pytest.raises(InputError, match="c.parquet does not exist"):
         list(read_rows(tmp_path / "c.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("text\nA cat sat.\n", True),
+        ("id,body\n1,None\n2,x\n", True),
+        ("entry\nThe ferry left at dawn.\n", True),
+        ("customer comment,stars\nGood,5\nBad,1\n", True),
+        ("Timestamp,What did you like most of all?\nMonday,The soup\n", True),
+        ("A very long name of this column,n\nGood,5\n", True),
+        ("", True),
+        ("The ferry left at dawn.\nRates rose.\n", False),
+        ("Good,5\nBad,1\n", False),
+        ("m1,no one was left in the hall\nm2,rates rose\n", False),
+        ("One single sentence.\n", False),
+    ],
+)
+def test_a_header_is_told_from_a_first_row_of_texts(tmp_path: Path, text: str, header: bool) -> None:
+    (tmp_path / "a.csv").write_text("\ufeff" + text)
+    assert has_header(tmp_path / "a.csv") == header
+    first = text.partition("\n")[0].partition(",")[0]
+    assert has_header(tmp_path / "a.csv", first), "a name given by the user is known"
+    if not header:
+        assert read_corpus(tmp_path / "a.csv", "column 1").texts[0] == first
+
+
+def test_only_tables_lack_a_header(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"x": "The ferry left at dawn."}\n')
+    (tmp_path / "a.csv").write_text("a\nThe ferry left,at dawn,too\n")
+    assert has_header(tmp_path / "a.jsonl")
+    assert has_header(tmp_path / "a.csv"), "a faulty file is refused with the numbers of rows below a header"

@@ -13,7 +13,9 @@ from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
 from sempa.ui.own_index import (
+    BOTH,
     KEPT_SECONDS,
+    NO_HEADER,
     choices,
     columns,
     given_corpus,
@@ -31,6 +33,7 @@ def test_pasted_lines_become_an_index_that_is_searched_like_any_other(adapters: 
     *before, (view, key) = made(studio, given_corpus(None, None, LINES), " pasted ", "ada", public=False)
     assert all("Computing vectors" in line and found is None for line, found in before)
     assert "per second" in before[-1][0]
+    assert 'value="6" max="6"' in before[-1][0], "one bar over both models"
     assert len(before) >= 2
     assert "3 texts are ready" in view
     assert key is not None
@@ -91,8 +94,19 @@ def test_a_file_s_column_is_taken(tmp_path: Path) -> None:
     corpus = given_corpus(str(tmp_path / "a.csv"), "body", " ")
     assert corpus.texts == ("None", "x")
     assert corpus.tags[0] == {"id": "1"}
-    with pytest.raises(InputError, match="a file and pasted lines"):
-        given_corpus(str(tmp_path / "a.csv"), "body", "never read")
+    assert given_corpus(str(tmp_path / "a.csv"), "body", "never read") == corpus
+    assert BOTH in preview(str(tmp_path / "a.csv"), "body", "never read")
+    assert BOTH not in preview(str(tmp_path / "a.csv"), "body", " ")
+
+
+def test_the_first_row_of_a_file_without_header_is_kept_and_it_is_said(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.csv")
+    Path(path).write_text("The ferry left at dawn.,4\nRates rose.,5\nIt rained.,6\n")
+    assert columns(path) == ["column 1", "column 2"]
+    assert given_corpus(path, "column 1", "").texts == ("The ferry left at dawn.", "Rates rose.", "It rained.")
+    assert NO_HEADER in preview(path, "column 1")
+    Path(path).write_text("entry,n\nThe ferry left at dawn.,4\n")
+    assert NO_HEADER not in preview(path, "entry")
 
 
 def test_what_cannot_be_made_is_one_sentence(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
