@@ -7,19 +7,22 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sempa.config import METRICS, RUN_FACTS, SHIPPED
 from sempa.errors import InputError, StorageError
-from sempa.training.run_folder import FACTS, RunFolder
+from sempa.models.adapters import SHIPPED_ADAPTERS
+from sempa.training.run_folder import BASE_SCORE, FACTS, RunFolder
 
 RUNS = Path("runs")
 SHOWN_LINES = 12
 """Lines shown from the end of a run's output."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ERROR = "train.py: "
+"""What train.py puts before the error that ends it."""
 _HUB_DATA = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w./-]+)?")
 
 
@@ -45,9 +48,18 @@ class RunState:
     begun: bool = False
     """Whether the disk holds a run that --resume can continue."""
     total: int | None = None
-    """The pairs it will see, known once it has begun."""
-    scores: tuple[float, float] | None = None
-    """The base model's score and the adapter's, once complete."""
+    """The triplets it will see, known once it has begun."""
+    score_name: str | None = None
+    before: float | None = None
+    """The base model's score, known once the run has begun."""
+    after: float | None = None
+    """The adapter's score, once complete."""
+
+    @property
+    def error(self) -> str:
+        """Return the error that ended the run; empty if there was none."""
+        last = self.output.rpartition("\n")[2]
+        return last.removeprefix(_ERROR) if not self.running and last.startswith(_ERROR) else ""
 
     @property
     def resumable(self) -> bool:
@@ -90,12 +102,14 @@ class TrainingJobs:
     def command(self, asked: RunRequest) -> list[str]:
         """Return the command line that starts a run from the project's folder.
 
-        Raises: InputError for a malformed name, or data that is neither a file nor a hub name.
+        Raises: InputError for a malformed name or a shipped adapter's, or data that is neither a file nor a hub name.
         """
         if not _NAME.fullmatch(asked.name):
             raise InputError(
                 f"{asked.name!r} is not a valid run name: use up to 64 lower-case letters, digits, '-' and '_'."
             )
+        if (SHIPPED_ADAPTERS / asked.name).is_dir():
+            raise InputError(f"{asked.name!r} is the name of a shipped adapter: choose another name of the run.")
         flags: list[str] = ["--base", self._base, *self._options]
         for flag, given in (("--data", asked.data), ("--dev", asked.dev)):
             if given:
@@ -201,7 +215,7 @@ class TrainingJobs:
             adapter if complete else None,
             self._run(name).begun,
             _total(self._run(name).partial / FACTS),
-            _scores(adapter / RUN_FACTS),
+            *_scores(_read(adapter / RUN_FACTS) or _read(self._run(name).partial / BASE_SCORE)),
         )
 
     def delete(self, name: str) -> None:
@@ -225,9 +239,11 @@ def _total(facts: Path) -> int | None:
     return config.get("stop_after") or config.get("max_samples")
 
 
-def _scores(facts: Path) -> tuple[float, float] | None:
-    read = _read(facts)
-    return (read["scores"][0]["score"], read["best"]["score"]) if "best" in read else None
+def _scores(facts: Mapping[str, Any]) -> tuple[str | None, float | None, float | None]:
+    """Return the score's name, the base model's score and the adapter's, from a complete or an unfinished run."""
+    if "best" in facts:
+        return facts["score_name"], facts["scores"][0]["score"], facts["best"]["score"]
+    return facts.get("score_name"), facts.get("score"), None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class TrainRun:
         report(f"Base model: {self.before:.2f}.")
         if self.processes.first:
             self._run.begin(facts)
+            self._run.keep_base_score(self.score_name, self.before)
         self.processes.wait()
 
     def steps(self) -> Iterator[TrainStep]:

@@ -21,7 +21,8 @@ from sempa.files import abandoned, atomic_file, atomic_folder, lock, writing
 
 log = logging.getLogger(__name__)
 
-FACTS = "run.json"
+FACTS, BASE_SCORE = "run.json", "base-score.json"
+"""What a resumed run must share with the run, and the score that the run is measured against."""
 RESUME = "make room and run again with --resume"
 
 
@@ -80,6 +81,14 @@ class RunFolder:
         if not self.begun:
             with atomic_file(self.partial / FACTS, "The run") as aside:
                 aside.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+    def keep_base_score(self, name: str, score: float) -> None:
+        """Record the score's name and the base model's score, for whoever watches the run.
+
+        Raises: StorageError if the disk refuses.
+        """
+        with atomic_file(self.partial / BASE_SCORE, "The base model's score", RESUME) as aside:
+            aside.write_text(json.dumps({"score_name": name, "score": score}) + "\n", encoding="utf-8")
 
     def _lock(self) -> None:
         """Lock the folder until the run or this process ends: two writers would corrupt the run."""

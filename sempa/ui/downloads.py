@@ -2,7 +2,9 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -37,6 +39,16 @@ def index_files(index: SentenceIndex, recipes: Mapping[str, EncoderConfig], plan
         np.save(stream, vectors, allow_pickle=False)
         made.append((f"vectors-{variant}.npy", stream.getvalue()))
     return [save_bytes_to_cache(data, name, get_upload_folder()) for name, data in made]
+
+
+def folder_zip(folder: Path) -> str:
+    """Write a folder's files to Gradio's cache as `<folder>.zip` and return the path; the ZIP unpacks to the folder."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        for file in sorted(folder.iterdir()):
+            if file.is_file():
+                made.write(file, f"{folder.name}/{file.name}")
+    return save_bytes_to_cache(stream.getvalue(), f"{folder.name}.zip", get_upload_folder())
 
 
 def offered(value: Any) -> Any:

@@ -93,7 +93,7 @@ PLOTTED = {
     "rewards/margins": "Preference margin (beta x nats)",
     "contrastive/accuracies": "Share with the entailment nearest",
     "kl/divergence": "KL from the base on text (nats per token)",
-    "score": "Development score",
+    "score": "Score",
 }
 """The metrics of a run to plot, if present."""
 
@@ -112,7 +112,7 @@ def run_curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> PlotData | None:
         top = 1 - (number - 1) / len(curves)
         title = {"text": "<br>".join(wrap(PLOTTED[name].partition(" (")[0], 18)), "font": {"size": 11}}
         axes[f"yaxis{number}"] = {"domain": [top - 1 / len(curves) + 0.04, top], "title": title, "nticks": 4}
-    across = {"title": {"text": "pairs seen"}, "anchor": f"y{len(curves)}"}
+    across = {"title": {"text": "triplets seen"}, "anchor": f"y{len(curves)}"}
     return figure(traces, xaxis=across, **axes, height=60 + 150 * len(curves), showlegend=False, hovermode="x unified")
 
 
@@ -121,8 +121,18 @@ def run_words(runs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
     told = []
     for name, lines in _curves(runs).items():
         ends = ", ".join(f"{line[-1][1]:.4g}" for line in lines)
-        told.append(f"{PLOTTED[name]}: {ends} after {max(line[-1][0] for line in lines):,} pairs")
+        told.append(f"{PLOTTED[name]}: {ends} after {max(line[-1][0] for line in lines):,} triplets")
     return f'<p class="sp-note">{escape("; ".join(told))}.</p>' if told else ""
+
+
+def score_chart(before: float, scores: Sequence[Point], total: int) -> PlotData:
+    """Plot a run's scores (triplets seen, score) against the base model's, a level line up to `total` triplets."""
+    traces = [
+        points([(0, before), (total, before)], "Base", COLOURS["base"], "lines"),
+        points([(0, before), *scores], "Adapter", COLOURS["sempa"], "lines+markers"),
+    ]
+    across = {"title": {"text": "triplets seen"}, "range": [0, total * 1.02]}
+    return figure(traces, xaxis=across, yaxis={"title": {"text": "score"}, "nticks": 4}, height=200)
 
 
 def _curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[list[Point]]]:

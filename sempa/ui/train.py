@@ -1,69 +1,23 @@
-"""The Train tab: preview, exact command, live run, and the new adapter in the other tabs."""
+"""The Train tab in three steps: data, settings, and a run that is watched, tried, downloaded and deleted."""
 
-import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components.plot import PlotData
 
-from sempa.config import OBJECTIVES, RECIPES, TrainConfig
 from sempa.errors import InputError
-from sempa.service.jobs import RunRequest, RunState, TrainingJobs
-from sempa.training.inputs import preview
-from sempa.training.run import SAMPLE_SETTINGS
-from sempa.ui.downloads import offered
+from sempa.service.jobs import RunState, TrainingJobs
+from sempa.ui.downloads import folder_zip, offered
 from sempa.ui.events import PRIVATE, Context, ask
-from sempa.ui.plots import run_curves, run_words
-from sempa.ui.present import note, say, table
+from sempa.ui.plots import run_curves, run_words, score_chart
+from sempa.ui.present import bar, note, refusal, say
+from sempa.ui.train_form import build_form, on_page, preview_view, start_settings
 
 EVERY = 2.0
 """Seconds between updates of a run."""
-SAMPLES = "The sample triplets (500, written for this project)"
-FILE, HUB = "Your own file (CSV or JSONL)", "A data set on the Hugging Face Hub"
-PAIRS = "max_samples"
-NUMBERS = {
-    PAIRS: "Pairs",
-    "lr": "Learning rate",
-    "batch_size": "Batch size",
-    "kl_weight": "KL weight",
-    "evaluate_every": "Pairs between evaluations",
-    "seed": "Seed",
-}
-"""Settings on the form, with their labels; those in WHOLE are whole numbers."""
-WHOLE = (PAIRS, "batch_size", "evaluate_every", "seed")
-
-
-@dataclass(frozen=True)
-class TrainForm:
-    """Hold the form's components."""
-
-    fixed: Sequence[Any]
-    numbers: Mapping[str, gr.Number]
-
-    @property
-    def inputs(self) -> list[Any]:
-        """Return the components in the order in which `request` takes their values."""
-        return [*self.fixed, *self.numbers.values()]
-
-    def request(
-        self, kind: str, file: str, hub: str | None, dev: str, objective: str, name: str | None, *given: Any
-    ) -> RunRequest:
-        """Return the run requested by the form's values.
-
-        Raises: InputError without data or, naming its label, for a setting out of bounds.
-        """
-        data = {SAMPLES: None, FILE: Path(file) if file else None, HUB: (hub or "").strip()}[kind]
-        if kind != SAMPLES and not data:
-            raise InputError("There are no triplets yet: choose a file or name a hub data set.")
-        settings = _settings(objective, dict(zip(self.numbers, given, strict=True)))
-        for setting in (PAIRS, "evaluate_every"):  # unchanged defaults are adjusted to the data
-            if settings.get(setting) == _shown(_start(kind), setting):
-                del settings[setting]
-        return RunRequest((name or "").strip(), data, Path(dev) if dev else None, settings)
 
 
 def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
@@ -72,100 +26,73 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
         "Train an adapter for the model loaded here. One run can be active at a time. It continues when you leave, and "
         "you can stop and resume it. Uploads are kept in this machine's `runs` folder."
     )
-    form = _build_form()
-    with gr.Row():
-        look = gr.Button("Preview", elem_id="train-look")
-        run = gr.Button("Start", variant="primary", elem_id="train-run")
-    out = gr.HTML(elem_id="train-preview", label="Preview")
+    name = gr.Textbox("mine", label="Name of the run", elem_id="train-name", min_width=220, render=False)
+    form, look, seen = build_form(name)
 
     def previewed(*values: Any) -> str:
         request = form.request(*values)
-        config = replace(_start(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's own flags
+        config = replace(start_settings(values[0]), **request.settings)  # type: ignore[arg-type]  # as train.py's flags
         command = jobs.command(request)  # raises for data that may not be read
         data = None if request.data is None else str(request.data)
         return preview_view(data, config, context.studio.pair.tokenizer, command)
 
-    ask([look.click], previewed, form.inputs, out)
-    _build_runs(context, jobs, run, form, out)
+    def starts(*values: Any) -> list[Any]:
+        request = form.request(*values)
+        if request.name in context.adapters.names:
+            raise InputError(f"An adapter named {request.name!r} is loaded: choose another name of the run.")
+        if isinstance(request.data, Path):
+            previewed(*values)  # a file that cannot be used is refused here
+        jobs.start(request)
+        return ["", gr.update(choices=jobs.names, value=request.name), *[gr.update(open=False)] * len(form.steps)]
+
+    ask([look.click], previewed, form.inputs, seen)
+    with gr.Accordion("3 Run", elem_id="train-step-run"):
+        with gr.Row():
+            name.render()
+            runs = gr.Dropdown(jobs.names, label="Run shown", elem_id="train-runs", min_width=220)
+        with gr.Row():
+            start = gr.Button("Start", variant="primary", elem_id="train-run")
+            stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
+            resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
+        said = gr.HTML(elem_id="train-said", label="Message")
+        watch = _build_watch(context, jobs, runs, said, [start, stop, resume])
+    started = ask([start.click], starts, form.inputs, [said, runs, *form.steps])
+    watch(started)
+    watch(stop.click(jobs.stop, None, None, **PRIVATE))
+    watch(ask([resume.click], lambda run: jobs.resume(_named(run)) or "", runs, said))
 
 
-def _build_form() -> TrainForm:
+def _build_watch(context: Context, jobs: TrainingJobs, runs: gr.Dropdown, said: gr.HTML, acts: list[gr.Button]) -> Any:
+    """Build what shows the chosen run and acts on it; return a function that refreshes it after an event."""
+    out = gr.HTML(say("No run yet."), elem_id="train-out", label="Progress")
+    scores = gr.Plot(label="Score against the base model", visible=False, elem_id="train-scores")
     with gr.Row():
-        kind = gr.Radio(
-            [SAMPLES, FILE, HUB],
-            value=SAMPLES,
-            label="Triplets to train on",
-            info="Columns of the file: sent0, sent1, hard_neg or anchor, positive, negative.",
-            elem_id="train-kind",
-            min_width=320,
-        )
-        objectives = [name for name in OBJECTIVES if name != "listwise"]
-        objective = gr.Dropdown(
-            objectives, value=TrainConfig().objective, label="Objective", min_width=320, elem_id="train-objective"
-        )
-    file = gr.File(
-        file_types=[".csv", ".jsonl"],
-        type="filepath",
-        label="Your triplets",
-        visible=False,
-        elem_id="train-file",
-        height=150,
-    )
-    hub = gr.Textbox(label="owner/name, or owner/name:subset", visible=False, elem_id="train-hub")
-    gr.Markdown("Optional: scored pairs that choose the best checkpoint. Without them, held-out triplets do.")
-    dev = gr.File(
-        file_types=[".tsv", ".csv"],
-        type="filepath",
-        label="Columns score, sentence1, sentence2",
-        elem_id="train-dev",
-        height=150,
-    )
-    with gr.Accordion("Settings", open=False), gr.Row():
-        numbers = {
-            name: gr.Number(_shown(SAMPLE_SETTINGS, name), label=label, min_width=120, elem_id=f"train-{name}")
-            for name, label in NUMBERS.items()
-        }
-    name = gr.Textbox("mine", label="Name of the run", elem_id="train-name")
-
-    def chosen(kind: str) -> list[Any]:
-        start = _start(kind)
-        shown = [gr.update(visible=kind == FILE), gr.update(visible=kind == HUB)]
-        return [*shown, *(_shown(start, name) for name in numbers)]
-
-    kind.change(chosen, kind, [file, hub, *numbers.values()], **PRIVATE)
-    return TrainForm([kind, file, hub, dev, objective, name], numbers)
-
-
-def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: TrainForm, below: gr.HTML) -> None:
-    gr.Markdown("## Runs")
-    runs = gr.Dropdown(jobs.names, label="Run", elem_id="train-runs")
-    with gr.Row():
-        stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
-        resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
         load = gr.Button("Use in the other tabs", interactive=False, elem_id="train-load")
+        saved = gr.DownloadButton("Download the adapter (ZIP)", interactive=False, elem_id="train-zip")
         remove = gr.Button("Delete …", interactive=False, elem_id="train-delete")
     with gr.Row(visible=False) as sure:
         gr.Markdown("Delete this run, its adapter and its uploads? They cannot be restored.")
         yes = gr.Button("Delete", variant="stop", elem_id="train-yes")
         no = gr.Button("Keep it", elem_id="train-no")
-    said = gr.HTML(elem_id="train-said", label="Message")
-    out = gr.HTML(say("No run yet."), elem_id="train-out", label="Progress")
-    curves = gr.Plot(label="Curves", visible=False, elem_id="train-curves")
+    with gr.Accordion("Log and all curves", open=False, elem_id="train-more"):
+        log = gr.HTML(elem_id="train-log", label="Log")
+        curves = gr.Plot(label="Curves", visible=False, elem_id="train-curves")
+    finished = gr.State("")  # the folder of the adapter, so that it is packed once and not at every update
 
-    def starts(*values: Any) -> tuple[Any, str]:
-        request = form.request(*values)
-        jobs.start(request)
-        return gr.update(choices=jobs.names, value=request.name), say("Started: its progress is below.")
-
-    def resumes(name: str | None) -> str:
-        jobs.resume(_named(name))
-        return ""
+    def watched(name: str | None) -> list[Any]:
+        state = jobs.state(name) if name in jobs.names and name else None
+        able = [gr.update(interactive=one) for one in actions(state, busy=jobs.running is not None)]
+        if state is None:
+            return [say("No run yet."), offered(None), "", offered(None), "", *able]
+        charts = offered(_scores(state)), log_view(state), offered(run_curves([state.lines]))
+        return [run_view(state), *charts, str(state.adapter or ""), *able]
 
     def loads(name: str | None) -> tuple[Any, str]:
         state = jobs.state(_named(name))
         if state.adapter is None:
             raise InputError("The run is not finished: wait until its adapter is complete.")
-        added = context.adapters.add(str(state.adapter))
+        loaded = state.name in context.adapters.names  # no run may take the name of another loaded adapter
+        added = state.name if loaded else context.adapters.add(str(state.adapter))
         chosen = gr.update(choices=context.adapters.names, value=added)
         return chosen, say(f"{added} is now selected at the top of the page.")
 
@@ -173,36 +100,26 @@ def _build_runs(context: Context, jobs: TrainingJobs, start: gr.Button, form: Tr
         jobs.delete(_named(name))
         return say(f"{name} is deleted."), known(), gr.update(visible=False)
 
-    def watched(name: str | None) -> list[Any]:
-        if name not in jobs.names:
-            return [say("No run yet."), offered(None), *actions(None)]
-        state = jobs.state(name)
-        return [run_view(state), offered(run_curves([state.lines])), *actions(state)]
+    def packed(folder: str) -> Any:
+        return gr.update(value=folder_zip(Path(folder)) if folder else None, interactive=bool(folder))
 
     def known() -> Any:
         names = jobs.names
         return gr.update(choices=names, value=next(iter(names), None))
 
-    shown = [out, curves, stop, resume, load, remove]
-    ask([start.click], starts, form.inputs, [runs, below]).then(watched, runs, shown, **PRIVATE)
-    stop.click(jobs.stop, None, None, **PRIVATE).then(watched, runs, shown, **PRIVATE)
-    ask([resume.click], resumes, runs, said).then(watched, runs, shown, **PRIVATE)
+    shown = [out, scores, log, curves, finished, *acts, load, remove]
+
+    def watch(event: Any) -> None:
+        event.then(watched, runs, shown, **PRIVATE)
+
     remove.click(lambda: gr.update(visible=True), None, sure, **PRIVATE)
     no.click(lambda: gr.update(visible=False), None, sure, **PRIVATE)
-    ask([yes.click], deletes, runs, [said, runs, sure]).then(watched, runs, shown, **PRIVATE)
+    watch(ask([yes.click], deletes, runs, [said, runs, sure]))
     ask([load.click], loads, runs, [context.adapter, said])
+    finished.change(packed, finished, saved, **PRIVATE)
     gr.on([gr.Timer(EVERY).tick, runs.change], watched, runs, shown, show_progress="hidden", **PRIVATE)
     context.page.load(known, None, runs, **PRIVATE)
-
-
-def _start(kind: str) -> TrainConfig:
-    """Return train.py's default settings."""
-    return SAMPLE_SETTINGS if kind == SAMPLES else RECIPES["small"]
-
-
-def _shown(start: TrainConfig, name: str) -> Any:
-    """Return a field's initial number; for PAIRS, the pairs actually trained on."""
-    return start.stop_after or start.max_samples if name == PAIRS else getattr(start, name)
+    return watch
 
 
 def _named(name: str | None) -> str:
@@ -211,41 +128,11 @@ def _named(name: str | None) -> str:
     return name
 
 
-def _settings(objective: str, given: Mapping[str, float | None]) -> dict[str, object]:
-    settings: dict[str, object] = {"objective": objective}
-    for name, value in given.items():
-        if value is None:
-            raise InputError(f"{NUMBERS[name]} is empty: give a number.")
-        settings[name] = int(value) if name in WHOLE else value
-    try:
-        replace(TrainConfig(), **settings)  # type: ignore[arg-type]
-    except InputError as error:
-        raise InputError(re.sub(r"\w+", lambda word: NUMBERS.get(word[0], word[0]), str(error))) from error
-    return settings
-
-
-def preview_view(data: str | None, config: TrainConfig, tokenizer: Any, command: Sequence[str]) -> str:
-    """Return the first triplets as the model sees them, and the command that trains on them.
-
-    Raises: InputError for unusable data, with a hint that suits the page.
-    """
-    try:
-        read, examples = preview(data, config, tokenizer)
-    except InputError as error:
-        hint = "Add triplets in which only the other answer negates."
-        raise InputError(re.sub(r"Use --no-balance-negation[^.]*\.", hint, str(error))) from error
-    heads = ["", *(["Prompt", "Preferred", "Rejected"] if config.prefers else [])]
-    heads += ["Anchor as embedded", "Entailment as embedded", "Contradiction as embedded"] if config.contrasts else []
-    rows = []
-    for number, example in enumerate(examples, start=1):
-        cells = [example.request, *example.responses] if config.prefers else []
-        rows.append([str(number), *map(escape, [*cells, *(example.sentences if config.contrasts else ())])])
-    return (
-        note(f"{read}. The first {len(examples)}, as the model will see them:")
-        + table(heads, rows, kind="sp-pair", frame="sp-long")
-        + note("Start runs this command:")
-        + f'<pre class="sp-words">{escape(shlex.join(command))}</pre>'
-    )
+def actions(state: RunState | None, *, busy: bool) -> list[bool]:
+    """Return whether Start, Stop, Resume, Use and Delete can act; `busy` if any run is active."""
+    done = state is not None and state.adapter is not None
+    resumable = state is not None and state.resumable
+    return [not busy, busy, resumable and not busy, done, state is not None and not state.running]
 
 
 def duration(seconds: float) -> str:
@@ -256,27 +143,46 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def actions(state: RunState | None) -> list[Any]:
-    """Return the updates of Stop, Resume, Use and Delete: only what can act on the run is enabled."""
-    able = [state.running, state.resumable, state.adapter is not None, not state.running] if state else [False] * 4
-    return [gr.update(interactive=one) for one in able]
-
-
 def run_view(state: RunState) -> str:
-    """Return a run's status, the final values of its curves, and the end of its log."""
+    """Return a run's status: how far it is, what it gained, or why it failed."""
+    seen = state.lines[-1]["samples"] if state.lines else 0
+    count = f"{seen:,}{f' of {state.total:,}' if state.total else ''} triplets"
+    if state.running and not seen:
+        return say(f"{state.name} is starting") + note(state.output.rpartition("\n")[2])
     if state.running:
-        status = f"{state.name} is running"
-    elif state.adapter:
-        status = f"{state.name} has finished: its adapter is in {state.adapter}"
-        if state.scores:
-            status += f"; development score {state.scores[0]:.1f} before, {state.scores[1]:.1f} after"
-    else:
-        status = f"{state.name} was stopped" + (" and can be resumed" if state.resumable else "")
-    if state.lines:
-        last = state.lines[-1]
-        of = f" of {state.total:,}" if state.total and not state.adapter else ""
-        status += f"; {last['samples']:,}{of} pairs seen"
-        if state.running and state.seconds_left is not None:
-            status += f", about {duration(state.seconds_left)} left"
+        left = f", about {duration(state.seconds_left)} left" if state.seconds_left is not None else ""
+        return say(f"{state.name} is running: {count} seen{left}") + bar(seen, state.total)
+    if state.adapter:
+        return say(_gain(state)) + note(f"{_scored_by(state)}The adapter is in {state.adapter}.")
+    if state.error:
+        return refusal(f"{state.name} failed: {on_page(state.error)}")
+    if state.resumable:
+        return say(f"{state.name} was stopped after {count} and can be resumed.")
+    return say(f"{state.name} ended without an adapter: see the log below.")
+
+
+def _gain(state: RunState) -> str:
+    if state.before is None or state.after is None:
+        return f"{state.name} has finished: try it."
+    scores = f"Before {state.before:.1f}, after {state.after:.1f}"
+    if state.after > state.before:
+        return f"{scores}: try it."
+    return f"{scores}: no better than the base model. Try more triplets or another learning rate."
+
+
+def _scored_by(state: RunState) -> str:
+    return f"Score: {state.score_name}. " if state.score_name else ""
+
+
+def _scores(state: RunState) -> PlotData | None:
+    if state.before is None or not (total := state.total or (state.lines[-1]["samples"] if state.lines else 0)):
+        return None
+    return score_chart(
+        state.before, [(line["samples"], line["score"]) for line in state.lines if "score" in line], total
+    )
+
+
+def log_view(state: RunState) -> str:
+    """Return the final values of a run's curves and the end of its log."""
     log = f'<pre class="sp-words">{escape(state.output)}</pre>' if state.output else ""
-    return f"{say(status)}{run_words([state.lines])}{log}"
+    return run_words([state.lines]) + log

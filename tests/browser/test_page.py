@@ -525,9 +525,13 @@ def test_a_file_is_named_previewed_and_searched(open_page: OpenPage, tmp_path: P
     expect(page.locator("#own-name").locator("input, textarea")).to_have_value("harbour-log")
     expect(page.locator("#own-column input")).to_have_value("entry")
     expect(page.locator("#own-preview li")).to_have_text(["The ferry left at dawn.", "Rates rose.", "It rained."])
-    page.click("#own-run")
+    page.fill("#own-pasted textarea", "A kettle whistles.")
+    expect(page.locator("#own-preview")).to_contain_text("the file is used, the pasted lines are not")
+    page.dblclick("#own-run")  # one index, and no complaint that its name is taken
+    expect(page.locator("#own-run")).to_be_disabled()
     expect(page.locator("#own-out")).to_contain_text("3 texts are ready")
     expect(page.locator("#search-out .base li")).to_have_count(3)
+    expect(page.locator("#own-out").get_by_role("alert")).to_have_count(0)
 
 
 def test_ranks_are_joined_and_the_models_disagreements_found(open_page: OpenPage) -> None:

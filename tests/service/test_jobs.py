@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sempa.errors import InputError
+from sempa.models.adapters import shipped_adapters
 from sempa.models.pair import ModelPair
 from sempa.service.jobs import RunRequest, RunState, TrainingJobs
 
@@ -58,7 +59,7 @@ def test_a_run_from_a_failed_start_to_its_adapter(
     bad.write_text("a,b\n1,2\n", encoding="utf-8")
     jobs.start(RunRequest("mine", bad))
     failed = _until(jobs, "mine", lambda state: not state.running)
-    assert "has the columns a, b" in failed.output
+    assert "has the columns a, b" in failed.error
     assert not failed.resumable
     assert json.dumps(failed.lines) == "[]"
     with pytest.raises(InputError, match="nothing to resume"):
@@ -99,7 +100,10 @@ def test_a_run_from_a_failed_start_to_its_adapter(
     assert jobs.names == ["mine"]
     assert TrainingJobs("x", tmp_path / "runs").state("mine").lines == whole.lines, "a later start of the app sees it"
     facts = json.loads((whole.adapter / "training.json").read_text(encoding="utf-8"))
-    assert whole.scores == (facts["scores"][0]["score"], facts["best"]["score"])
+    assert (whole.before, whole.after) == (facts["scores"][0]["score"], facts["best"]["score"])
+    assert (stopped.before, stopped.after) == (whole.before, None), "known while it runs"
+    assert "held-out triplets" in str(whole.score_name)
+    assert stopped.score_name == whole.score_name
     jobs.delete("mine")
     assert jobs.names == []
     assert list((tmp_path / "runs").iterdir()) == []
@@ -119,6 +123,13 @@ def test_the_command_is_what_one_would_type(jobs: TrainingJobs, triplets: Path, 
         str(runs / "a-1"),
     )
     assert tuple(shlex.split(shlex.join(command))) == tuple(command)
+
+
+def test_a_run_may_not_take_a_shipped_adapter_s_name(jobs: TrainingJobs) -> None:
+    for path in shipped_adapters():
+        with pytest.raises(InputError, match="the name of a shipped adapter: choose another name"):
+            jobs.start(RunRequest(Path(path).name))
+    assert jobs.names == []
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-x", "x" * 65, "a/b"])
