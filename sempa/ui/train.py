@@ -45,6 +45,10 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
         jobs.start(request)
         return ["", gr.update(choices=jobs.names, value=request.name), *[gr.update(open=False)] * len(form.steps)]
 
+    def resumes(name: str | None) -> str:
+        jobs.resume(_named(name))
+        return ""
+
     ask([look.click], previewed, form.inputs, seen)
     with gr.Accordion("3 Run", elem_id="train-step-run"):
         with gr.Row():
@@ -56,10 +60,9 @@ def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
             resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
         said = gr.HTML(elem_id="train-said", label="Message")
         watch = _build_watch(context, jobs, runs, said, [start, stop, resume])
-    started = ask([start.click], starts, form.inputs, [said, runs, *form.steps])
-    watch(started)
+    watch(ask([start.click], starts, form.inputs, [said, runs, *form.steps]))
     watch(stop.click(jobs.stop, None, None, **PRIVATE))
-    watch(ask([resume.click], lambda run: jobs.resume(_named(run)) or "", runs, said))
+    watch(ask([resume.click], resumes, runs, said))
 
 
 def _build_watch(context: Context, jobs: TrainingJobs, runs: gr.Dropdown, said: gr.HTML, acts: list[gr.Button]) -> Any:
