@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import time
+import warnings
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -97,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a training from the command line; return the exit status."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    warnings.simplefilter("ignore", FutureWarning)  # libraries' warnings to each other, on which no user can act
     try:
         request = _request(args)
         if args.export:

@@ -146,7 +146,8 @@ def _preprocess(part: Any, given: float | None) -> float | int | InputError | No
     if isinstance(part, gr.Number) and low is None:
         return given if isinstance(given, int | float | None) else InputError(f"{part.label}: enter a number.")
     if not isinstance(given, int | float) or not low <= given <= high or (whole and given % 1):
-        number = f"{'whole ' if whole else ''}number from {low:,g} to {high:,}"
+        least = f"{low:,f}".rstrip("0").rstrip(".")
+        number = f"{'whole ' if whole else ''}number from {least} to {high:,}"
         return InputError(f"{part.label}: choose a {number}.")
     return int(given) if whole else given
 

@@ -23,8 +23,7 @@ EVERY = 2.0
 def build_train_tab(context: Context, jobs: TrainingJobs) -> None:
     """Add the tab's widgets and events to the page."""
     gr.Markdown(
-        "Train an adapter for the model loaded here. One run can be active at a time. It continues when you leave, and "
-        "you can stop and resume it. Uploads are kept in this machine's `runs` folder."
+        "Train an adapter for this model, one run at a time. A run goes on when you leave. Uploads are kept in `runs`."
     )
     name = gr.Textbox("mine", label="Name of the run", elem_id="train-name", min_width=220, render=False)
     form, look, seen = build_form(name)

@@ -67,8 +67,7 @@ class TrainForm:
 def build_form(name: gr.Textbox) -> tuple[TrainForm, gr.Button, gr.HTML]:
     """Build the steps of data and settings; return the form, the Preview button and the preview's place."""
     with gr.Accordion("1 Data", elem_id="train-data") as data:
-        kind, file, hub, dev = _data_fields()
-        look = gr.Button("Preview", elem_id="train-look")
+        kind, file, hub, dev, look = _data_fields()
         seen = gr.HTML(elem_id="train-preview", label="Preview")
     with gr.Accordion("2 Settings", elem_id="train-settings") as settings:
         with gr.Row():
@@ -90,7 +89,7 @@ def build_form(name: gr.Textbox) -> tuple[TrainForm, gr.Button, gr.HTML]:
     return TrainForm([kind, file, hub, dev, objective, name], numbers, [data, settings]), look, seen
 
 
-def _data_fields() -> tuple[gr.Radio, gr.File, gr.Textbox, gr.File]:
+def _data_fields() -> tuple[gr.Radio, gr.File, gr.Textbox, gr.File, gr.Button]:
     with gr.Row():
         with gr.Column(min_width=320):
             kind = gr.Radio(
@@ -101,18 +100,15 @@ def _data_fields() -> tuple[gr.Radio, gr.File, gr.Textbox, gr.File]:
                 elem_id="train-kind",
             )
             file = gr.File(file_types=[".csv", ".jsonl"], type="filepath", label="Your triplets", visible=False,
-                           elem_id="train-file", height=130)  # fmt: skip
+                           elem_id="train-file", height=160)  # fmt: skip
             hub = gr.Textbox(label="owner/name, or owner/name:subset", visible=False, elem_id="train-hub")
         with gr.Column(min_width=320):
-            dev = gr.File(
-                file_types=[".tsv", ".csv"],
-                type="filepath",
-                label="Optional: scored pairs (score, sentence1, sentence2)",
-                elem_id="train-dev",
-                height=130,
-            )
-            gr.Markdown("They choose the best checkpoint. Without them, held-out triplets do.")
-    return kind, file, hub, dev
+            with gr.Accordion("Optional: scored pairs", open=False, elem_id="train-scored"):
+                gr.Markdown("They choose the best checkpoint. Without them, held-out triplets do.")
+                dev = gr.File(file_types=[".tsv", ".csv"], type="filepath", label="score, sentence1, sentence2",
+                              elem_id="train-dev", height=160)  # fmt: skip
+            look = gr.Button("Preview", elem_id="train-look")
+    return kind, file, hub, dev, look
 
 
 def _number(name: str) -> gr.Number:

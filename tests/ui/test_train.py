@@ -84,7 +84,7 @@ def test_settings_are_the_form_s_numbers(asked: TrainForm) -> None:
         ("max_samples", None, "Triplets: choose a whole number from 1 to 10,000,000."),
         ("batch_size", 0, "Batch size: choose a whole number from 1 to 4,096."),
         ("batch_size", 2.5, "Batch size: choose a whole number from 1 to 4,096."),
-        ("lr", -1, "Learning rate: choose a number from 1e-06 to 1."),
+        ("lr", -1, "Learning rate: choose a number from 0.000001 to 1."),
         ("evaluate_every", None, "Triplets between scores: choose a whole number from 1 to 10,000,000."),
     ],
 )
