@@ -1,6 +1,6 @@
 """Time a first visitor's path through the app in Chromium: start, answer, index a file, search it, export.
 
-`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's pictures, with every step
+`python benchmarks/visitor.py --json results/visitor.json --pictures docs` also takes README's picture, with every step
 as a frame of `tour.gif`. Needs Playwright and /usr/bin/chromium; the app's downloads must be done.
 """
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", type=Path)
-    made.add_argument("--pictures", type=Path, help="folder for tour.gif, meaning.png and search-phone.png")
+    made.add_argument("--pictures", type=Path, help="folder for tour.gif")
     return made
 
 
@@ -77,7 +77,7 @@ def _searched(page: Page) -> None:
 def _exported(page: Page) -> None:
     with page.expect_download() as download:
         page.click("#search-table")
-    assert download.value.path().read_text(encoding="utf-8").startswith("model,rank,text")
+    assert download.value.path().read_text(encoding="utf-8").startswith("query,index,model")
 
 
 def walk(page: Page, file: Path, frame: Callable[[], None]) -> dict[str, float]:
@@ -104,7 +104,7 @@ def walk(page: Page, file: Path, frame: Callable[[], None]) -> dict[str, float]:
 
 
 def _pictures(page: Page, frames: list[bytes], folder: Path) -> None:
-    """Write the tour, and the two pictures at the top of README."""
+    """Add the last tabs to the tour and write it."""
     for name, action in (("Paraphrase", "#paraphrase-out .sp-candidate"), ("Evidence", "#evidence-contrast .main-svg")):
         page.get_by_role("tab", name=name).click()
         expect(page.locator(action).first).to_be_visible()
@@ -113,13 +113,6 @@ def _pictures(page: Page, frames: list[bytes], folder: Path) -> None:
     images = [Image.open(io.BytesIO(frame)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64) for frame in frames]
     folder.mkdir(parents=True, exist_ok=True)
     images[0].save(folder / "tour.gif", save_all=True, append_images=images[1:], duration=HELD, loop=0, optimize=True)
-    page.get_by_role("tab", name="Meaning").click()
-    page.screenshot(path=folder / "meaning.png")
-    page.set_viewport_size({"width": 390, "height": 1240})
-    page.get_by_role("tab", name="Search").click()
-    page.locator("#search-query").scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    page.screenshot(path=folder / "search-phone.png")
 
 
 def main() -> int:

@@ -33,18 +33,25 @@ def test_its_table_is_that_of_the_results() -> None:
 
 def _summary() -> dict[str, str]:
     rows = {}
-    for adapter, run in (("sempa", "sempa"), ("sempa-contrastive", "contrastive")):
+    for adapter, run in (("sempa", "sempa"), ("sempa-contrastive", "contrastive"), ("sempa-joint", "joint")):
         sts, generation, contrast = (_result(f"{what}-{run}") for what in ("sts-tokenised", "generation", "contrast"))
         for variant, name in (("base", "base"), ("sempa", adapter)):
             similarity = mean_score(sts["sets"], variant)
             by_cosine, by_preference = (
                 f"{contrast['methods'][method]['kinds']['all']['figure']:.1f}" for method in (variant, "preference")
             )
-            figures = [generation["tasks"][task][variant]["figure"] for task in TASKS]
             cells = [f"{similarity:.1f}", by_cosine, "" if variant == "base" else by_preference]
-            cells += [*(f"{figure:.1f}" for figure in figures[:-1]), f"{figures[-1]:.2f}"]
+            cells += _writing(generation, variant)
             rows.setdefault(name, f"| {' | '.join([name, *cells])} |")
     return rows
+
+
+def _writing(generation: dict[str, Any], variant: str) -> list[str]:
+    """Return the cells of the writing tasks: empty if only a sample was measured."""
+    if generation["limit"]:
+        return [""] * len(TASKS)
+    figures = [generation["tasks"][task][variant]["figure"] for task in TASKS]
+    return [*(f"{figure:.1f}" for figure in figures[:-1]), f"{figures[-1]:.2f}"]
 
 
 def _result(name: str) -> dict[str, Any]:
