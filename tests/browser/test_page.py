@@ -464,7 +464,7 @@ def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, t
     with page.expect_download() as download:
         page.locator("#pairs-table").click()
     taken = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa"
+    assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa-contrastive"
     assert len(taken) == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
 
