@@ -38,14 +38,16 @@ const stars = () => {
     if (spot) Plotly.restyle(plot, {x: [[spot[0]]], y: [[spot[1]]]}, [plot.data.length - 1]);
   });
 };
-const same = event => event.points.filter(p => p.customdata !== undefined)
-  .map(p => ({curveNumber: p.curveNumber, pointNumber: p.pointNumber}));
+const hover = (plot, point) => {  // by place: WebGL traces do not find points by number
+  const trace = point?.customdata !== undefined && plot.data[point.curveNumber];
+  if (trace) Plotly.Fx.hover(plot, {xval: trace.x[point.pointNumber], yval: trace.y[point.pointNumber]}, 'xy', true);
+};
 const link = () => plots().forEach(plot => {
   if (!plot?.on || plot.linked) return;
   plot.linked = true;
   const others = () => plots().filter(other => other && other !== plot && other.data?.length === plot.data.length);
   plot.on('plotly_hover', event => {
-    if (event.event) others().forEach(other => Plotly.Fx.hover(other, same(event)));
+    if (event.event) others().forEach(other => hover(other, event.points[0]));
   });
   plot.on('plotly_unhover', event => { if (event.event) others().forEach(other => Plotly.Fx.unhover(other)); });
   const chosen = event => {

@@ -15,10 +15,8 @@ KINDS = ("near-duplicate", "paraphrase", "negation", "roles-swapped", "homonym")
 """Same words and meaning; other words, same meaning; two small edits that change the meaning; one word, two senses."""
 
 
-ADAPTERS = {
-    "base": None,
-    **{name: sha256_of(SHIPPED_ADAPTERS / name / WEIGHTS_FILE) for name in ("sempa", "sempa-contrastive", "sempa-joint")},
-}
+SHIPPED = ("sempa", "sempa-contrastive", "sempa-joint")
+ADAPTERS = {"base": None, **{name: sha256_of(SHIPPED_ADAPTERS / name / WEIGHTS_FILE) for name in SHIPPED}}
 """The hash of each shipped adapter's weights."""
 
 
