@@ -26,8 +26,8 @@ from grammar import (
     words,
 )
 from links import clauses
-from roles import refers
-from spacy.tokens import Doc, Span, Token
+from roles import cased, refers
+from spacy.tokens import Doc, Token
 from wording import NUMBERS, is_free, opposite
 from wordnet import WordNet, default_wordnet
 
@@ -102,10 +102,10 @@ def passive(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
         if first is None or second is None or participle is None or chain is None or refers(verb, [first, second]):
             continue
         yield [
-            (first.start, first.end, _cased(second, SUBJECTIVE)),
+            (first.start, first.end, cased(second, SUBJECTIVE)),
             *chain,
             one(verb, participle),
-            (second.start, second.end, f"by {_cased(first, OBJECTIVE)}"),
+            (second.start, second.end, f"by {cased(first, OBJECTIVE)}"),
         ]
 
 
@@ -159,9 +159,9 @@ def active(doc: Doc, wordnet: WordNet) -> Iterator[list[Change]]:
         if any(doc[i].dep_ not in ("aux", "auxpass") for i in range(start, verb.i)):
             continue
         yield [
-            (first.start, first.end, _cased(second, SUBJECTIVE)),
+            (first.start, first.end, cased(second, SUBJECTIVE)),
             (start, verb.i + 1, form),
-            (by.i, second.end, _cased(first, OBJECTIVE)),
+            (by.i, second.end, cased(first, OBJECTIVE)),
         ]
 
 
@@ -268,12 +268,6 @@ def _denied_opposite(token: Token, wordnet: WordNet) -> Iterator[list[Change]]:
             and be.i + 1 == token.i
         ):
             yield [(be.i, token.i + 1, f"{be.text} not {word}")]
-
-
-def _cased(span: Span, cases: dict[str, str]) -> str:
-    if len(span) == 1 and span[0].lower_ in cases:
-        return "I" if cases[span[0].lower_] == "i" else cases[span[0].lower_]
-    return words(span)
 
 
 ORDERS: dict[str, Rule] = {"passive": passive, "active": active, "exchanged": exchanged, "there": there}

@@ -105,13 +105,14 @@ def exchange(a: Token, b: Token, verb: Token) -> list[Change] | None:
     if agreed is None:
         return None
     return [
-        (first.start, first.end, _cased(second, SUBJECTIVE)),
-        (second.start, second.end, _cased(first, OBJECTIVE)),
+        (first.start, first.end, cased(second, SUBJECTIVE)),
+        (second.start, second.end, cased(first, OBJECTIVE)),
         *agreed,
     ]
 
 
-def _cased(span: Span, cases: dict[str, str]) -> str:
+def cased(span: Span, cases: dict[str, str]) -> str:
+    """Return a span's words in another place; a pronoun alone takes the form that `cases` gives."""
     if len(span) == 1 and span[0].lower_ in cases:
         return "I" if cases[span[0].lower_] == "i" else cases[span[0].lower_]
     return words(span)

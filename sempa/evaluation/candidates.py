@@ -72,15 +72,16 @@ def judged(
     made = []
     for number, (text, times) in enumerate(texts.items()):
         words, percentile = words_of(text), percentiles[number]
+        new = new_share(own, words)
         wrong = {
             CUT: text in cut,
             RUNS_ON: len(words) > 2 * len(own),
-            COPY: not new_share(own, words),
+            COPY: not new,
             FACTS: not facts_kept(sentence, text),
             MEANING: percentile is not None and percentile < UNLIKE,
         }
         lost = tuple(dict.fromkeys(word for word in own if word not in words))
         faults = tuple(fault for fault, found in wrong.items() if found)
         liked = None if preferences is None else float(preferences[number])
-        made.append(Candidate(text, times, cosines[number], percentile, new_share(own, words), lost, faults, liked))
+        made.append(Candidate(text, times, cosines[number], percentile, new, lost, faults, liked))
     return sorted(made, key=lambda candidate: candidate.place)

@@ -45,3 +45,8 @@ def require_text(text: object, what: str) -> None:
         raise InputError(f"{what} has {len(text):,} characters, but the limit is {MAX_CHARACTERS:,}: shorten it.")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError(f"{what} contains half a character (a lone surrogate): remove it.")
+
+
+def lines_of(text: str | None) -> list[str]:
+    """Return the texts of a field that takes one per line, without blank lines and outer spaces."""
+    return [line for each in (text or "").splitlines() if (line := each.strip())]

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
+from sempa.service.limits import lines_of
 from sempa.service.matrix import PairMatrix, Square
 from sempa.service.studio import Studio
 from sempa.ui.downloads import csv_file, offered
@@ -31,7 +32,7 @@ MAPS = (*MODEL_NAMES.values(), "SemPA minus Base")
 
 def compared(studio: Studio, text: str) -> Iterator[tuple[Any, ...]]:
     """Compare the lines of a text: yield progress, then the pairs as HTML, the CSV's path and the heat maps."""
-    sentences = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    sentences = list(dict.fromkeys(lines_of(text)))
 
     def view(matrix: PairMatrix) -> tuple[Any, ...]:
         return _words(matrix), offered(_table(matrix, studio.adapter)), *maps(matrix)

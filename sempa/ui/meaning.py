@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from sempa.evaluation.results import CONTRAST_KIND
+from sempa.service.limits import lines_of
 from sempa.service.meaning import PREFERENCE, Question, Ranking, rank_candidates
 from sempa.service.studio import Studio
 from sempa.ui.downloads import offered
@@ -108,7 +109,7 @@ def answer(studio: Studio, sentence: str, candidates: str) -> tuple[str, PlotDat
 
     Raises: what `rank_candidates` raises.
     """
-    lines = tuple(line.strip() for line in (candidates or "").splitlines() if line.strip())
+    lines = tuple(lines_of(candidates))
     (ranking,) = rank_candidates(studio, [Question((sentence or "").strip(), lines)])
     return ranking_cards(ranking, studio.adapter, _known(ranking.question)), _plot(studio, ranking)
 

@@ -14,7 +14,7 @@ from sempa.data.rows import LOOKED_AT, TABLES, has_header, read_rows
 from sempa.errors import InputError
 from sempa.service.adapters import Adapters
 from sempa.service.index_store import MAX_EACH
-from sempa.service.limits import MAX_TEXTS
+from sempa.service.limits import MAX_TEXTS, lines_of
 from sempa.service.studio import Studio
 from sempa.ui.events import LONG, PRIVATE, Context, ask
 from sempa.ui.present import counted, note, refusal, say
@@ -81,7 +81,7 @@ def given_corpus(path: str | None, column: str | None, pasted: str) -> Corpus:
 
     Raises: InputError for neither; what `read_corpus` raises.
     """
-    texts = tuple(line.strip() for line in pasted.splitlines() if line.strip())
+    texts = tuple(lines_of(pasted))
     if path:
         return read_corpus(Path(path), column or None, MAX_TEXTS + 1)  # build_index rejects the extra one
     if not texts:

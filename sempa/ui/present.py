@@ -9,6 +9,7 @@ from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
 from sempa.evaluation.candidates import CUT as FAULT_CUT
 from sempa.evaluation.candidates import Candidate
+from sempa.evaluation.paraphrase import words_of
 
 _WORD = re.compile(r"\w+")
 MODEL_NAMES = {"base": "Base", "sempa": "SemPA"}
@@ -162,7 +163,7 @@ def _cut_mark(text: str, cut: Cut) -> str:
 
 def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str, sentence: str) -> str:
     """Return each model's ranked paraphrases: new words marked, lost words named, and what is wrong in words."""
-    own = {word.lower() for word in _WORD.findall(sentence)}
+    own = set(words_of(sentence))
     cards = {
         variant: f'<ol class="sp-list">{"".join(_candidate(candidate, own) for candidate in candidates)}</ol>'
         if candidates

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sempa.errors import InputError
+from sempa.service.limits import lines_of
 from sempa.ui.search import DENSE
 
 _JSON = "-H 'Content-Type: application/json'"
@@ -49,10 +50,7 @@ def _event(address: str, tab: str, values: list[Any]) -> str:
 
 
 def _meaning(address: str, fields: Mapping[str, Any], adapter: str) -> tuple[str, str]:
-    sentence, candidates = (
-        fields["sentence"],
-        [line.strip() for line in fields["candidates"].splitlines() if line.strip()],
-    )
+    sentence, candidates = fields["sentence"], lines_of(fields["candidates"])
     python = _client(
         address,
         [
