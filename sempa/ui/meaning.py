@@ -279,7 +279,7 @@ def build_meaning_tab(context: Context) -> None:
 
     fields, shown = [sentence, candidates, context.adapter], [out, plot]
     chosen = examples.select(opened, None, [sentence, candidates], **PRIVATE)
-    grey_out([sentence.input, candidates.input], [out], [plot])
+    grey_out([sentence.change, candidates.change], [out], [plot])
     ask([run.click, sentence.submit, context.adapter.change], ranked, fields, shown, [chosen])
     counted = [tally, examples]
     loaded = for_people(answered, outputs=counted)

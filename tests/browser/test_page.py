@@ -638,6 +638,7 @@ def test_the_page_opens_with_the_question_which_one_means_the_same(open_page: Op
 def test_own_candidates_are_ranked_and_bad_ones_refused_in_words(open_page: OpenPage) -> None:
     page = open_page(tab="Meaning")
     page.fill("#meaning-candidates textarea", "One.")
+    expect(page.locator("#meaning-out")).to_contain_text(OLD)
     page.click("#meaning-run")
     expect(page.locator("#meaning-out")).to_contain_text("enter at least two candidates, one per line")
     page.fill("#meaning-candidates textarea", "Bread is sold out.\nThe moon is full.\nThere is plenty of bread.")
