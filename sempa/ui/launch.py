@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import gradio as gr
 from gradio.utils import LRUCache
@@ -19,6 +20,7 @@ from sempa.ui.style import CSS, HEAD
 
 MAX_UPLOAD, MAX_UPLOAD_TO_TRAIN = "5mb", "100mb"
 MAX_QUEUE = 64
+ICON = Path(__file__).with_name("icon.svg")
 
 
 def launch(
@@ -67,6 +69,7 @@ def launch(
             theme=_theme(),
             css=CSS,
             head=HEAD,
+            favicon_path=str(ICON),
             footer_links=["api", "settings"],
             max_file_size=MAX_UPLOAD_TO_TRAIN if jobs else MAX_UPLOAD,
             enable_monitoring=False,

@@ -19,7 +19,7 @@ from sempa.errors import SempaError
 from sempa.models.generate import Sampling
 from sempa.service.adapters import Adapters
 from sempa.service.studio import Studio
-from sempa.ui.launch import launch
+from sempa.ui.launch import ICON, launch
 
 A, B = "The hare outran the hound.", "Größe 漢字 <script>alert(1)</script>"
 NAMES = ("embed", "paraphrase", "preference", "search", "similarity")
@@ -144,6 +144,13 @@ def test_mistakes_come_back_as_one_sentence(client: Client, endpoint: str, given
     assert "\n" not in message
     assert "Traceback" not in message
     assert client.predict(A, A, api_name="/similarity")["base"] == pytest.approx(1)  # and the page lives on
+
+
+def test_a_shared_link_has_the_app_s_title_and_icon(page: gr.Blocks) -> None:
+    assert '<meta property="og:title" content="SemPA Studio"' in httpx.get(page.local_url).text
+    icon = httpx.get(f"{page.local_url}favicon.ico")
+    assert icon.headers["content-type"].startswith("image/svg+xml")
+    assert icon.text == ICON.read_text(encoding="utf-8")
 
 
 def test_nothing_leaves_the_machine(client: Client, outside: list[str]) -> None:
