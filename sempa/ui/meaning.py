@@ -13,6 +13,7 @@ from sempa.service.meaning import PREFERENCE, Question, Ranking, rank_candidates
 from sempa.service.studio import Studio
 from sempa.ui.downloads import offered
 from sempa.ui.events import OPENING, PRIVATE, SEND, Context, ask, for_people, grey_out
+from sempa.ui.picture import PICTURE
 from sempa.ui.plots import random_pairs
 from sempa.ui.present import MODEL_NAMES, button, card, note, say, table
 
@@ -131,7 +132,9 @@ def ranking_cards(ranking: Ranking, adapter: str, right: str = "") -> str:
         )
         for method in ranking.scores
     )
-    return f'<p class="sp-finding">{finding(ranking, right)}</p><div class="sp-grid">{cards}</div>'
+    about = f"SemPA Studio · adapter {adapter}" if adapter else "SemPA Studio"
+    carried = f'data-sentence="{escape(ranking.question.sentence)}" data-about="{escape(about)}"'
+    return f'<p class="sp-finding" {carried}>{finding(ranking, right)}</p><div class="sp-grid">{cards}</div>'
 
 
 def _note(method: str, adapter: str) -> str:
@@ -263,6 +266,9 @@ def build_meaning_tab(context: Context) -> None:
         elem_id="meaning-plot",
         visible=drawn is not None,
     )
+    with gr.Row():
+        picture = gr.Button("Save as picture", size="sm", scale=0, min_width=180, elem_id="meaning-picture")
+    picture.click(None, js=PICTURE, **PRIVATE)
     galleries = Galleries()
     examples = gr.HTML(elem_id="meaning-gallery", label="Examples", js_on_load=SEND)
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from sempa.ui import chat, meaning, paraphrase, search, similarity
@@ -297,10 +298,10 @@ def test_answers_of_another_adapter_are_marked_until_they_are_asked_again(open_p
     page.get_by_role("tab", name="Paraphrase").click()
     expect(page.locator("#paraphrase-out .sp-send").first).to_be_visible()
     page.locator("#adapter input").click()
-    page.get_by_role("option", name="sempa", exact=True).click()
+    page.get_by_role("option", name="sempa-dpo", exact=True).click()
     expect(page.locator("#paraphrase-out")).to_contain_text(OLD)
     page.get_by_role("tab", name="Similarity").click()
-    _figures(page, client.predict(*similarity.EXAMPLES[0], "sempa", api_name="/similarity"))
+    _figures(page, client.predict(*similarity.EXAMPLES[0], "sempa-dpo", api_name="/similarity"))
     expect(page.locator("#matrix-out")).to_contain_text(OLD)
     expect(page.locator(".sp-map .js-plotly-plot:visible")).to_have_count(0)
     expect(page.locator("#matrix-table")).to_be_hidden()
@@ -308,7 +309,7 @@ def test_answers_of_another_adapter_are_marked_until_they_are_asked_again(open_p
     expect(page.locator("#matrix-out")).not_to_contain_text(OLD)
     expect(page.locator(".sp-map .js-plotly-plot:visible")).to_have_count(3)
     page.get_by_role("tab", name="Search").click()
-    _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, "sempa", api_name="/search"))
+    _hits(page, client.predict(search.EXAMPLES[0], "demo", 5, "sempa-dpo", api_name="/search"))
 
 
 SHIFTS = """
@@ -429,7 +430,7 @@ def test_both_themes_can_be_read(open_page: OpenPage, settled: Settled, theme: s
 
 def test_a_visitor_chooses_the_adapter_by_name(open_page: OpenPage, client: Any) -> None:
     page, other = open_page(390), open_page(390)
-    for chosen in ("sempa", "sempa-contrastive"):
+    for chosen in ("sempa-dpo", "sempa-contrastive"):
         page.locator("#adapter input").click()
         page.get_by_role("option", name=chosen, exact=True).click()
         first = similarity.EXAMPLES[0]
@@ -464,7 +465,7 @@ def test_a_visitor_measures_own_pairs_and_takes_the_table(open_page: OpenPage, t
     with page.expect_download() as download:
         page.locator("#pairs-table").click()
     taken = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa-contrastive"
+    assert taken[0] == "score,sentence1,sentence2,cosine_base,cosine_sempa"
     assert len(taken) == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
 
@@ -649,3 +650,14 @@ def test_own_candidates_are_ranked_and_bad_ones_refused_in_words(open_page: Open
         expect(card.locator("li")).to_have_count(3)
         expect(card).not_to_contain_text("right")
     expect(page.locator("#meaning-plot .js-plotly-plot")).to_be_visible()
+
+
+def test_a_ranking_becomes_a_picture(open_page: OpenPage) -> None:
+    page = open_page(390, tab="Meaning")
+    with page.expect_download() as download:
+        page.click("#meaning-picture")
+    with Image.open(download.value.path()) as picture:
+        assert (picture.format, picture.size) == ("PNG", (1200, 630))
+        counts = {colour: count for count, colour in picture.convert("RGB").getcolors(1200 * 630)}
+    for part, colour in {"text": (15, 23, 42), "base": (100, 116, 139), "sempa": (15, 118, 110)}.items():
+        assert counts.get(colour, 0) > 500, f"{part} is missing"
