@@ -1,9 +1,10 @@
 """Draw training triplets from a file of edits: minimal edits of anchors, by kind, among the original triplets.
 
 `python benchmarks/edits/draw_edits.py EDITS.csv --output MIX.csv` reads what `make_edits.py` wrote and writes the
-columns anchor, positive, negative and kind. An edit takes the place of the contradiction, and where the anchor has a
-rule-made paraphrase, that takes the place of the entailment in a share of the triplets with an edit. Each triplet is
-used once at most; kinds with too few edits give all they have. Standard library only.
+columns anchor, positive, negative, edit and kind. Preferences learn from the edit, cosines from the negative, which is
+the contradiction and in a share of the triplets the edit too. Where the anchor has a rule-made paraphrase, that takes
+the place of the entailment in a share of the triplets with an edit. Each triplet is used once at most; kinds with too
+few edits give all they have. Standard library only.
 """
 
 import argparse
@@ -25,7 +26,7 @@ SHARES = {
     "order": 0.06,
 }
 """Share of each kind among the edits; rare kinds count for more than they occur."""
-Drawn = tuple[str, str, str, str]
+Drawn = tuple[str, str, str, str, str]
 
 
 def main() -> None:
@@ -41,23 +42,31 @@ def main() -> None:
         default=0.7,
         help="share with the paraphrase, where there is one (default: %(default)s)",
     )
+    parser.add_argument(
+        "--negatives",
+        type=float,
+        default=0.0,
+        help="share of the edits that cosines learn from too (default: %(default)s)",
+    )
     parser.add_argument("--max-words", type=int, default=14, help="words per sentence (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     with args.edits.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    chosen = drawn(rows, args.rows, args.share, args.paraphrases, args.seed)
-    short = [one for one in chosen if max(len(text.split()) for text in one[:3]) <= args.max_words]
+    chosen = drawn(rows, args.rows, args.share, args.paraphrases, args.negatives, args.seed)
+    short = [one for one in chosen if max(len(text.split()) for text in one[:4]) <= args.max_words]
     with args.output.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["anchor", "positive", "negative", "kind"])
+        writer.writerow(["anchor", "positive", "negative", "edit", "kind"])
         writer.writerows(short)
     counts = Counter(kind for *_, kind in short)
     print(f"{len(short):,} triplets: " + ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common()))
 
 
-def drawn(rows: Sequence[Mapping[str, str]], count: int, share: float, paraphrases: float, seed: int) -> list[Drawn]:
-    """Return `count` triplets (anchor, positive, negative, kind) in random order.
+def drawn(
+    rows: Sequence[Mapping[str, str]], count: int, share: float, paraphrases: float, negatives: float, seed: int
+) -> list[Drawn]:
+    """Return `count` triplets (anchor, positive, negative, edit, kind) in random order.
 
     Rare kinds are drawn first, and within a kind the anchors that have a paraphrase.
     """
@@ -76,12 +85,14 @@ def drawn(rows: Sequence[Mapping[str, str]], count: int, share: float, paraphras
                 break
             if number not in used:
                 used.add(number)
-                same = rows[number]["paraphrase"] if generator.random() < paraphrases else ""
-                chosen.append((rows[number]["anchor"], same or rows[number]["positive"], text, kind))
+                row = rows[number]
+                same = row["paraphrase"] if generator.random() < paraphrases else ""
+                negative = text if generator.random() < negatives else row["negative"]
+                chosen.append((row["anchor"], same or row["positive"], negative, text, kind))
     rest = [number for number in range(len(rows)) if number not in used]
     for number in generator.sample(rest, min(len(rest), count - len(chosen))):
         row = rows[number]
-        chosen.append((row["anchor"], row["positive"], row["negative"], "contradiction"))
+        chosen.append((row["anchor"], row["positive"], row["negative"], "", "contradiction"))
     generator.shuffle(chosen)
     return chosen
 

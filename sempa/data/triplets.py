@@ -23,12 +23,16 @@ SAMPLE_TRIPLETS = Path(__file__).with_name("sample_triplets.csv")
 
 @dataclass(frozen=True)
 class Triplet:
-    """An anchor, a sentence that follows from it, one that contradicts it, and perhaps a neutral one."""
+    """An anchor, a sentence that follows from it, one that contradicts it, and perhaps a neutral one and an edit.
+
+    The edit shares most words with the anchor and means something else.
+    """
 
     anchor: str
     entailment: str
     contradiction: str
     neutral: str | None = None
+    edit: str | None = None
 
 
 @dataclass
@@ -62,7 +66,8 @@ def read_triplets(path: Path) -> tuple[list[Triplet], TripletReport]:
 def triplets_from_rows(rows: Iterable[Row], where: str) -> tuple[list[Triplet], TripletReport]:
     """Turn rows into triplets; `where` names the source in errors.
 
-    Rows without three usable sentences are counted by reason, never fatal.
+    A column `edit` may have an edit of the anchor; empty cells are allowed. Rows without three usable sentences are
+    counted by reason, never fatal.
     Raises: InputError on other columns, or when no row is usable.
     """
     triplets: list[Triplet] = []
@@ -74,7 +79,9 @@ def triplets_from_rows(rows: Iterable[Row], where: str) -> tuple[list[Triplet], 
         if reason := _reason_to_skip(sentences):
             report.skipped[reason] += 1
             continue
-        triplets.append(Triplet(*(str(sentence).strip() for sentence in sentences)))
+        anchor, entailment, contradiction = (str(sentence).strip() for sentence in sentences)
+        edit = str(row.get("edit") or "").strip()
+        triplets.append(Triplet(anchor, entailment, contradiction, edit=edit or None))
     report.used = len(triplets)
     if not triplets:
         raise InputError(f"{where} has no usable triplets ({report}).")

@@ -30,8 +30,10 @@ class Preference:
 def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Preference]:
     """Convert triplets to preferences for the configured objective, in order.
 
-    The entailment ranks above the contradiction; under "listwise", a neutral sentence ranks between them. The
-    configured seed decides which texts are tokenised: one draw for the anchor, one for its answers.
+    The entailment ranks above the contradiction; under "listwise", a neutral sentence ranks between them. Where a
+    triplet has an edit, "dpo" and "joint" rank the entailment above the edit instead, while cosines still compare with
+    the contradiction. The configured seed decides which texts are tokenised: one draw for the anchor, one for its
+    answers.
     Source: Chen et al. 2026, section on semantic preference data.
     Raises: InputError if a triplet lacks the neutral sentence that the objective ranks.
     """
@@ -42,7 +44,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
         forms = [tokenised_text if drawn.random() < config.tokenised_share else str for _ in range(2)]
         anchor = forms[0](triplet.anchor)
         answers = tuple(map(forms[1], _answers(triplet, config)))
-        read = (anchor, answers[0], answers[-1]) if config.contrasts else ()
+        read = (anchor, answers[0], forms[1](triplet.contradiction)) if config.contrasts else ()
         shown.append(
             Preference(
                 asks.render(anchor) if config.prefers else "",
@@ -60,7 +62,7 @@ def preferences(triplets: Iterable[Triplet], config: TrainConfig) -> list[Prefer
 
 def _answers(triplet: Triplet, config: TrainConfig) -> tuple[str, ...]:
     if config.objective != "listwise":
-        return triplet.entailment, triplet.contradiction
+        return triplet.entailment, triplet.edit or triplet.contradiction
     if triplet.neutral is None:
         raise InputError("The objective listwise also ranks neutral sentences: give them with --neutrals.")
     return triplet.entailment, triplet.neutral, triplet.contradiction

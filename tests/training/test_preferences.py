@@ -66,6 +66,22 @@ def test_jsonl(tmp_path: Path) -> None:
     assert triplets == [Triplet("None", 'b "q"', "c\nd"), Triplet("é", "f", "g")]
 
 
+def test_an_edit_is_optional_and_may_be_empty(tmp_path: Path) -> None:
+    triplets, _ = read_triplets(_file(tmp_path, "anchor,positive,negative,edit\na,b,c, e \nf,g,h,\ni,j,k\n"))
+    assert triplets == [Triplet("a", "b", "c", edit="e"), Triplet("f", "g", "h"), Triplet("i", "j", "k")]
+
+
+@pytest.mark.parametrize("objective", ["dpo", "joint", "contrastive"])
+def test_preferences_learn_from_the_edit_and_cosines_from_the_contradiction(objective: str) -> None:
+    edited = Triplet("A man eats.", "Someone is eating.", "A man sleeps.", edit="No man eats.")
+    (found,) = preferences([edited], TrainConfig(objective=objective, tokenised_share=0.0))
+    if objective != "contrastive":
+        assert found.responses == ("Someone is eating.", "No man eats.")
+    if objective != "dpo":
+        assert "A man sleeps" in found.sentences[2]
+        assert "No man" not in "".join(found.sentences)
+
+
 def test_sentences_are_stripped_of_white_space_at_their_ends(tmp_path: Path) -> None:
     triplets, _ = read_triplets(_file(tmp_path, "sent0,sent1,hard_neg\n a , b\t,c \n"))
     assert triplets == [Triplet("a", "b", "c")]
