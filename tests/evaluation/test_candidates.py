@@ -18,10 +18,10 @@ def _texts(*texts: str) -> dict[str, int]:
 
 def test_without_preference_meaning_kept_in_new_words_comes_first() -> None:
     texts = {"A cat sat.": 2, "A feline rested.": 1, "A cat rested.": 1}
-    found = judged("A cat sat.", texts, [1.0, 0.8, 0.9], [1.0, 0.995, 0.999])
+    found = judged("A cat sat.", texts, [1.0, 0.8, 0.9], [1.0, 0.998, 0.999])
     assert [candidate.text for candidate in found] == ["A feline rested.", "A cat rested.", "A cat sat."]
     assert found[0].new_words == pytest.approx(2 / 3)
-    assert found[0].worth == pytest.approx(2 * 0.995 * (2 / 3) / (0.995 + 2 / 3))
+    assert found[0].worth == pytest.approx(2 * 0.998 * (2 / 3) / (0.998 + 2 / 3))
     assert found[0].lost == ("cat", "sat")
     assert (found[-1].worth, found[-1].times, found[-1].faults) == (0, 2, (COPY,))
 
@@ -42,7 +42,7 @@ def test_preference_orders_what_has_no_fault() -> None:
     [
         ("Three boats sank.", 1.0, FACTS),
         ("Two boats did not sink.", 1.0, FACTS),
-        ("Rates rose for two days.", 0.6, MEANING),
+        ("Rates rose for two days.", 0.996, MEANING),
         ("Two boats sank, and then they went on to sink once more.", 1.0, RUNS_ON),
         ("Two vessels", 1.0, CUT),
         ("two boats sank", 1.0, COPY),
