@@ -1,6 +1,6 @@
 """The Paraphrase tab: both models paraphrase one sentence in the same batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import gradio as gr
@@ -9,7 +9,7 @@ from sempa.models.generate import Sampling, Texts
 from sempa.service.studio import Studio
 from sempa.templates import PARAPHRASE_TEMPLATES, SentenceTemplate
 from sempa.ui.events import Context, seed_field, slider
-from sempa.ui.present import Cut, candidate_cards, text_cards
+from sempa.ui.present import candidate_cards, text_cards
 from sempa.ui.similarity import SimilarityTab
 from sempa.ui.streaming import build_writing, shown
 
@@ -29,7 +29,7 @@ def paraphrases(
     """Yield both models' candidates as they are generated, then ranked; `sampling` has the fields of Sampling."""
     asked = Sampling(**sampling)
 
-    def judged(texts: Texts, cut: Cut) -> str:
+    def judged(texts: Texts, cut: Collection[str]) -> str:
         if stopped():
             return text_cards(texts, studio.adapter, done=True)
         return candidate_cards(studio.candidates(sentence, texts, cut), studio.adapter, sentence)

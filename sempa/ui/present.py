@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
-from types import MappingProxyType
 
 from sempa.embedding.index import Hit
 from sempa.embedding.ranking import RankedHit
@@ -140,25 +139,21 @@ def _hit_item(hit: Hit, below: str) -> str:
     return f'<li>{escape(hit.text)}<div class="sp-meta">{"".join(meta)}</div>{below}</li>'
 
 
-CUT = '<span class="sp-cut"> … cut off at the token limit</span>'
-Cut = Mapping[str, int]
-"""The texts that reached the token limit without ending, with the limit."""
+CUT = f' <span class="sp-cut">… {FAULT_CUT}</span>'
 
 
-def text_cards(texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool, cut: Cut = MappingProxyType({})) -> str:
+def text_cards(
+    texts: Mapping[str, Sequence[str]], adapter: str, *, done: bool, cut: Collection[str] = frozenset()
+) -> str:
     """Return each model's text so far, one entry per candidate; texts in `cut` are marked as cut."""
     waiting = "<em>nothing written</em>" if done else "…"
     cards = {}
     for variant, candidates in texts.items():
-        written = [(escape(text) or waiting) + _cut_mark(text, cut) for text in candidates]
+        written = [(escape(text) or waiting) + (CUT if text in cut else "") for text in candidates]
         items = "".join(f'<li><span class="sp-candidate">{text}</span></li>' for text in written)
         single = len(written) == 1
         cards[variant] = f'<div class="sp-text">{written[0]}</div>' if single else f'<ol class="sp-list">{items}</ol>'
     return grid(cards, adapter)
-
-
-def _cut_mark(text: str, cut: Cut) -> str:
-    return f' … <span class="sp-cut">Cut at {cut[text]} tokens</span>' if text in cut else ""
 
 
 def candidate_cards(found: Mapping[str, Sequence[Candidate]], adapter: str, sentence: str) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import gradio as gr
 from sempa.models.generate import Texts
 from sempa.models.prompts import NO_CHAT_FORMAT
 from sempa.ui.events import OPENING, PRIVATE, SEND, Context, Stops, ask, examples, for_people, grey_out
-from sempa.ui.present import Cut, note, say, text_cards
+from sempa.ui.present import note, say, text_cards
 
 REDRAW_SECONDS = 0.1
 
@@ -21,7 +21,7 @@ _Done = TypeVar("_Done")
 
 
 def shown(
-    texts: Iterator[Texts], adapter: str, most: int, judged: Callable[[Texts, Cut], str] | None = None
+    texts: Iterator[Texts], adapter: str, most: int, judged: Callable[[Texts, Collection[str]], str] | None = None
 ) -> Iterator[str]:
     """Yield the texts so far as cards, at most ten times per second, and at the end complete.
 
@@ -42,7 +42,7 @@ def shown(
     grown = {
         text for name, row in last.items() for text, was in zip(row, before.get(name, row), strict=True) if text != was
     }
-    cut = dict.fromkeys(grown, most) if tokens >= most else {}
+    cut = grown if tokens >= most else set()
     yield text_cards(last, adapter, done=True, cut=cut)
     if judged:
         yield judged(last, cut)
