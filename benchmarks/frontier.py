@@ -1,10 +1,10 @@
 """Measure what sparse codes retain of dense vectors and what they cost: similarity, search, memory and time by k.
 
-`python benchmarks/frontier.py adapters/sempa adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO --json
-results/frontier.json --figure docs/frontier.png` encodes pairs and captions once per model, then codes the vectors by
-words and by learned features for each k. At `--count` texts (the captions' vectors and codes, repeated), exact dense
-search and sparse search take turns; these figures go to a second JSON, with `-speed` in its name. Codes come from
-`python -m sempa sparse fit`.
+`python benchmarks/frontier.py adapters/sempa-dpo adapters/sempa-contrastive --pairs stsb-test.tsv --retrieval COCO
+--json results/frontier.json --figure docs/frontier.png` encodes pairs and captions once per model, then codes the
+vectors by words and by learned features for each k. At `--count` texts (the captions' vectors and codes, repeated),
+exact dense search and sparse search take turns; these figures go to a second JSON, with `-speed` in its name. Codes
+come from `python -m sempa sparse fit`.
 """
 
 import argparse

@@ -58,7 +58,7 @@ def measured(studio: Studio, query: str, topic: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--adapter", default="sempa-contrastive")
+    parser.add_argument("--adapter", default="sempa")
     parser.add_argument("--result", type=Path, default=Path("results/search-examples.json"))
     given = parser.parse_args()
     studio = Studio(Encoder.default(adapter=given.adapter), IndexStore(INDEX_ROOT))

@@ -220,7 +220,7 @@ def add_scale(commands: Any) -> None:
         "scale", type=float, help="1 leaves the adapter unchanged; the nearer to 0, the nearer to the base"
     )
     made.add_argument("output", type=Path, help="new folder")
-    made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa-contrastive`)")
+    made.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`)")
 
 
 def _scale(args: argparse.Namespace) -> None:

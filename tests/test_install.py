@@ -89,7 +89,7 @@ def test_the_shipped_adapters_run_by_name_from_any_folder(tmp_path: Path) -> Non
     run = _install(tmp_path, weights=True)
     ask = f"from sempa import Encoder, ModelPair; print(Encoder(ModelPair.open()).encode([{A!r}]).shape)"
     assert run("python", "-c", ask) == "(1, 576)\n"
-    for adapter in ("sempa", "sempa-contrastive"):
+    for adapter in ("sempa", "sempa-dpo"):
         found = json.loads(run("sempa", "similarity", A, B, "--adapter", adapter))
         assert 0.5 < found["sempa"] != found["base"]
         assert '"matched"' in run("sempa", "search", A, "--codes", "features", "--adapter", adapter)

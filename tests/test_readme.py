@@ -33,7 +33,7 @@ def test_its_table_is_that_of_the_results() -> None:
 
 def _summary() -> dict[str, str]:
     rows = {}
-    for adapter, run in (("sempa", "sempa"), ("sempa-contrastive", "contrastive"), ("sempa-joint", "joint")):
+    for adapter, run in (("sempa-dpo", "dpo"), ("sempa-contrastive", "contrastive"), ("sempa", "sempa")):
         sts, generation, contrast = (_result(f"{what}-{run}") for what in ("sts-tokenised", "generation", "contrast"))
         for variant, name in (("base", "base"), ("sempa", adapter)):
             similarity = mean_score(sts["sets"], variant)

@@ -348,7 +348,7 @@ def test_a_small_file_is_passed_over_three_times_unless_a_number_is_given(
     assert recipe.max_samples == 64
 
 
-@pytest.mark.parametrize(("name", "folder"), [("small", "sempa"), ("contrastive", "sempa-contrastive")])
+@pytest.mark.parametrize(("name", "folder"), [("small", "sempa-dpo"), ("contrastive", "sempa-contrastive")])
 def test_the_recipes_are_those_of_the_shipped_adapters(name: str, folder: str) -> None:
     shipped = Recipe.load(SHIPPED_ADAPTERS / folder).training
     assert shipped is not None

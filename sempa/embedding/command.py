@@ -36,9 +36,7 @@ def add_encoder_options(made: argparse.ArgumentParser, *, settings: bool = True)
     """Add the options that choose an encoder: base model, adapter and, if `settings`, embedding settings."""
     model = made.add_argument_group("model")
     add_model_options(model)
-    model.add_argument(
-        "--adapter", help="PEFT folder or hub id (default: the shipped `sempa-contrastive`, on the default base)"
-    )
+    model.add_argument("--adapter", help="PEFT folder or hub id (default: the shipped `sempa`, on the default base)")
     if settings:
         model.add_argument(
             "--settings", type=Path, help="folder written by `sempa fit` (default: the adapter's own settings)"

@@ -25,7 +25,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 SHIPPED_ADAPTERS = SHIPPED / "adapters"
 """The adapters trained for the default model, one folder each."""
-DEFAULT_ADAPTER = "sempa-contrastive"
+DEFAULT_ADAPTER = "sempa"
 """The shipped adapter that is used where none is named."""
 
 

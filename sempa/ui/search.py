@@ -27,9 +27,9 @@ DISAGREEING = 10
 EXAMPLES = [
     "The actor forgot his lines.",
     "My suitcase never arrived.",
-    "Nobody in the audience made a sound.",
-    "The soup tastes of nothing.",
     "It will be cold and icy tonight.",
+    "Nobody in the audience made a sound.",
+    "Why does my code crash only on Fridays?",
 ]
 """The queries on which the models' hits differ most, chosen by benchmarks/search_examples.py."""
 DENSE = "dense"

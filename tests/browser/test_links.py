@@ -29,23 +29,23 @@ def test_a_pair_and_its_adapter_travel_in_a_link(
     open_page: OpenPage, client: Any, settled: Callable[[Any], None]
 ) -> None:
     page = open_page(390)
-    _choose_adapter(page, "sempa")
+    _choose_adapter(page, "sempa-dpo")
     page.fill("#similarity-a textarea", A)
     page.fill("#similarity-b textarea", B)
     link = _link(page)
     asked = parse_qs(urlsplit(link).query)
-    assert asked == {"tab": ["similarity"], "adapter": ["sempa"], "a": [A], "b": [B]}
+    assert asked == {"tab": ["similarity"], "adapter": ["sempa-dpo"], "a": [A], "b": [B]}
     other = open_page(390, link=link)
-    cosines = client.predict(A, B, "sempa", api_name="/similarity")
+    cosines = client.predict(A, B, "sempa-dpo", api_name="/similarity")
     figures = [f"{cosine:.3f}" for cosine in cosines.values()]
     expect(other.locator("#similarity-out .sp-figure")).to_have_text(figures)
-    expect(other.locator("#adapter input")).to_have_value("sempa")
-    expect(other.locator(".sp-chips")).to_contain_text("sempa")
+    expect(other.locator("#adapter input")).to_have_value("sempa-dpo")
+    expect(other.locator(".sp-chips")).to_contain_text("sempa-dpo")
     other.get_by_role("tab", name="Chat").click()
-    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa")
+    expect(other.locator("#tokens-out")).to_contain_text("adapter sempa-dpo")
     other.get_by_role("tab", name="Evidence").click()
     other.locator("#evidence-all > button").click()
-    expect(other.locator("#evidence-known")).to_contain_text("sempa,")
+    expect(other.locator("#evidence-known")).to_contain_text("sempa-dpo,")
     tables = other.locator("#evidence-tables .sp-scroll:visible")
     expect(tables.first).to_be_visible()
     settled(other)
@@ -83,7 +83,7 @@ def test_what_a_link_may_not_say_is_left_out_and_told(open_page: OpenPage, app: 
     for said in ("index is '../../etc'", "k is '9000'", "adapter is 'nobody'"):
         expect(page.get_by_text(said).first).to_be_visible()
     expect(page.locator("#search-out .base li")).to_have_count(5)
-    expect(page.locator("#adapter input")).to_have_value("sempa-contrastive")
+    expect(page.locator("#adapter input")).to_have_value("sempa")
 
 
 def test_a_link_goes_when_another_tab_is_opened(open_page: OpenPage) -> None:

@@ -18,13 +18,13 @@ def adapters() -> Adapters:
     return Adapters([Encoder(one) for one in (pair, *map(pair.with_adapter, others))])
 
 
-@pytest.fixture(params=["sempa", "sempa-contrastive", "sempa-joint"])
+@pytest.fixture(params=["sempa", "sempa-contrastive", "sempa-dpo"])
 def studio(adapters: Adapters, request: pytest.FixtureRequest) -> Studio:
     return adapters.choose(request.param)
 
 
 def test_all_are_offered_the_default_first(adapters: Adapters) -> None:
-    assert adapters.names == ["sempa-contrastive", "sempa", "sempa-joint"]
+    assert adapters.names == ["sempa", "sempa-contrastive", "sempa-dpo"]
 
 
 def test_the_demo_index_holds_the_vectors_this_model_gives(studio: Studio) -> None:

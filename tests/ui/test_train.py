@@ -119,7 +119,7 @@ def test_an_adapter_s_own_steps_are_drawn_where_there_are_any(tuned_pair: ModelP
     assert tuned_pair.adapter
     assert tuned_pair.adapter.runs == []
     assert run_curves(tuned_pair.adapter.runs) is None
-    beside = replace(tuned_pair.adapter, folder=SHIPPED_ADAPTERS / "sempa")
+    beside = replace(tuned_pair.adapter, folder=SHIPPED_ADAPTERS / "sempa-dpo")
     assert [steps[-1]["samples"] for steps in beside.runs] == [2048]
     assert "; Score: " in run_words(beside.runs)
     assert len(_lines(beside.runs)) == 4
