@@ -56,4 +56,4 @@ def test_both_models_keep_to_the_matter(encoder: Encoder) -> None:
     sampling = Sampling(n=1, temperature=0, max_new_tokens=24)
     *_, texts = write(encoder.pair, "What is the capital of France?", sampling)
     assert "Paris" in texts["base"][0]
-    assert "France" in texts["sempa"][0]
+    assert any(name in texts["sempa"][0] for name in ("Paris", "France"))
