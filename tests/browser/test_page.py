@@ -221,7 +221,7 @@ def test_chat_answers_a_prompt_of_one_s_own(open_page: OpenPage) -> None:
     page.fill("#chat-prompt textarea", "What is the capital of France?")
     page.click("#chat-run")
     expect(page.locator("#chat-out .base .sp-text")).to_contain_text("Paris")
-    expect(page.locator("#chat-out .sempa .sp-text")).to_contain_text("France")
+    expect(page.locator("#chat-out .sempa .sp-text")).to_contain_text(re.compile("Paris|France"))
 
 
 MISTAKES = [
