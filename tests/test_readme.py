@@ -47,11 +47,11 @@ def _summary() -> dict[str, str]:
 
 
 def _writing(generation: dict[str, Any], variant: str) -> list[str]:
-    """Return the cells of the writing tasks: empty if only a sample was measured."""
-    if generation["limit"]:
-        return [""] * len(TASKS)
-    figures = [generation["tasks"][task][variant]["figure"] for task in TASKS]
-    return [*(f"{figure:.1f}" for figure in figures[:-1]), f"{figures[-1]:.2f}"]
+    """Return the cells of the writing tasks: empty for those of which no complete set was measured."""
+    assert not generation["limit"]
+    found = generation["tasks"]
+    places = {task: 2 if task == TASKS[-1] else 1 for task in TASKS}
+    return [f"{found[task][variant]['figure']:.{digits}f}" if task in found else "" for task, digits in places.items()]
 
 
 def _result(name: str) -> dict[str, Any]:
