@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _answer(page: Page) -> None:
     expect(page.locator("#meaning-out .sp-card")).to_have_count(3)
+    expect(page.locator("#meaning-out .sp-card").first).to_be_visible()
 
 
 def _examples(page: Page) -> None:

@@ -107,7 +107,7 @@ html:not(.sp-drawn) .gradio-container :is(main, footer) {visibility: hidden}
   const show = () => document.documentElement.classList.add('sp-drawn');
   let last = setTimeout(show, 10000);
   const drawn = new ResizeObserver(() => {
-    if (!document.querySelector('#similarity-out .sp-card')) return;
+    if (!document.querySelector('#meaning-out .sp-card')) return;
     clearTimeout(last);
     last = setTimeout(() => { drawn.disconnect(); show(); }, 250);
   });

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from sempa.ui import chat, meaning, paraphrase, search, similarity
+from sempa.ui.style import HEAD
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TABS = ("Meaning", "Similarity", "Search", "Map", "Paraphrase", "Chat", "Evidence")
@@ -650,6 +651,12 @@ def test_own_candidates_are_ranked_and_bad_ones_refused_in_words(open_page: Open
         expect(card.locator("li")).to_have_count(3)
         expect(card).not_to_contain_text("right")
     expect(page.locator("#meaning-plot .js-plotly-plot")).to_be_visible()
+
+
+def test_what_the_page_waits_for_before_it_shows_is_on_the_first_screen(open_page: OpenPage) -> None:
+    page = open_page(tab="Meaning")
+    (awaited,) = re.findall(r"querySelector\('([^']+)'\)\) return", HEAD)
+    expect(page.locator(awaited).first).to_be_visible()
 
 
 def test_a_ranking_becomes_a_picture(open_page: OpenPage) -> None:
