@@ -12,7 +12,7 @@ from sempa.service.limits import lines_of
 from sempa.service.meaning import PREFERENCE, Question, Ranking, rank_candidates
 from sempa.service.studio import Studio
 from sempa.ui.downloads import offered
-from sempa.ui.events import OPENING, PRIVATE, SEND, Context, ask, for_people, grey_out
+from sempa.ui.events import PRIVATE, SEND, Context, ask, for_people, grey_out
 from sempa.ui.picture import PICTURE
 from sempa.ui.plots import random_pairs
 from sempa.ui.present import MODEL_NAMES, button, card, note, say, table
@@ -289,4 +289,5 @@ def build_meaning_tab(context: Context) -> None:
     ask([run.click, sentence.submit, context.adapter.change], ranked, fields, shown, [chosen])
     counted = [tally, examples]
     loaded = for_people(answered, outputs=counted)
-    gr.on([context.page.load, context.adapter.change], loaded, context.adapter, counted, **OPENING, **PRIVATE)
+    alone = {"concurrency_id": "gallery", "concurrency_limit": 1}  # seen first, so not behind other worked examples
+    gr.on([context.page.load, context.adapter.change], loaded, context.adapter, counted, **alone, **PRIVATE)
