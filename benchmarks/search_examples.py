@@ -10,6 +10,7 @@ from sempa.embedding.encoder import Encoder
 from sempa.embedding.index import INDEX_ROOT
 from sempa.evaluation.results import write_result
 from sempa.machine import environment
+from sempa.models.adapters import DEFAULT_ADAPTER
 from sempa.service.index_store import IndexStore
 from sempa.service.studio import Studio
 
@@ -58,7 +59,7 @@ def measured(studio: Studio, query: str, topic: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--adapter", default="sempa")
+    parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--result", type=Path, default=Path("results/search-examples.json"))
     given = parser.parse_args()
     studio = Studio(Encoder.default(adapter=given.adapter), IndexStore(INDEX_ROOT))
